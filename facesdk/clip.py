@@ -1,0 +1,370 @@
+"""Animation on a rig: one frame, a head pose, a finished clip.
+
+Time is counted in audio samples and frame rates are exact fractions. Frame `i` of a clip shows
+the face at `start_sample + i * sample_rate / fps` samples of the audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import ClipError
+from .resample import Interpolation, frame_count, resample
+from .rig import Rig
+
+Floats = NDArray[np.float32]
+
+SAMPLE_RATE = 16_000
+"""Hz; the clock that clips count their time in unless told otherwise."""
+
+MAX_FPS = 1000
+POSE_JOINTS = ("head", "neck", "left_eye", "right_eye")
+_SWAP_EYES = (0, 1, 3, 2)
+_MIRROR_ANGLES = np.array([-1, 1, -1], np.float32)  # yaw and roll turn over, pitch stays
+
+
+def exact_fps(fps: Fraction | float | str) -> Fraction:
+    """A frame rate as an exact fraction.
+
+    Takes `60`, `"30000/1001"`, `Fraction(24)`; the decimal names of the NTSC rates (23.976, 29.97,
+    47.952, 59.94, 119.88) mean their exact fractions. Raises `ClipError` outside (0, 1000].
+    """
+    try:
+        rate = Fraction(str(fps)) if isinstance(fps, float) else Fraction(fps)
+    except (ValueError, TypeError, ZeroDivisionError):
+        raise ClipError(f"fps must be a number or a fraction like 30000/1001, got {fps!r}") from None
+    nominal = round(rate)
+    ntsc = Fraction(nominal * 1000, 1001)
+    if rate.denominator != 1 and abs(rate - ntsc) < Fraction(6, 10_000):
+        rate = ntsc
+    if not 0 < rate <= MAX_FPS:
+        raise ClipError(f"fps must lie in (0, {MAX_FPS}], got {fps}")
+    return rate
+
+
+def _frozen(array: ArrayLike, shape_rule: str) -> Floats:
+    try:
+        values = np.array(array, np.float32)
+    except (ValueError, TypeError) as error:
+        raise ClipError(f"{shape_rule}, got something that is no array of numbers") from error
+    if not np.isfinite(values).all():
+        where = np.argwhere(~np.isfinite(values))[0]
+        raise ClipError(f"values must be finite, got {values[tuple(where)]} at {tuple(where)}")
+    values.flags.writeable = False
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """Rotations of the joints that every character has beside its rig's controls."""
+
+    angles: Floats
+    """(T, 4, 3) radians: head, neck, left eye, right eye, each yaw, pitch, roll.
+
+    Right-handed, Y up, the character looks along +Z: positive yaw turns towards the character's
+    left, positive pitch looks down, positive roll tilts towards the character's right shoulder.
+    The neck turns on the body, the head on the neck, the eyes in the head. Yaw is applied first,
+    then pitch, then roll, each about the axes as already turned.
+    """
+
+    def __post_init__(self) -> None:
+        rule = "pose angles must be (T, 4, 3)"
+        angles = _frozen(self.angles, rule)
+        if angles.ndim != 3 or angles.shape[1:] != (4, 3):
+            raise ClipError(f"{rule}, got {angles.shape}")
+        object.__setattr__(self, "angles", angles)
+
+    @classmethod
+    def rest(cls, frames: int) -> Pose:
+        """A head that looks straight ahead for `frames` frames."""
+        return cls(np.zeros((frames, 4, 3), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.angles)
+
+    def mirror(self) -> Pose:
+        """The same motion seen in a mirror."""
+        return Pose(mirror_angles(self.angles))
+
+
+def mirror_angles(angles: Floats) -> Floats:
+    """(..., 4, 3) joint angles as seen in a mirror: eyes swap, yaw and roll turn over."""
+    return np.asarray(angles[..., _SWAP_EYES, :] * _MIRROR_ANGLES, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """All controls at one instant."""
+
+    index: int
+    """Position in the stream, from 0."""
+    sample: int
+    """Audio sample the frame belongs to, rounded down."""
+    values: Floats
+    """(C,) one value a control, in the rig's order."""
+    pose: Floats | None = None
+    """(4, 3) radians as in `Pose.angles`, or None for a rig without joints."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens at one instant of a clip: a cue, a mark, a note."""
+
+    sample: int
+    name: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """What writers take: a finished `Clip`, or anything else that yields frames on a rig."""
+
+    @property
+    def rig(self) -> Rig: ...  # noqa: D102
+    @property
+    def fps(self) -> Fraction: ...  # noqa: D102
+    @property
+    def sample_rate(self) -> int: ...  # noqa: D102
+    @property
+    def start_sample(self) -> int: ...  # noqa: D102
+    @property
+    def events(self) -> Sequence[Event]: ...  # noqa: D102
+    @property
+    def meta(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def extra(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames, in order; `events` and `meta` are final once they are exhausted."""
+        ...
+
+
+def frame_sample(index: int, fps: Fraction, *, sample_rate: int, start_sample: int = 0) -> int:
+    """Audio sample that a frame belongs to, rounded down."""
+    return start_sample + int(index * sample_rate / fps)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Animation curves sampled at a fixed rate on one rig. Immutable; edits return a new clip.
+
+    Raises `ClipError` when shapes do not fit, when a value is not finite or the rate is absurd.
+    Values outside a control's range are allowed (rigs may be over-driven); `clamped` cuts them.
+    """
+
+    rig: Rig
+    values: Floats
+    """(T, C) float32, each column in its control's own range."""
+    fps: Fraction
+    """Exact: 30000/1001 stays 30000/1001."""
+    pose: Pose | None = None
+    start_sample: int = 0
+    sample_rate: int = SAMPLE_RATE
+    events: tuple[Event, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values: where the clip came from (audio, model, settings)."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of a clip file that this version does not know; kept when it is written again."""
+
+    def __post_init__(self) -> None:
+        rule = f"values must be (T, {len(self.rig)}) for rig {self.rig.name!r}"
+        values = _frozen(self.values, rule)
+        if values.ndim != 2 or values.shape[1] != len(self.rig):
+            raise ClipError(f"{rule}, got {values.shape}")
+        if self.pose is not None and len(self.pose) != len(values):
+            raise ClipError(f"pose has {len(self.pose)} frames, values have {len(values)}")
+        if self.sample_rate <= 0:
+            raise ClipError(f"sample_rate must be positive, got {self.sample_rate}")
+        set_field = object.__setattr__
+        set_field(self, "values", values)
+        set_field(self, "fps", exact_fps(self.fps))
+        set_field(self, "events", tuple(sorted(self.events, key=lambda e: e.sample)))
+        set_field(self, "meta", MappingProxyType(dict(self.meta)))
+        set_field(self, "extra", MappingProxyType(dict(self.extra)))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        """Same rig, rate, start and bit-identical curves; `meta` and `extra` are not compared."""
+        if not isinstance(other, Clip):
+            return NotImplemented
+        facts = (self.rig, self.fps, self.start_sample, self.sample_rate, self.events)
+        if facts != (other.rig, other.fps, other.start_sample, other.sample_rate, other.events):
+            return False
+        if (self.pose is None) != (other.pose is None) or len(self) != len(other):
+            return False
+        same_pose = self.pose is None or np.array_equal(self.pose.angles, other.pose.angles)  # type: ignore[union-attr]
+        return same_pose and np.array_equal(self.values, other.values)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds, exact."""
+        return len(self) / self.fps
+
+    def curve(self, control: str) -> Floats:
+        """(T,) values of one control."""
+        return self.values[:, self.rig.index(control)]
+
+    def frames(self) -> Iterator[Frame]:
+        """The clip frame by frame."""
+        for i, row in enumerate(self.values):
+            pose = None if self.pose is None else self.pose.angles[i]
+            yield Frame(i, self._sample(i), row, pose)
+
+    def _sample(self, index: int) -> int:
+        return frame_sample(
+            index, self.fps, sample_rate=self.sample_rate, start_sample=self.start_sample
+        )
+
+    @classmethod
+    def from_frames(cls, source: FrameSource) -> Clip:
+        """Collect a frame source into one clip."""
+        if isinstance(source, Clip):
+            return source
+        frames = list(source.frames())
+        poses = [f.pose for f in frames]
+        has_pose = bool(frames) and all(p is not None for p in poses)
+        return cls(
+            rig=source.rig,
+            values=np.array([f.values for f in frames], np.float32).reshape(-1, len(source.rig)),
+            fps=source.fps,
+            pose=Pose(np.array(poses, np.float32)) if has_pose else None,
+            start_sample=source.start_sample,
+            sample_rate=source.sample_rate,
+            events=tuple(source.events),
+            meta=source.meta,
+            extra=source.extra,
+        )
+
+    # ------------------------------------------------------------------ editing
+
+    def resample(
+        self, fps: Fraction | float | str, *, interpolation: Interpolation = "cubic"
+    ) -> Clip:
+        """The same motion at another frame rate; the clip stays as long to one frame.
+
+        Frame times are computed from integers, so an hour drifts by nothing.
+        """
+        rate = exact_fps(fps)
+        if rate == self.fps or not len(self):
+            return replace(self, fps=rate)
+        count = frame_count(len(self), self.fps, rate)
+        values = resample(self.values, self.fps, rate, count, interpolation=interpolation)
+        pose = None
+        if self.pose is not None:
+            angles = self.pose.angles.reshape(len(self), -1)
+            angles = resample(angles, self.fps, rate, count, interpolation=interpolation)
+            pose = Pose(angles.reshape(-1, 4, 3))
+        return replace(self, values=values, pose=pose, fps=rate)
+
+    def slice(self, start: int, stop: int) -> Clip:
+        """Frames `start` to `stop` (exclusive) as a clip that remembers when it began."""
+        if not 0 <= start <= stop <= len(self):
+            raise ClipError(f"slice must lie in 0..{len(self)}, got {start}..{stop}")
+        first, end = self._sample(start), self._sample(stop)
+        last = stop == len(self)
+        return replace(
+            self,
+            values=self.values[start:stop],
+            pose=None if self.pose is None else Pose(self.pose.angles[start:stop]),
+            start_sample=first,
+            events=tuple(e for e in self.events if first <= e.sample and (last or e.sample < end)),
+        )
+
+    def mirror(self) -> Clip:
+        """The same performance with left and right exchanged."""
+        values = self.values[:, self.rig.mirror_order] * self.rig.mirror_signs
+        return replace(self, values=values, pose=None if self.pose is None else self.pose.mirror())
+
+    def mix(self, other: Clip, weight: float) -> Clip:
+        """Blend towards another clip of the same rig, rate and length: 0 is self, 1 the other."""
+        self._require_match(other)
+        return self._combine(other, 1 - weight, weight)
+
+    def add(self, other: Clip, weight: float = 1.0) -> Clip:
+        """Add what another clip of the same rig, rate and length moves away from rest."""
+        self._require_match(other)
+        offset = replace(other, values=other.values - self.rig.rest)
+        return self._combine(offset, 1.0, weight)
+
+    def clamped(self) -> Clip:
+        """The clip with every value cut to its control's range."""
+        return replace(self, values=np.clip(self.values, self.rig.minimum, self.rig.maximum))
+
+    def _require_match(self, other: Clip) -> None:
+        mine = (self.rig.name, self.rig.version, str(self.fps), len(self))
+        theirs = (other.rig.name, other.rig.version, str(other.fps), len(other))
+        if mine != theirs:
+            raise ClipError(
+                f"clips must agree in rig, rate and length; got {mine} and {theirs}: "
+                "convert, resample or slice one of them first"
+            )
+
+    def _combine(self, other: Clip, mine: float, theirs: float) -> Clip:
+        values = np.float32(mine) * self.values + np.float32(theirs) * other.values
+        pose = None
+        if self.pose is not None or other.pose is not None:
+            a = self.pose or Pose.rest(len(self))
+            b = other.pose or Pose.rest(len(self))
+            pose = Pose(np.float32(mine) * a.angles + np.float32(theirs) * b.angles)
+        return replace(self, values=values, pose=pose)
+
+
+def concat(clips: Sequence[Clip], *, crossfade: int = 0) -> Clip:
+    """Clips one after the other, neighbours blended over `crossfade` frames.
+
+    The overlap is shared, so the result has `sum(lengths) - crossfade * (n - 1)` frames. The first
+    clip's start, meta and rate hold; later events move with their clip. Raises `ClipError` when
+    rigs or rates differ, or a clip is shorter than its cross-fades.
+    """
+    if not clips:
+        raise ClipError("concat needs at least one clip")
+    if crossfade < 0 or (len(clips) > 1 and crossfade > min(map(len, clips))):
+        raise ClipError(
+            f"crossfade must lie in 0..{min(map(len, clips))} frames, the shortest clip, "
+            f"got {crossfade}"
+        )
+    joined = clips[0]
+    for clip in clips[1:]:
+        joined = _join(joined, clip, crossfade)
+    return joined
+
+
+def _join(first: Clip, second: Clip, crossfade: int) -> Clip:
+    if (first.rig, first.fps, first.sample_rate) != (second.rig, second.fps, second.sample_rate):
+        raise ClipError(
+            f"cannot join rig {first.rig.name!r} at {first.fps} fps with "
+            f"{second.rig.name!r} at {second.fps} fps: convert or resample one of them first"
+        )
+    begin = len(first) - crossfade
+    shift = first._sample(begin) - second.start_sample
+    moved = tuple(replace(e, sample=e.sample + shift) for e in second.events)
+    pose = None
+    if first.pose is not None or second.pose is not None:
+        a = first.pose or Pose.rest(len(first))
+        b = second.pose or Pose.rest(len(second))
+        pose = Pose(_blend(a.angles, b.angles, crossfade))
+    return replace(
+        first,
+        values=_blend(first.values, second.values, crossfade),
+        pose=pose,
+        events=first.events + moved,
+    )
+
+
+def _blend(first: Floats, second: Floats, overlap: int) -> Floats:
+    cut = len(first) - overlap
+    weight = ((np.arange(overlap) + 1) / (overlap + 1)).astype(np.float32)
+    weight = weight.reshape(-1, *[1] * (first.ndim - 1))
+    middle = (1 - weight) * first[cut:] + weight * second[:overlap]
+    return np.concatenate([first[:cut], middle, second[overlap:]])

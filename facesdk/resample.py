@@ -1,0 +1,109 @@
+"""Curves from one exact frame rate to another, for whole arrays and for streams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Interpolation = Literal["linear", "cubic"]
+
+_BLOCK = 65_536
+
+
+def frame_count(frames: int, source: Fraction, target: Fraction) -> int:
+    """Frames at rate `target` that last as long as `frames` at rate `source`, rounded up."""
+    return math.ceil(frames * target / source)
+
+
+def resample(
+    values: Floats,
+    source: Fraction,
+    target: Fraction,
+    count: int,
+    *,
+    interpolation: Interpolation = "cubic",
+) -> Floats:
+    """(T, C) curves at rate `source` read at `count` instants `i / target`: (count, C).
+
+    `"cubic"` is the monotone Hermite interpolant of Fritsch and Carlson (1980): it never leaves
+    the range of the two frames it runs between, so limits and closures survive. Instants after
+    the last frame repeat it. Positions are exact: integer arithmetic, no accumulated error.
+    """
+    step = source / target
+    out = np.empty((count, values.shape[1]), np.float32)
+    slopes = _monotone_slopes(values) if interpolation == "cubic" and len(values) > 1 else None
+    for begin in range(0, count, _BLOCK):
+        end = min(begin + _BLOCK, count)
+        # index * step as whole and fractional part, in integers: exact for any length
+        ticks = np.arange(begin, end, dtype=np.int64) * step.numerator
+        whole = np.minimum(ticks // step.denominator, len(values) - 1)
+        part = ((ticks % step.denominator) / step.denominator).astype(np.float32)[:, None]
+        out[begin:end] = _interpolate(values, slopes, whole, part)
+    return out
+
+
+def _interpolate(
+    values: Floats, slopes: Floats | None, whole: NDArray[np.int64], part: Floats
+) -> Floats:
+    following = np.minimum(whole + 1, len(values) - 1)
+    a, b = values[whole], values[following]
+    if slopes is None:
+        return a + (b - a) * part
+    ma, mb = slopes[whole], slopes[following]
+    square, cube = part**2, part**3
+    rise = 3 * square - 2 * cube
+    curve = a + (b - a) * rise + (cube - 2 * square + part) * ma + (cube - square) * mb
+    return np.clip(curve, np.minimum(a, b), np.maximum(a, b))  # float rounding only
+
+
+def _monotone_slopes(values: Floats) -> Floats:
+    """(T, C) slope per frame: harmonic mean of the two secants, zero at an extremum."""
+    secants = np.diff(values, axis=0)
+    before, after = secants[:-1], secants[1:]
+    product = before * after
+    total = before + after
+    inner = np.where(product > 0, 2 * product / np.where(total == 0, 1, total), 0)
+    return np.concatenate([secants[:1], inner, secants[-1:]]).astype(np.float32)
+
+
+class LinearResampler:
+    """Frames of one stream at rate `source`, read at rate `target` as they arrive.
+
+    Equal to `resample(..., interpolation="linear")` on the whole stream, whatever the chunks.
+    """
+
+    def __init__(self, source: Fraction, target: Fraction) -> None:
+        self._step = source / target
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._received = 0
+        self._emitted = 0
+        self._last: Floats | None = None
+
+    def push(self, frame: Floats) -> Iterator[Floats]:
+        """Output frames that became due with one more input frame of shape (C,)."""
+        newest = self._received
+        last = frame if self._last is None else self._last
+        while (position := self._emitted * self._step) <= newest:
+            self._emitted += 1
+            if position.denominator == 1 and position == newest:
+                yield frame
+                continue
+            part = np.float32(((position - newest + 1).numerator) / position.denominator)
+            yield last + (frame - last) * part
+        self._received += 1
+        self._last = frame
+
+    def flush(self, count: int) -> Iterator[Floats]:
+        """Repeat the last frame until `count` frames were emitted in all."""
+        while self._last is not None and self._emitted < count:
+            self._emitted += 1
+            yield self._last

@@ -1,0 +1,241 @@
+"""Rigs: the characters that facesdk animates, as ordered sets of named controls.
+
+A rig is data: a JSON file in `facesdk/data/rigs/` or one of the user's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import RigError, unknown_name
+
+Side = Literal["left", "right", "center"]
+Region = Literal["brow", "eye", "nose", "cheek", "jaw", "mouth", "tongue", "teeth", "head", "neck",
+                 "ear", "expression", "viseme", "other"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Control:
+    """One named slider of a rig."""
+
+    name: str
+    minimum: float = 0.0
+    maximum: float = 1.0
+    rest: float = 0.0
+    side: Side = "center"
+    """The character's own side, not the viewer's."""
+    region: Region = "other"
+    mirror: str | None = None
+    """Control on the other side of the face; None for one that mirrors to itself."""
+    mirror_sign: Literal[-1, 1] = 1
+    """-1 where mirroring flips the value, as for a jaw that slides sideways on one control."""
+
+    def __post_init__(self) -> None:
+        if not self.minimum <= self.rest <= self.maximum:
+            raise RigError(
+                f"control {self.name!r}: rest {self.rest} must lie in "
+                f"[{self.minimum}, {self.maximum}]"
+            )
+        for value, allowed in ((self.side, get_args(Side)), (self.region, get_args(Region))):
+            if value not in allowed:
+                raise RigError(
+                    f"control {self.name!r}: {value!r} is none of {', '.join(allowed)}"
+                )
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A target character: its ordered controls and nothing else.
+
+    Raises `RigError` when a name occurs twice or a mirror partner does not point back.
+    """
+
+    name: str
+    version: str
+    controls: tuple[Control, ...]
+    description: str = ""
+    _indices: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.controls:
+            raise RigError(f"rig {self.name!r} has no controls")
+        indices = {c.name: i for i, c in enumerate(self.controls)}
+        if len(indices) != len(self.controls):
+            names = [c.name for c in self.controls]
+            twice = sorted({n for n in names if names.count(n) > 1})
+            raise RigError(f"rig {self.name!r} names a control twice: {', '.join(twice)}")
+        object.__setattr__(self, "_indices", indices)
+        for control in self.controls:
+            self._check_mirror(control)
+
+    def _check_mirror(self, control: Control) -> None:
+        if control.mirror is None:
+            return
+        partner = self.controls[self.index(control.mirror)]
+        if partner.mirror != control.name or partner.mirror_sign != control.mirror_sign:
+            raise RigError(
+                f"rig {self.name!r}: {control.name!r} mirrors to {partner.name!r}, "
+                f"which mirrors to {partner.mirror!r} with sign {partner.mirror_sign}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.controls)
+
+    def __contains__(self, control: object) -> bool:
+        return control in self._indices
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Control names in the rig's own order."""
+        return tuple(self._indices)
+
+    def index(self, control: str) -> int:
+        """Column of a control; raises `UnknownNameError` naming the nearest controls."""
+        try:
+            return self._indices[control]
+        except KeyError:
+            raise unknown_name(f"rig {self.name!r} has no control", control, self.names) from None
+
+    @property
+    def minimum(self) -> NDArray[np.float32]:
+        """(C,) lowest value of every control."""
+        return np.array([c.minimum for c in self.controls], np.float32)
+
+    @property
+    def maximum(self) -> NDArray[np.float32]:
+        """(C,) highest value of every control."""
+        return np.array([c.maximum for c in self.controls], np.float32)
+
+    @property
+    def rest(self) -> NDArray[np.float32]:
+        """(C,) value of every control on a resting face."""
+        return np.array([c.rest for c in self.controls], np.float32)
+
+    @property
+    def mirror_order(self) -> NDArray[np.intp]:
+        """(C,) column that each column takes its value from when the face is mirrored."""
+        return np.array([self.index(c.mirror or c.name) for c in self.controls])
+
+    @property
+    def mirror_signs(self) -> NDArray[np.float32]:
+        """(C,) factor applied after `mirror_order`."""
+        return np.array([c.mirror_sign for c in self.controls], np.float32)
+
+    def columns(self, *, region: str | None = None, side: str | None = None) -> list[int]:
+        """Columns of the controls in a region, on a side, or both."""
+        return [
+            i
+            for i, c in enumerate(self.controls)
+            if region in (None, c.region) and side in (None, c.side)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The rig as the JSON document that `from_json` reads."""
+        return {
+            "format": "facesdk.rig",
+            "version": 1,
+            "name": self.name,
+            "rig_version": self.version,
+            "description": self.description,
+            "controls": [_control_to_json(c) for c in self.controls],
+        }
+
+    @classmethod
+    def from_json(cls, document: Any, *, source: str = "rig") -> Rig:
+        """Build a rig from its JSON document; `source` names it in errors."""
+        if not isinstance(document, dict) or document.get("format") != "facesdk.rig":
+            raise RigError(f'{source} is no rig file: expected "format": "facesdk.rig"')
+        if document.get("version") != 1:
+            raise RigError(
+                f"{source} has rig file version {document.get('version')!r}; this facesdk reads 1"
+            )
+        try:
+            controls = tuple(_control_from_json(c) for c in document["controls"])
+            return cls(
+                name=document["name"],
+                version=str(document["rig_version"]),
+                controls=controls,
+                description=document.get("description", ""),
+            )
+        except (KeyError, TypeError) as error:
+            if isinstance(error, RigError):
+                raise
+            raise RigError(f"{source} lacks or misspells a field: {error}") from error
+
+    @classmethod
+    def load(cls, rig: str | Path) -> Rig:
+        """A rig by name (`"arkit"`) or from the path of a JSON file."""
+        path = Path(rig)
+        if path.suffix == ".json":
+            return cls.from_json(_read_json(path), source=str(path))
+        return _builtin(str(rig))
+
+
+def rig_names() -> tuple[str, ...]:
+    """Names of the rigs that come with facesdk."""
+    files = (f.name for f in _rig_folder().iterdir())
+    return tuple(sorted(f.removesuffix(".json") for f in files if f.endswith(".json")))
+
+
+def rigs() -> Iterator[Rig]:
+    """The rigs that come with facesdk."""
+    return (Rig.load(name) for name in rig_names())
+
+
+def _rig_folder() -> Traversable:
+    return resources.files("facesdk") / "data" / "rigs"
+
+
+@cache
+def _builtin(name: str) -> Rig:
+    file = _rig_folder() / f"{name}.json"
+    if not name.replace("-", "").isalnum() or not file.is_file():
+        raise unknown_name("no rig", name, rig_names())
+    return Rig.from_json(json.loads(file.read_text("utf-8")), source=f"rig {name!r}")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RigError(f"{path} does not exist; give a rig name or the path of a file") from None
+    except (OSError, ValueError) as error:
+        raise RigError(f"{path} cannot be read as a JSON rig file: {error}") from error
+
+
+def _control_to_json(control: Control) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": control.name}
+    if (control.minimum, control.maximum) != (0.0, 1.0):
+        document["range"] = [control.minimum, control.maximum]
+    if control.rest:
+        document["rest"] = control.rest
+    document |= {"side": control.side, "region": control.region}
+    if control.mirror is not None:
+        document["mirror"] = control.mirror
+    if control.mirror_sign != 1:
+        document["mirror_sign"] = control.mirror_sign
+    return document
+
+
+def _control_from_json(document: dict[str, Any]) -> Control:
+    minimum, maximum = document.get("range", (0.0, 1.0))
+    return Control(
+        name=document["name"],
+        minimum=float(minimum),
+        maximum=float(maximum),
+        rest=float(document.get("rest", 0.0)),
+        side=document.get("side", "center"),
+        region=document.get("region", "other"),
+        mirror=document.get("mirror"),
+        mirror_sign=document.get("mirror_sign", 1),
+    )
