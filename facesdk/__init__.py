@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 _checkout = _Path(__file__).resolve().parent.parent
 if __name__ == "facesdk" and (_checkout / "datasets" / "recipes").is_dir():
     __path__.append(str(_checkout))  # source checkout: exporters/, datasets/ lie beside us
 
-from .clip import Clip, Event, Frame, FrameSource, Pose, concat, exact_fps  # noqa: E402
-from .errors import FaceSDKError  # noqa: E402
-from .rig import Control, Rig, rig_names  # noqa: E402
+if TYPE_CHECKING:
+    from .clip import Clip, Event, Frame, FrameSource, Pose, concat, exact_fps
+    from .errors import FaceSDKError
+    from .rig import Control, Rig, rig_names
 
 __version__ = "0.1.0"
 
@@ -27,3 +31,23 @@ __all__ = [
     "exact_fps",
     "rig_names",
 ]
+
+# Names are imported when they are first asked for: `facesdk --help` does not wait for numpy.
+_HOMES = {
+    "clip": ("Clip", "Event", "Frame", "FrameSource", "Pose", "concat", "exact_fps"),
+    "errors": ("FaceSDKError",),
+    "rig": ("Control", "Rig", "rig_names"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,11 +6,12 @@ the face at `start_sample + i * sample_rate / fps` samples of the audio.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,7 +40,9 @@ def exact_fps(fps: Fraction | float | str) -> Fraction:
     try:
         rate = Fraction(str(fps)) if isinstance(fps, float) else Fraction(fps)
     except (ValueError, TypeError, ZeroDivisionError):
-        raise ClipError(f"fps must be a number or a fraction like 30000/1001, got {fps!r}") from None
+        raise ClipError(
+            f"fps must be a number or a fraction like 30000/1001, got {fps!r}"
+        ) from None
     nominal = round(rate)
     ntsc = Fraction(nominal * 1000, 1001)
     if rate.denominator != 1 and abs(rate - ntsc) < Fraction(6, 10_000):
@@ -49,9 +52,20 @@ def exact_fps(fps: Fraction | float | str) -> Fraction:
     return rate
 
 
+def _is_frozen(array: ArrayLike) -> TypeGuard[Floats]:
+    """Whether an array can be shared: float32 that owns its memory and is read-only."""
+    return (
+        isinstance(array, np.ndarray)
+        and array.dtype == np.float32
+        and array.base is None
+        and not array.flags.writeable
+    )
+
+
 def _frozen(array: ArrayLike, shape_rule: str) -> Floats:
     try:
-        values = np.array(array, np.float32)
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, refused below
+            values = array if _is_frozen(array) else np.array(array, np.float32)
     except (ValueError, TypeError) as error:
         raise ClipError(f"{shape_rule}, got something that is no array of numbers") from error
     if not np.isfinite(values).all():
@@ -233,7 +247,9 @@ class Clip:
             return source
         frames = list(source.frames())
         poses = [f.pose for f in frames]
-        has_pose = bool(frames) and all(p is not None for p in poses)
+        has_pose = bool(frames) and poses[0] is not None
+        if any((p is not None) != has_pose for p in poses):
+            raise ClipError("all frames of a clip have a pose, or none has")
         return cls(
             rig=source.rig,
             values=np.array([f.values for f in frames], np.float32).reshape(-1, len(source.rig)),
@@ -271,15 +287,22 @@ class Clip:
         """Frames `start` to `stop` (exclusive) as a clip that remembers when it began."""
         if not 0 <= start <= stop <= len(self):
             raise ClipError(f"slice must lie in 0..{len(self)}, got {start}..{stop}")
-        first, end = self._sample(start), self._sample(stop)
-        last = stop == len(self)
+        first = self._sample(start)
         return replace(
             self,
             values=self.values[start:stop],
             pose=None if self.pose is None else Pose(self.pose.angles[start:stop]),
             start_sample=first,
-            events=tuple(e for e in self.events if first <= e.sample and (last or e.sample < end)),
+            events=self._events_within(start, stop),
         )
+
+    def _events_within(self, start: int, stop: int) -> tuple[Event, ...]:
+        """Events of a slice: every event belongs to one frame, early ones to the first."""
+        if start == stop and len(self):
+            return ()
+        first = -math.inf if start == 0 else self._sample(start)
+        end = math.inf if stop == len(self) else self._sample(stop)
+        return tuple(e for e in self.events if first <= e.sample < end)
 
     def mirror(self) -> Clip:
         """The same performance with left and right exchanged."""

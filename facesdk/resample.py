@@ -40,12 +40,18 @@ def resample(
     slopes = _monotone_slopes(values) if interpolation == "cubic" and len(values) > 1 else None
     for begin in range(0, count, _BLOCK):
         end = min(begin + _BLOCK, count)
-        # index * step as whole and fractional part, in integers: exact for any length
-        ticks = np.arange(begin, end, dtype=np.int64) * step.numerator
-        whole = np.minimum(ticks // step.denominator, len(values) - 1)
-        part = ((ticks % step.denominator) / step.denominator).astype(np.float32)[:, None]
+        whole, part = _positions(begin, end, step)
+        whole = np.minimum(whole, len(values) - 1)
         out[begin:end] = _interpolate(values, slopes, whole, part)
     return out
+
+
+def _positions(begin: int, end: int, step: Fraction) -> tuple[NDArray[np.int64], Floats]:
+    """Whole and (n, 1) fractional part of `index * step`, in integers: exact for any length."""
+    fits = end * step.numerator < 2**63
+    ticks = np.arange(begin, end).astype(np.int64 if fits else object) * step.numerator
+    part = (ticks % step.denominator) / step.denominator
+    return (ticks // step.denominator).astype(np.int64), part.astype(np.float32)[:, None]
 
 
 def _interpolate(
@@ -59,7 +65,8 @@ def _interpolate(
     square, cube = part**2, part**3
     rise = 3 * square - 2 * cube
     curve = a + (b - a) * rise + (cube - 2 * square + part) * ma + (cube - square) * mb
-    return np.clip(curve, np.minimum(a, b), np.maximum(a, b))  # float rounding only
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    return np.asarray(np.clip(curve, low, high), np.float32)  # float rounding only
 
 
 def _monotone_slopes(values: Floats) -> Floats:

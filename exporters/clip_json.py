@@ -1,0 +1,302 @@
+"""Clip JSON: everything a clip holds, bit-exact, one row a line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..clip import Event, Floats, FrameSource, exact_fps
+from ..errors import ClipError, FaceSDKError, FileFormatError
+from ..rig import Rig
+from .blocks import POSE_CHANNELS, Block, ClipFile, Header, blocks
+from .numbers import json_rows
+from .rigs import listed_rig
+from .scanner import Scanner
+
+VERSION = 1
+_KEYS = ("format", "version", "rig", "fps", "sample_rate", "start_sample", "controls", "values",
+         "pose", "events", "meta")  # fmt: skip
+_REQUIRED = ("format", "version", "rig", "fps", "controls", "values")
+_MAX_INTEGER = 1 << 53
+_MAX_CONTROLS = 10_000
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def write_json(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
+    """The clip in full; returns the names of what was left out, which is nothing."""
+    parts = blocks(source)
+    first = next(parts)
+    file.write(b"{" + b",\n".join(_opening(source)) + b',\n"values":[')
+    with TemporaryFile() as poses:  # values come first in the document, frames bring both
+        separator = b"\n"
+        for values, angles in _with_first(first, parts):
+            if not len(values):
+                continue
+            file.write(separator + json_rows(values))
+            if angles is not None:
+                poses.write(separator + json_rows(angles.reshape(-1, len(POSE_CHANNELS))))
+            separator = b",\n"
+        file.write(b'\n],\n"pose":')
+        _write_pose(poses if first.angles is not None else None, file)
+    for line in _closing(source):
+        file.write(b",\n" + line)
+    file.write(b"\n}\n")
+    return ()
+
+
+def _with_first(first: Block, rest: Iterator[Block]) -> Iterator[Block]:
+    yield first
+    yield from rest
+
+
+def _write_pose(poses: Any, file: BinaryIO) -> None:
+    if poses is None:
+        file.write(b"null")
+        return
+    file.write(b"[")
+    poses.seek(0)
+    shutil.copyfileobj(poses, file)
+    file.write(b"\n]")
+
+
+def _opening(source: FrameSource) -> Iterator[bytes]:
+    yield _member("format", "facesdk.clip")
+    yield _member("version", VERSION)
+    yield _member("rig", {"name": source.rig.name, "version": source.rig.version})
+    yield _member("fps", [source.fps.numerator, source.fps.denominator])
+    yield _member("sample_rate", source.sample_rate)
+    yield _member("start_sample", source.start_sample)
+    yield _member("controls", source.rig.names)
+
+
+def _closing(source: FrameSource) -> Iterator[bytes]:
+    yield _member("events", [_event_to_json(e) for e in source.events])
+    yield _member("meta", dict(source.meta))
+    for key, value in source.extra.items():
+        if key in _KEYS:
+            raise ClipError(f"extra key {key!r} is part of the clip format; rename it")
+        yield _member(key, value)
+
+
+def _member(key: str, value: Any) -> bytes:
+    return _json(key) + b":" + _json(value)
+
+
+def _json(value: Any) -> bytes:
+    separators = (",", ":")
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=separators)
+        return text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: only an escape can carry it
+        return json.dumps(value, allow_nan=False, separators=separators).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ClipError(f"events, meta and extra must be JSON values: {error}") from error
+
+
+def _event_to_json(event: Event) -> dict[str, Any]:
+    document: dict[str, Any] = {"sample": event.sample, "name": event.name}
+    return document | ({"data": dict(event.data)} if event.data else {})
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def read_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+    """The clip of a seekable file, its rows read as they are asked for.
+
+    `rig` is the rig to read onto; without it the file's rig is looked up by name.
+    """
+    return _JsonClip(file, rig)
+
+
+class _JsonClip(ClipFile):
+    """Notes where the rows begin, then reads them from there."""
+
+    def __init__(self, file: BinaryIO, rig: Rig | None) -> None:
+        self._file = file
+        self._name = str(getattr(file, "name", "clip"))
+        self._places: dict[str, int] = {}
+        try:
+            document = self._outline()
+            self.header, self._order = self._read_header(document, rig)
+        except FileFormatError:
+            raise
+        except FaceSDKError as error:
+            raise FileFormatError(f"{self._name}: {error}") from error
+
+    def blocks(self) -> Iterator[Block]:
+        width = len(self.header.rig)
+        values = self._scanner("values").rows(width, "frame")
+        ordered = (v if self._order is None else v[:, self._order] for v in values)
+        if "pose" not in self._places:
+            yield from (Block(v, None) for v in _at_least_one(ordered, width))
+            return
+        poses = self._scanner("pose").rows(len(POSE_CHANNELS), "pose")
+        yield from self._paired(_at_least_one(ordered, width), _Rows(poses, len(POSE_CHANNELS)))
+
+    def _paired(self, values: Iterator[Floats], poses: _Rows) -> Iterator[Block]:
+        count = 0
+        for block in values:
+            count += len(block)
+            angles = poses.take(len(block))
+            if len(angles) < len(block):
+                raise self._error(f"pose has {count - len(block) + len(angles)} rows, "
+                                  "values have more")  # fmt: skip
+            yield Block(block, angles.reshape(-1, 4, 3))
+        if len(poses.take(1)):
+            raise self._error(f"pose has more rows than the {count} of values")
+
+    def _scanner(self, key: str) -> Scanner:
+        return Scanner(self._file, self._name, offset=self._places[key])
+
+    def _error(self, problem: str) -> FileFormatError:
+        return FileFormatError(f"{self._name}: {problem}")
+
+    def _outline(self) -> dict[str, Any]:
+        """The document without its rows, whose places are noted."""
+        self._file.seek(0)
+        marked = self._file.read(3) == b"\xef\xbb\xbf"
+        scanner = Scanner(self._file, self._name, offset=3 if marked else 0)
+        document: dict[str, Any] = {}
+        scanner.take(b"{")
+        end = scanner.peek() == b"}"
+        while not end:
+            key = scanner.value()
+            if not isinstance(key, str) or key in document:
+                raise scanner.error(f"expected a new key, got {str(key)[:40]!r}")
+            scanner.take(b":")
+            document[key] = self._member(scanner, key)
+            end = scanner.take(b",", b"}") == b"}"
+        return document
+
+    def _member(self, scanner: Scanner, key: str) -> Any:
+        if key not in ("values", "pose") or scanner.peek() == b"n":
+            return scanner.value()
+        self._places[key] = scanner.offset
+        scanner.skip_rows()
+        return None
+
+    def _read_header(
+        self, document: dict[str, Any], rig: Rig | None
+    ) -> tuple[Header, list[int] | None]:
+        self._check_kind(document)
+        names = self._control_names(document["controls"])
+        if rig is None:
+            name, version = self._rig_label(document["rig"])
+            rig, order = listed_rig(names, name=name, version=version)
+        else:
+            rig, order = listed_rig(names, rig=rig)
+        header = Header(
+            rig=rig,
+            fps=self._rate(document["fps"]),
+            sample_rate=self._integer(document, "sample_rate", 16_000, least=1),
+            start_sample=self._integer(document, "start_sample", 0),
+            events=self._events(document.get("events")),
+            meta=self._object(document.get("meta"), "meta"),
+            extra={k: v for k, v in document.items() if k not in _KEYS},
+        )
+        return header, order
+
+    def _check_kind(self, document: dict[str, Any]) -> None:
+        if document.get("format") != "facesdk.clip":
+            raise self._error('this is no clip: expected "format": "facesdk.clip"')
+        if (version := document.get("version")) != VERSION or isinstance(version, bool):
+            raise self._error(
+                f"clip version {str(version)[:40]!r} is not known to this facesdk, which reads "
+                f"{VERSION}; update facesdk"
+            )
+        missing = [key for key in _REQUIRED if key not in document]
+        if missing or "values" not in self._places:
+            raise self._error(f"{', '.join(missing) or 'values'} missing")
+
+    def _control_names(self, controls: Any) -> tuple[str, ...]:
+        if not isinstance(controls, list) or not all(isinstance(c, str) for c in controls):
+            raise self._error("controls must be an array of names")
+        if not 0 < len(controls) <= _MAX_CONTROLS:
+            raise self._error(f"controls must be 1 to {_MAX_CONTROLS} names, got {len(controls)}")
+        return tuple(controls)
+
+    def _rig_label(self, label: Any) -> tuple[str, str]:
+        keys = {"name", "version"}
+        if (
+            not isinstance(label, dict)
+            or set(label) != keys
+            or not all(isinstance(v, str) for v in label.values())
+        ):
+            raise self._error('rig must be {"name": text, "version": text}')
+        return label["name"], label["version"]
+
+    def _rate(self, fps: Any) -> Fraction:
+        if not isinstance(fps, list) or len(fps) != 2 or not all(map(_is_integer, fps)):
+            raise self._error("fps must be [numerator, denominator], two integers")
+        if min(fps) <= 0:
+            raise self._error(f"fps must be two positive integers, got {fps}")
+        return exact_fps(Fraction(fps[0], fps[1]))
+
+    def _integer(
+        self, document: Mapping[str, Any], key: str, default: int, *, least: int = -_MAX_INTEGER
+    ) -> int:
+        number = document.get(key, default)
+        if not _is_integer(number) or number < least:
+            raise self._error(f"{key} must be an integer of at least {least}")
+        return int(number)
+
+    def _events(self, events: Any) -> Sequence[Event]:
+        if events is None:
+            return ()
+        if not isinstance(events, list):
+            raise self._error("events must be an array")
+        return tuple(self._event(event, i) for i, event in enumerate(events))
+
+    def _event(self, event: Any, index: int) -> Event:
+        if (
+            not isinstance(event, dict)
+            or not {"sample", "name"} <= set(event) <= {"sample", "name", "data"}
+            or not _is_integer(event["sample"])
+            or not isinstance(event["name"], str)
+            or not isinstance(event.get("data", {}), dict)
+        ):
+            raise self._error(
+                f'event {index} must be {{"sample": integer, "name": text, "data": object}}'
+            )
+        return Event(event["sample"], event["name"], event.get("data", {}))
+
+    def _object(self, value: Any, key: str) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise self._error(f"{key} must be an object")
+        return value
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_INTEGER
+
+
+def _at_least_one(values: Iterator[Floats], width: int) -> Iterator[Floats]:
+    first = next(values, None)
+    yield np.empty((0, width), np.float32) if first is None else first
+    yield from values
+
+
+class _Rows:
+    """Rows that arrive in blocks and leave in the numbers asked for."""
+
+    def __init__(self, arriving: Iterator[Floats], width: int) -> None:
+        self._arriving = arriving
+        self._held = np.empty((0, width), np.float32)
+
+    def take(self, count: int) -> Floats:
+        """The next `count` rows, fewer at the end."""
+        while len(self._held) < count and (block := next(self._arriving, None)) is not None:
+            self._held = np.concatenate([self._held, block])
+        taken, self._held = self._held[:count], self._held[count:]
+        return taken

@@ -1,0 +1,86 @@
+"""Which rig the columns of a file belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import FileFormatError, RigError
+from ..rig import Control, Rig, rig_names, rigs
+
+
+def listed_rig(
+    names: Sequence[str], *, name: str = "custom", version: str = "0", rig: Rig | None = None
+) -> tuple[Rig, list[int] | None]:
+    """The rig whose controls a file lists, and the file's column of each of its controls.
+
+    The rig is the one given, else the built-in one called `name`, whose version is set to the
+    file's; a name that is not built in makes a rig of the listed controls. No columns (None) mean
+    that the order is the rig's own. Raises `FileFormatError` when a known rig has other controls.
+    """
+    if rig is None:
+        if name not in rig_names():
+            return bare_rig(names, name=name, version=version), None
+        rig = Rig.load(name)
+        rig = rig if rig.version == version else replace(rig, version=version)
+    if tuple(names) == rig.names:
+        return rig, None
+    missing = [n for n in rig.names if n not in set(names)]
+    foreign = [n for n in names if n not in rig]
+    if missing or foreign or len(names) != len(rig):
+        raise FileFormatError(
+            f"the controls are not those of rig {rig.name!r} {rig.version}: "
+            f"{_some(missing)} missing, {_some(foreign)} not in the rig; "
+            "give the file's own rig another name"
+        )
+    column = {n: i for i, n in enumerate(names)}
+    return rig, [column[n] for n in rig.names]
+
+
+def bare_rig(names: Sequence[str], *, name: str = "custom", version: str = "0") -> Rig:
+    """A rig of which only the control names are known."""
+    try:
+        return Rig(name, version, tuple(Control(n) for n in names))
+    except RigError as error:
+        raise FileFormatError(str(error)) from error
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    if not names:
+        return "none"
+    shown = ", ".join(n[:40] for n in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def loose_rig(
+    columns: Mapping[str, int], rig: Rig | str | None
+) -> tuple[Rig, list[int | None], dict[str, Any]]:
+    """A rig for columns that need not be complete or exactly spelled.
+
+    Columns that are all controls of `rig`, in any case, are read onto it: the file's column of
+    each control or None, and a note of what is missing. Where `rig` is a mere guess (a name or
+    None) others belong to the built-in rig of exactly these controls, or to a rig made of them.
+    """
+    if isinstance(rig, str):
+        guess = Rig.load(rig) if rig in rig_names() else None
+        rig = guess if guess and _within(columns, guess) else None
+    if rig is None:
+        rig = matching_rig(list(columns))
+    if not _within(columns, rig):
+        own = {n.lower() for n in rig.names}
+        foreign = [n for n in columns if n.lower() not in own]
+        raise FileFormatError(f"rig {rig.name!r} has no control {_some(foreign)}")
+    lowered = {name.lower(): column for name, column in columns.items()}
+    controls = [lowered.get(name.lower()) for name in rig.names]
+    missing = [n for n, column in zip(rig.names, controls, strict=True) if column is None]
+    return rig, controls, {"missing_controls": missing} if missing else {}
+
+
+def _within(columns: Mapping[str, int], rig: Rig) -> bool:
+    return {n.lower() for n in columns} <= {n.lower() for n in rig.names}
+
+
+def matching_rig(names: Sequence[str]) -> Rig:
+    """The built-in rig of exactly these controls, else a rig made of them."""
+    return next((r for r in rigs() if set(r.names) == set(names)), None) or bare_rig(names)

@@ -1,0 +1,174 @@
+"""`facesdk info`: what an animation file holds."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+import numpy as np
+
+from ..clip import FrameSource
+from ..exporters import format_for, open_clip
+from ..exporters.blocks import POSE_CHANNELS, blocks
+from ..rig import Rig
+from . import DONE, option, print_json, stdin
+
+NAME = "info"
+HELP = "tell what an animation file holds"
+
+_TOLERANCE = 1e-5
+"""How far outside its range a control may lie before it is worth a mark."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("input", metavar="FILE", help="animation file; - reads stdin")
+    add("--from-format", type=option(format_for), metavar="NAME", help="format of the file")
+    add("--from-rig", type=option(Rig.load), metavar="RIG", help="rig of the file")
+    add("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the file once and print what it holds."""
+    file = stdin() if args.input == "-" else args.input
+    with open_clip(file, args.from_format, rig=args.from_rig) as source:
+        facts = {"file": args.input} | describe(source)
+    if args.json:
+        print_json(facts)
+    else:
+        print("\n".join(_lines(facts)))
+    return DONE
+
+
+def describe(source: FrameSource) -> dict[str, Any]:
+    """Facts about a source as a JSON document, from one pass over its frames."""
+    rig = source.rig
+    curves, pose = _Statistics(len(rig)), _Statistics(len(POSE_CHANNELS))
+    has_pose = False
+    for values, angles in blocks(source):
+        curves.add(values)
+        if angles is not None:
+            has_pose = True
+            pose.add(angles.reshape(-1, len(POSE_CHANNELS)))
+    rate = float(source.fps)
+    return {
+        "rig": {"name": rig.name, "version": rig.version},
+        "frames": curves.count,
+        "fps": [source.fps.numerator, source.fps.denominator],
+        "duration": float(curves.count / source.fps),
+        "sample_rate": source.sample_rate,
+        "start_sample": source.start_sample,
+        "controls": _controls(rig, curves),
+        "motion": _motion(rig, curves.speed(rate)),
+        "silent": [n for n, s in zip(rig.names, curves.still(), strict=True) if s],
+        "pose": _pose(pose) if has_pose else None,
+        "events": [
+            {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.events
+        ],
+        "meta": dict(source.meta),
+        "extra": dict(source.extra),
+    }
+
+
+class _Statistics:
+    """Range and travel of columns, gathered block by block."""
+
+    def __init__(self, width: int) -> None:
+        self.count = 0
+        self.low = np.full(width, np.inf)
+        self.high = np.full(width, -np.inf)
+        self._travel = np.zeros(width)
+        self._last: Any = None
+
+    def add(self, rows: Any) -> None:
+        """Take (n, width) further rows into account."""
+        if not len(rows):
+            return
+        rows = np.asarray(rows, np.float64)
+        joined = rows if self._last is None else np.concatenate([self._last[None], rows])
+        self._travel += np.abs(np.diff(joined, axis=0)).sum(0)
+        self.low = np.minimum(self.low, rows.min(0))
+        self.high = np.maximum(self.high, rows.max(0))
+        self.count += len(rows)
+        self._last = rows[-1]
+
+    def speed(self, fps: float) -> Any:
+        """(width,) mean absolute change a second."""
+        return self._travel * fps / max(self.count - 1, 1)
+
+    def still(self) -> Any:
+        """(width,) whether a column never changes."""
+        return self.low >= self.high
+
+
+def _controls(rig: Rig, curves: _Statistics) -> dict[str, Any]:
+    if not curves.count:
+        return {}
+    outside = (curves.low < rig.minimum - _TOLERANCE) | (curves.high > rig.maximum + _TOLERANCE)
+    columns = zip(rig.names, curves.low, curves.high, outside, strict=True)
+    return {
+        name: {"min": float(low), "max": float(high), "out_of_range": bool(out)}
+        for name, low, high, out in columns
+    }
+
+
+def _motion(rig: Rig, speed: Any) -> dict[str, float]:
+    """Mean absolute velocity of the controls of each region, in control units a second."""
+    regions = dict.fromkeys(c.region for c in rig.controls)
+    return {region: float(speed[rig.columns(region=region)].mean()) for region in regions}
+
+
+def _pose(pose: _Statistics) -> dict[str, Any]:
+    """Ranges in degrees."""
+    if not pose.count:
+        return {}
+    ranges = zip(POSE_CHANNELS, np.degrees(pose.low), np.degrees(pose.high), strict=True)
+    return {name: {"min": float(low), "max": float(high)} for name, low, high in ranges}
+
+
+# ------------------------------------------------------------------------ text
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    numerator, denominator = facts["fps"]
+    rate = str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
+    start = facts["start_sample"] / facts["sample_rate"]
+    controls = facts["controls"]
+    silent = set(facts["silent"])
+    moving = {n: r for n, r in controls.items() if n not in silent}
+    head = [
+        facts["file"],
+        f"  rig       {facts['rig']['name']} {facts['rig']['version']}, {len(controls)} controls",
+        f"  length    {_clock(facts['duration'])}, {facts['frames']} frames at {rate} fps",
+        f"  start     {start:.3f} s, sample {facts['start_sample']} at {facts['sample_rate']} Hz",
+    ]
+    motion = [f"  {region:<12}{speed:8.3f}" for region, speed in facts["motion"].items()]
+    ranges = [_range(name, r, "  out of range" if r["out_of_range"] else "")
+              for name, r in controls.items() if r["out_of_range"] or name in moving]  # fmt: skip
+    pose = [_range(f"{n} (degrees)", r, "") for n, r in (facts["pose"] or {}).items()]
+    return [
+        *head,
+        *_section("motion a second, mean of each region", motion),
+        *_section("range of the controls that move", ranges),
+        *_section("pose", pose),
+        *_section("never move", [f"  {n}" for n in facts["silent"]]),
+        *_section("events", [f"  {e['sample']:>10}  {e['name']}" for e in facts["events"]]),
+        *_section("meta", [f"  {k}: {v}" for k, v in facts["meta"].items()]),
+        *_section("unknown keys", [f"  {k}" for k in facts["extra"]]),
+    ]
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return [f"{title}:", *lines] if lines else []
+
+
+def _range(name: str, limits: dict[str, float], mark: str) -> str:
+    return f"  {name:<40}{limits['min']:9.4f} {limits['max']:9.4f}{mark}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(math.floor(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:06.3f}" if hours else f"{minutes}:{rest:06.3f}"
