@@ -5,19 +5,22 @@ A rig is data: a JSON file in `facesdk/data/rigs/` or one of the user's own.
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
+from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import RigError, unknown_name
+from .errors import RigError, UnknownNameError, unknown_name
 
 Side = Literal["left", "right", "center"]
 Region = Literal["brow", "eye", "nose", "cheek", "jaw", "mouth", "tongue", "teeth", "head", "neck",
@@ -39,6 +42,8 @@ class Control:
     """Control on the other side of the face; None for one that mirrors to itself."""
     mirror_sign: Literal[-1, 1] = 1
     """-1 where mirroring flips the value, as for a jaw that slides sideways on one control."""
+    label: str | None = None
+    """Name in the field's own files where that name is not unique there; else the name itself."""
 
     def __post_init__(self) -> None:
         if not self.minimum <= self.rest <= self.maximum:
@@ -48,22 +53,23 @@ class Control:
             )
         for value, allowed in ((self.side, get_args(Side)), (self.region, get_args(Region))):
             if value not in allowed:
-                raise RigError(
-                    f"control {self.name!r}: {value!r} is none of {', '.join(allowed)}"
-                )
+                raise RigError(f"control {self.name!r}: {value!r} is none of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
 class Rig:
     """A target character: its ordered controls and nothing else.
 
-    Raises `RigError` when a name occurs twice or a mirror partner does not point back.
+    Raises `RigError` when a name occurs twice, a mirror partner does not point back or an order
+    is not an order of these controls.
     """
 
     name: str
     version: str
     controls: tuple[Control, ...]
     description: str = ""
+    orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    """Other orders of the same controls, by name: Live Link's UDP packets beside its CSV files."""
     _indices: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,8 +81,15 @@ class Rig:
             twice = sorted({n for n in names if names.count(n) > 1})
             raise RigError(f"rig {self.name!r} names a control twice: {', '.join(twice)}")
         object.__setattr__(self, "_indices", indices)
+        object.__setattr__(self, "orders", MappingProxyType(dict(self.orders)))
         for control in self.controls:
             self._check_mirror(control)
+        for name, order in self.orders.items():
+            if sorted(order) != sorted(indices):
+                odd = sorted(set(order) ^ set(indices)) or "a control named twice"
+                raise RigError(
+                    f"rig {self.name!r}: order {name!r} must name every control once; see {odd}"
+                )
 
     def _check_mirror(self, control: Control) -> None:
         if control.mirror is None:
@@ -104,22 +117,44 @@ class Rig:
         try:
             return self._indices[control]
         except KeyError:
-            raise unknown_name(f"rig {self.name!r} has no control", control, self.names) from None
+            raise self._unknown(control) from None
+
+    def _unknown(self, control: str) -> UnknownNameError:
+        kind = f"rig {self.name!r} has no control"
+        prefix = _common_prefix(self.names)  # nobody types CTRL_expressions_
+        short = {n.removeprefix(prefix).lower(): n for n in self.names}
+        near = difflib.get_close_matches(control.lower(), short, n=3, cutoff=0.75)
+        if not prefix or not near:
+            return unknown_name(kind, control, self.names)
+        hint = " or ".join(repr(short[n]) for n in near)
+        return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?")
+
+    def order(self, name: str) -> tuple[str, ...]:
+        """Control names in one of the rig's other orders, such as `"udp"` of Live Link."""
+        try:
+            return self.orders[name]
+        except KeyError:
+            raise unknown_name(f"rig {self.name!r} has no order", name, self.orders) from None
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Column titles of the field's own files, in the rig's order; a title may occur twice."""
+        return tuple(c.label or c.name for c in self.controls)
+
+    @cached_property
     def minimum(self) -> NDArray[np.float32]:
         """(C,) lowest value of every control."""
-        return np.array([c.minimum for c in self.controls], np.float32)
+        return _constants(c.minimum for c in self.controls)
 
-    @property
+    @cached_property
     def maximum(self) -> NDArray[np.float32]:
         """(C,) highest value of every control."""
-        return np.array([c.maximum for c in self.controls], np.float32)
+        return _constants(c.maximum for c in self.controls)
 
-    @property
+    @cached_property
     def rest(self) -> NDArray[np.float32]:
         """(C,) value of every control on a resting face."""
-        return np.array([c.rest for c in self.controls], np.float32)
+        return _constants(c.rest for c in self.controls)
 
     @property
     def mirror_order(self) -> NDArray[np.intp]:
@@ -141,7 +176,7 @@ class Rig:
 
     def to_json(self) -> dict[str, Any]:
         """The rig as the JSON document that `from_json` reads."""
-        return {
+        document: dict[str, Any] = {
             "format": "facesdk.rig",
             "version": 1,
             "name": self.name,
@@ -149,6 +184,13 @@ class Rig:
             "description": self.description,
             "controls": [_control_to_json(c) for c in self.controls],
         }
+        if self.orders:
+            document["orders"] = {name: list(order) for name, order in self.orders.items()}
+        return document
+
+    def to_text(self) -> str:
+        """The rig as the text of a rig file, one control a line."""
+        return json_lines(self.to_json())
 
     @classmethod
     def from_json(cls, document: Any, *, source: str = "rig") -> Rig:
@@ -166,8 +208,9 @@ class Rig:
                 version=str(document["rig_version"]),
                 controls=controls,
                 description=document.get("description", ""),
+                orders={n: tuple(order) for n, order in document.get("orders", {}).items()},
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, RigError):
                 raise
             raise RigError(f"{source} lacks or misspells a field: {error}") from error
@@ -177,7 +220,7 @@ class Rig:
         """A rig by name (`"arkit"`) or from the path of a JSON file."""
         path = Path(rig)
         if path.suffix == ".json":
-            return cls.from_json(_read_json(path), source=str(path))
+            return cls.from_json(read_json(path, "rig"), source=str(path))
         return _builtin(str(rig))
 
 
@@ -204,13 +247,40 @@ def _builtin(name: str) -> Rig:
     return Rig.from_json(json.loads(file.read_text("utf-8")), source=f"rig {name!r}")
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path, kind: str) -> Any:
+    """The JSON document in a file; raises `RigError` naming the kind of file that was expected."""
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise RigError(f"{path} does not exist; give a rig name or the path of a file") from None
+        raise RigError(f"{path} does not exist; give a {kind} name or the path of a file") from None
     except (OSError, ValueError) as error:
-        raise RigError(f"{path} cannot be read as a JSON rig file: {error}") from error
+        raise RigError(f"{path} cannot be read as a JSON {kind} file: {error}") from error
+
+
+def _constants(values: Iterable[float]) -> NDArray[np.float32]:
+    array = np.array(list(values), np.float32)
+    array.flags.writeable = False
+    return array
+
+
+def _common_prefix(names: Sequence[str]) -> str:
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
+    return "".join(letter for letter, _ in pairs)
+
+
+def json_lines(document: Mapping[str, Any]) -> str:
+    """JSON text with one line for each key and for each entry of a list or object below it."""
+    return "{\n" + ",\n".join(_json_entry(key, value) for key, value in document.items()) + "\n}\n"
+
+
+def _json_entry(key: str, value: Any) -> str:
+    title = f" {json.dumps(key)}: "
+    if isinstance(value, dict) and value:
+        lines = (f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+        return title + "{\n" + ",\n".join(lines) + "\n }"
+    if isinstance(value, list) and value:
+        return title + "[\n" + ",\n".join(f"  {json.dumps(v)}" for v in value) + "\n ]"
+    return title + json.dumps(value)
 
 
 def _control_to_json(control: Control) -> dict[str, Any]:
@@ -224,6 +294,8 @@ def _control_to_json(control: Control) -> dict[str, Any]:
         document["mirror"] = control.mirror
     if control.mirror_sign != 1:
         document["mirror_sign"] = control.mirror_sign
+    if control.label is not None:
+        document["label"] = control.label
     return document
 
 
@@ -238,4 +310,5 @@ def _control_from_json(document: dict[str, Any]) -> Control:
         region=document.get("region", "other"),
         mirror=document.get("mirror"),
         mirror_sign=document.get("mirror_sign", 1),
+        label=document.get("label"),
     )
