@@ -1,0 +1,256 @@
+"""Audio files as mono blocks at the rate of the models, in flat memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import soundfile
+
+from ..errors import AudioError
+from .channels import MAX_CHANNELS, Layout
+from .container import READABLE, TOLERANCE_HZ, convert_hint, cut_off, inspect, vorbis_layout
+from .resampler import SAMPLE_RATE, StreamResampler, require_rate
+from .samples import Samples
+
+MAX_HOURS = 24
+MAX_PIPE_BYTES = 4 * 2**30
+"""What is taken from a pipe; a wav cannot be longer anyway."""
+
+_PIPE_IN_MEMORY = 16 * 2**20
+_COPY = 2**20
+_UNKNOWN = 2**62  # libsndfile's "no idea" is the largest integer
+
+
+def open_audio(source: str | Path | BinaryIO, *, sample_rate: int = SAMPLE_RATE) -> AudioFile:
+    """An audio file, open for reading: a path, or a binary file such as `sys.stdin.buffer`.
+
+    Raises `AudioError` when it is missing, empty, cut off, no audio, or outside what is supported.
+    """
+    return AudioFile(source, sample_rate=sample_rate)
+
+
+def read_audio(source: str | Path | BinaryIO, *, sample_rate: int = SAMPLE_RATE) -> Samples:
+    """(N,) the whole file, mono."""
+    with open_audio(source, sample_rate=sample_rate) as audio:
+        return np.concatenate(list(audio.blocks()))
+
+
+class AudioFile:
+    """One audio file: what it is, and its sound as mono float32 blocks."""
+
+    name: str
+    """For messages: the path as given, `<stdin>`, or `audio` for a nameless file."""
+    path: Path | None
+    """None when it was given as an open file."""
+    sample_rate: int
+    """Hz of the blocks."""
+    source_rate: int
+    channels: int
+    source_frames: int | None
+    """As the header declares; None when it does not."""
+    format: str
+    """`WAV`, `WAVEX`, `FLAC`, `OGG`, `MP3`, … as libsndfile names them."""
+    subtype: str
+    """`PCM_16`, `FLOAT`, `VORBIS`, …"""
+
+    def __init__(self, source: str | Path | BinaryIO, *, sample_rate: int = SAMPLE_RATE) -> None:
+        self.sample_rate = require_rate(sample_rate)
+        self.path = Path(source) if isinstance(source, str | os.PathLike) else None
+        self.name = str(source) if self.path else str(getattr(source, "name", "audio"))
+        with contextlib.ExitStack() as stack:
+            self._file = self._open(source, stack)
+            self._container = inspect(self._file, self.name)
+            with self._decoder() as decoder:
+                self._describe(decoder)
+            self._resources = stack.pop_all()
+
+    def __enter__(self) -> AudioFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened here; a file that came in open stays open."""
+        self._resources.close()
+
+    @property
+    def duration(self) -> Fraction | None:
+        """Seconds as the header declares; None when it does not."""
+        return (
+            None if self.source_frames is None else Fraction(self.source_frames, self.source_rate)
+        )
+
+    def blocks(self, seconds: float = 1.0) -> Iterator[Samples]:
+        """(M,) blocks of about `seconds`, from the beginning; one iteration at a time.
+
+        Raises `AudioError` where the file turns out to be damaged, cut off or not finite.
+        """
+        if not seconds > 0:
+            raise AudioError(f"blocks must last more than 0 s, got {seconds}")
+        resampler = StreamResampler(
+            self.source_rate, self.sample_rate, self.channels, layout=self._layout()
+        )
+        done = 0
+        for block in self._source_blocks(max(1, round(seconds * self.source_rate))):
+            done += len(block)
+            self._require_not_endless(done)
+            try:
+                mono = resampler.push(block)
+            except AudioError as error:
+                raise AudioError(f"{self.name}: {error}") from None
+            if len(mono):
+                yield mono
+        self._require_whole(done)
+        rest = resampler.flush()
+        if len(rest):
+            yield rest
+
+    # ------------------------------------------------------------------ opening
+
+    def _open(self, source: str | Path | BinaryIO, stack: contextlib.ExitStack) -> BinaryIO:
+        if self.path:
+            return stack.enter_context(self._open_path(self.path))
+        file = cast(BinaryIO, source)
+        if not isinstance(file.read(0), bytes):
+            raise AudioError(f"{self.name} is open as text; open it in binary mode ('rb')")
+        return file if _is_seekable(file) else self._spooled(file, stack)
+
+    def _open_path(self, path: Path) -> BinaryIO:
+        if path.is_dir():
+            raise AudioError(f"{self.name} is a folder; expected a {READABLE} file")
+        try:
+            return path.open("rb")
+        except FileNotFoundError:
+            raise AudioError(f"{self.name} does not exist; expected a {READABLE} file") from None
+        except OSError as error:
+            raise AudioError(f"{self.name} cannot be opened: {error.strerror}") from error
+
+    def _spooled(self, pipe: BinaryIO, stack: contextlib.ExitStack) -> BinaryIO:
+        """The rest of a pipe as a file: in memory while it is small, then on disk."""
+        spool = tempfile.SpooledTemporaryFile(max_size=_PIPE_IN_MEMORY)  # noqa: SIM115
+        stack.callback(spool.close)
+        for chunk in iter(lambda: pipe.read(_COPY), b""):
+            spool.write(chunk)
+            if spool.tell() > MAX_PIPE_BYTES:
+                raise AudioError(
+                    f"{self.name} brought more than {MAX_PIPE_BYTES // 2**30} GiB; "
+                    "save it to a file and pass the path"
+                )
+        return cast(BinaryIO, spool)
+
+    @contextlib.contextmanager
+    def _decoder(self) -> Iterator[soundfile.SoundFile]:
+        if self._file.closed:
+            raise AudioError(f"{self.name} is closed; open it again")
+        self._file.seek(0)
+        try:
+            decoder = _Decoder(self._file)
+        except (soundfile.LibsndfileError, TypeError) as error:
+            raise self._unreadable(error) from error
+        with decoder:
+            yield decoder
+
+    def _unreadable(self, error: Exception) -> AudioError:
+        hint = convert_hint(self.name)
+        if self._container.codec:
+            return AudioError(f"{self.name} has {self._container.codec}, {_reason(error)}; {hint}")
+        return AudioError(f"{self.name} is not recognised as audio; expected {READABLE}")
+
+    def _describe(self, decoder: soundfile.SoundFile) -> None:
+        self.source_rate = decoder.samplerate
+        self.channels = decoder.channels
+        self.format = decoder.format
+        self.subtype = decoder.subtype
+        known = decoder.frames < _UNKNOWN and self._container.exact_length
+        self.source_frames = decoder.frames if known else None
+        try:
+            require_rate(self.source_rate)
+        except AudioError as error:
+            raise AudioError(f"{self.name}: {error}") from None
+        if self.channels > MAX_CHANNELS:
+            raise AudioError(
+                f"{self.name} has {self.channels} channels, at most {MAX_CHANNELS} are read; "
+                "export the voice alone"
+            )
+        if self.source_frames is not None:
+            self._require_audible(self.source_frames)
+            self._require_not_endless(self.source_frames)
+
+    def _layout(self) -> Layout | None:
+        return vorbis_layout(self.channels) if self.format == "OGG" else self._container.layout
+
+    # ------------------------------------------------------------------ reading
+
+    def _source_blocks(self, frames: int) -> Iterator[Samples]:
+        done = 0
+        with self._decoder() as decoder:
+            while True:
+                try:
+                    block = decoder.read(frames, dtype="float32", always_2d=True)
+                except soundfile.LibsndfileError as error:
+                    there = done / self.source_rate
+                    raise AudioError(
+                        f"{self.name} is cut off or damaged after {there:.3f} s, "
+                        f"{_reason(error)}; copy or export it again"
+                    ) from error
+                if not len(block):
+                    return
+                done += len(block)
+                yield block
+
+    def _require_whole(self, frames: int) -> None:
+        self._require_audible(frames)
+        if self.source_frames is None:
+            return
+        if self.source_frames - frames > self.source_rate / TOLERANCE_HZ:
+            rate = self.source_rate
+            raise cut_off(self.name, self.source_frames / rate, frames / rate)
+
+    def _require_audible(self, frames: int) -> None:
+        if not frames:
+            raise AudioError(f"{self.name} has no audio: 0 samples; export it again")
+        if round(Fraction(frames * self.sample_rate, self.source_rate)) < 1:
+            raise AudioError(
+                f"{self.name} has {frames} samples at {self.source_rate} Hz, "
+                f"less than one at {self.sample_rate} Hz; export it again"
+            )
+
+    def _require_not_endless(self, frames: int) -> None:
+        if frames > MAX_HOURS * 3600 * self.source_rate:
+            hours = frames / self.source_rate / 3600
+            raise AudioError(
+                f"{self.name} lasts {hours:.1f} h, at most {MAX_HOURS} h are read; cut it in parts"
+            )
+
+
+class _Decoder(soundfile.SoundFile):  # type: ignore[misc]
+    """A decoder that only runs forward.
+
+    `SoundFile` seeks to where it already is after every read of a seekable file. That fails on a
+    flac without a length and makes an mp3 decoder start anew in the middle of its bit reservoir.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _is_seekable(file: BinaryIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, AttributeError):  # no file of the system: BytesIO and its like
+        return file.seekable()
+
+
+def _reason(error: Any) -> str:
+    text = str(getattr(error, "error_string", "") or error)
+    text = text.removeprefix("Error : ").rstrip(". ") or "no reason given"
+    return f"which libsndfile cannot decode ({text})"
