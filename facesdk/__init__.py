@@ -14,6 +14,7 @@ if __name__ == "facesdk" and (_checkout / "datasets" / "recipes").is_dir():
 if TYPE_CHECKING:
     from .clip import Clip, Event, Frame, FrameSource, Pose, concat, exact_fps
     from .errors import FaceSDKError
+    from .model import Model, Session, bake, load
     from .rig import Control, Rig, rig_names
 
 __version__ = "0.1.0"
@@ -25,10 +26,14 @@ __all__ = [
     "FaceSDKError",
     "Frame",
     "FrameSource",
+    "Model",
     "Pose",
     "Rig",
+    "Session",
+    "bake",
     "concat",
     "exact_fps",
+    "load",
     "rig_names",
 ]
 
@@ -36,6 +41,7 @@ __all__ = [
 _HOMES = {
     "clip": ("Clip", "Event", "Frame", "FrameSource", "Pose", "concat", "exact_fps"),
     "errors": ("FaceSDKError",),
+    "model": ("Model", "Session", "bake", "load"),
     "rig": ("Control", "Rig", "rig_names"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

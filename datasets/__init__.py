@@ -1,0 +1,7 @@
+"""Corpora of timed speech, and the recipes that train models from them."""
+
+from __future__ import annotations
+
+from .corpus import Corpus, CorpusWriter, TimedPhone, Utterance
+
+__all__ = ["Corpus", "CorpusWriter", "TimedPhone", "Utterance"]

@@ -1,0 +1,10 @@
+"""Timed phones to articulatory units, by rules that are data."""
+
+from __future__ import annotations
+
+from .engine import GRID, UNIT_FPS, articulate
+from .loudness import loudness
+from .phones import MARKS, Phone, PhoneSet, TimedPhone
+from .rules import Gesture, Posture, Rules
+
+__all__ = ["GRID", "MARKS", "UNIT_FPS", "Gesture", "Phone", "PhoneSet", "Posture", "Rules", "TimedPhone", "articulate", "loudness"]

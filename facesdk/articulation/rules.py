@@ -1,0 +1,133 @@
+"""The articulation rules as loaded from their data file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArticulationError
+from .phones import PhoneSet
+
+
+@dataclass(frozen=True)
+class Posture:
+    """A unit that glides between the targets of neighbouring sounds; times in seconds."""
+
+    lead: float
+    """How far the lips run ahead of the sound."""
+    anticipation: float
+    """Standard deviation of the blend towards later sounds."""
+    carryover: float
+    """Standard deviation of the blend towards earlier sounds."""
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """A unit that a sound makes and releases; times in seconds."""
+
+    rise: float
+    """Duration of the onset."""
+    lead: float
+    """Complete this long before the sound starts."""
+    release: float
+    """Let go this long before the sound ends."""
+    fall: float
+    """Duration of the decay."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Gains and constraints between units; times in seconds."""
+
+    stressed_gain: float
+    secondary_gain: float
+    unstressed_gain: float
+    loudness_gain: tuple[float, float]
+    """Gain on a vowel's jaw and aperture at the quietest and at the loudest of a line."""
+    labiodental_aperture: float
+    """Highest lip aperture while the lower lip touches the teeth."""
+    sibilant_jaw: float
+    """Highest jaw opening during a sibilant."""
+    silence_dominance: float
+    """Weight of silence against sounds in the blends, 0..1."""
+    long_silence: float
+    """Silence of at least this duration weighs as much as a sound."""
+    neutral_dominance: float
+    """Weight of the neutral mouth in sounds that name no target."""
+    smoothing: float
+    """Standard deviation of the last smoothing of every posture."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What every sound does to the mouth, and when."""
+
+    postures: Mapping[str, Posture]
+    gestures: Mapping[str, Gesture]
+    smoothing: Mapping[str, float]
+    """Standard deviation in seconds for `voicing`, `accent`, `loudness`."""
+    limits: Limits
+    silence: Mapping[str, float]
+    """Posture targets of silence."""
+    neutral: Mapping[str, float]
+    """Posture targets of a mouth that speaks without a wish of its own."""
+    phones: PhoneSet
+
+    @classmethod
+    def load(cls, path: Path | str | None = None) -> Rules:
+        """Rules from a JSON file, or the built-in ones."""
+        return _builtin() if path is None else _read(Path(path))
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], *, source: str = "rules") -> Rules:
+        """Build rules from their JSON document; `source` names it in errors."""
+        if document.get("format") != "facesdk.articulation" or document.get("version") != 1:
+            raise ArticulationError(
+                f'{source} must say "format": "facesdk.articulation", "version": 1'
+            )
+        try:
+            return _build(document)
+        except (KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, ArticulationError):
+                raise
+            raise ArticulationError(f"{source} lacks or misspells a field: {error}") from error
+
+
+def _build(document: Mapping[str, Any]) -> Rules:
+    postures = {u: Posture(**_seconds(v)) for u, v in document["postures"].items()}
+    gestures = {u: Gesture(**_seconds(v)) for u, v in document["gestures"].items()}
+    limits = dict(document["limits"])
+    low, high = limits.pop("loudness_gain")
+    limits["smoothing"] /= 1000
+    return Rules(
+        postures=postures,
+        gestures=gestures,
+        smoothing={u: v["smoothing"] / 1000 for u, v in document["sources"].items()},
+        limits=Limits(loudness_gain=(low, high), **limits),
+        silence=document["silence"],
+        neutral=document["neutral"],
+        phones=PhoneSet.from_json(document, frozenset(postures) | frozenset(gestures)),
+    )
+
+
+def _seconds(milliseconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: value / 1000 for name, value in milliseconds.items()}
+
+
+def _read(path: Path) -> Rules:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArticulationError(f"{path} cannot be read as a JSON rules file: {error}") from error
+    return Rules.from_json(document, source=str(path))
+
+
+@cache
+def _builtin() -> Rules:
+    file = resources.files("facesdk") / "data" / "articulation" / "rules.json"
+    return Rules.from_json(json.loads(file.read_text("utf-8")), source="the built-in rules")

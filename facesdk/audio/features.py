@@ -1,0 +1,79 @@
+"""The definition of the model's input features: causal log-mel spectra.
+
+Training computes them here with numpy; the exported graph computes the same inside. Frame `j`
+sees samples `160 j - 240 .. 160 j + 160` and nothing later; before the first sample is silence.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+RATE = 16_000
+HOP = 160
+WINDOW = 400
+BANDS = 64
+LOW_HZ, HIGH_HZ = 50.0, 7600.0
+FLOOR = 1e-6
+"""Added to band power before the logarithm."""
+
+_FFT = 512
+
+
+@cache
+def window() -> Floats:
+    """(400,) Hann window."""
+    return np.hanning(WINDOW).astype(np.float32)
+
+
+@cache
+def bins() -> NDArray[np.intp]:
+    """Bins of the 512-point spectrum that any band needs."""
+    return np.flatnonzero(_filters().any(axis=1))
+
+
+@cache
+def mel_matrix() -> Floats:
+    """(len(bins()), 64) triangular filters, equally spaced on the mel scale of HTK."""
+    return _filters()[bins()]
+
+
+@cache
+def _filters() -> Floats:
+    def mel(hz: float) -> float:
+        return float(2595 * np.log10(1 + hz / 700))
+
+    edges = 700 * (10 ** (np.linspace(mel(LOW_HZ), mel(HIGH_HZ), BANDS + 2) / 2595) - 1)
+    frequency = np.arange(_FFT // 2 + 1)[:, None] * (RATE / _FFT)
+    left, middle, right = edges[:-2], edges[1:-1], edges[2:]
+    rising = (frequency - left) / (middle - left)
+    falling = (right - frequency) / (right - middle)
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+@cache
+def dft_matrices() -> tuple[Floats, Floats]:
+    """Windowed cosine and sine, each (400, len(bins())): `x @ cos`, `x @ sin` is the spectrum."""
+    phase = 2 * np.pi / _FFT * np.outer(np.arange(WINDOW), bins())
+    taper = window()[:, None]
+    return (taper * np.cos(phase)).astype(np.float32), (taper * np.sin(phase)).astype(np.float32)
+
+
+def mel_power(samples: Floats) -> Floats:
+    """(N,) samples at 16 kHz as (N // 160, 64) band power."""
+    padded = np.concatenate([np.zeros(WINDOW - HOP, np.float32), samples.astype(np.float32)])
+    count = len(samples) // HOP
+    if not count:
+        return np.zeros((0, BANDS), np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
+    spectrum = np.fft.rfft(frames * window(), _FFT)[:, bins()]
+    return np.asarray(np.square(np.abs(spectrum)) @ mel_matrix(), np.float32)
+
+
+def log_mel(samples: Floats) -> Floats:
+    """(N,) samples at 16 kHz as (N // 160, 64) natural logarithms of band power."""
+    return np.log(mel_power(samples) + np.float32(FLOOR))

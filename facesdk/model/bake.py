@@ -1,0 +1,114 @@
+"""Whole lines at once: a session that is pushed everything and flushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import open_audio
+from ..clip import Clip, Event, Frame
+from ..errors import AudioError
+from ..rig import Rig
+from .model import Model, load
+from .session import Session
+
+Floats = NDArray[np.float32]
+
+BLOCK_SECONDS = 1.0
+
+
+class SpokenLine:
+    """Frames of a line as a `FrameSource`: computed while they are read, an hour in flat memory."""
+
+    def __init__(
+        self, session: Session, blocks: Iterable[Floats], *, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        """`blocks` are audio chunks at the session's sample rate."""
+        self._session, self._blocks = session, blocks
+        self.meta: Mapping[str, Any] = dict(meta or {})
+        self.events: Sequence[Event] = ()
+        self.extra: Mapping[str, Any] = {}
+
+    @property
+    def rig(self) -> Rig:
+        """The rig the frames are on."""
+        return self._session.rig
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second."""
+        return self._session.fps
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the clock that frames count their samples in."""
+        return self._session.sample_rate
+
+    @property
+    def start_sample(self) -> int:
+        """Lines start at 0."""
+        return 0
+
+    def frames(self) -> Iterator[Frame]:
+        """Listen and yield; can be read again only if the blocks can."""
+        self._session.reset()
+        for block in self._blocks:
+            yield from self._session.push(block)
+        yield from self._session.flush()
+
+
+def session_meta(session: Session, model: Model) -> dict[str, Any]:
+    """What a clip file tells about where its curves come from."""
+    manifest = model.manifest
+    return {
+        "generator": "facesdk",
+        "model": {
+            "name": manifest.name, "version": manifest.version, "sha256": manifest.sha256,
+            "licence": manifest.licence,
+        },
+        "look_ahead_ms": session.look_ahead_ms,
+        "controls_from": "units through the rig's table",
+    }  # fmt: skip
+
+
+def bake(
+    audio: str | Path | BinaryIO | Floats,
+    *,
+    rig: str = "arkit",
+    fps: Fraction | float | str = 60,
+    look_ahead_ms: float | None = None,
+    seed: int = 0,
+    sample_rate: int | None = None,
+    blinks: bool = True,
+    settle: bool = True,
+    tail: float = 0.0,
+    model: Model | None = None,
+) -> Clip:
+    """A finished clip for a line of speech.
+
+    `audio` is the path of a sound file, an open binary file, or (N,) or (N, channels) samples at
+    `sample_rate` (16 kHz if not given). The clip is as long as its audio, to one frame, plus
+    `tail` seconds. `look_ahead_ms` None lets the model use all the future audio it can.
+    Raises `AudioError` for audio that makes no sense and `ModelError` for settings the model
+    cannot serve.
+    """
+    model = model or load()
+    settings: dict[str, Any] = {
+        "rig": rig, "fps": fps, "look_ahead_ms": look_ahead_ms, "seed": seed,
+        "blinks": blinks, "settle": settle, "tail": tail,
+    }  # fmt: skip
+    if isinstance(audio, np.ndarray):
+        if not len(audio):
+            raise AudioError("there are no samples to bake; give at least one")
+        channels = 1 if audio.ndim == 1 else audio.shape[1]
+        session = model.session(sample_rate=sample_rate, channels=channels, **settings)
+        return Clip.from_frames(SpokenLine(session, [audio], meta=session_meta(session, model)))
+    session = model.session(**settings)
+    with open_audio(audio, sample_rate=session.sample_rate) as file:
+        meta = session_meta(session, model)
+        return Clip.from_frames(SpokenLine(session, file.blocks(BLOCK_SECONDS), meta=meta))

@@ -1,0 +1,149 @@
+"""Rig tables: what each unit does to each control of a rig, as data.
+
+A table is a sum of products: every control is a weighted sum of units, of products of units and
+of their complements. That is enough for lips that seal whatever the jaw does, and little enough
+to be a constant layer of an exported graph.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FaceSDKError, RigError, unknown_name
+from ..rig import Rig
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A unit stretched: 0 below `begin`, 1 above `end`, linear between."""
+
+    name: str
+    unit: str
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class RigTable:
+    """Units to the controls of one rig."""
+
+    rig: Rig
+    units: Rig
+    controls: Mapping[str, Mapping[str, float]]
+    """Weight by control and by term; a term is `unit`, `a*b`, `~a` (1 - a) or `1`."""
+    derived: tuple[Derived, ...] = ()
+    remainder: str | None = None
+    """Control that takes what all others leave of 1; they are scaled to fit in 1 together."""
+    _terms: NDArray[np.intp] = field(init=False, repr=False, compare=False)
+    _weights: Floats = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = sorted({term for weights in self.controls.values() for term in weights})
+        weights = np.zeros((len(names), len(self.rig)), np.float32)
+        for control, shares in self.controls.items():
+            for term, weight in shares.items():
+                weights[names.index(term), self.rig.index(control)] = weight
+        object.__setattr__(self, "_terms", self._factors(names))
+        object.__setattr__(self, "_weights", weights)
+
+    def _factors(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """(terms, K) columns of `_extended` whose product is each term."""
+        inputs = [*self.units.names, *(d.name for d in self.derived)]
+        columns = {name: i for i, name in enumerate(inputs)}
+        columns |= {f"~{name}": len(inputs) + i for i, name in enumerate(inputs)}
+        columns["1"] = one = 2 * len(inputs)
+        rows = []
+        for name in names:
+            factors = [factor.strip() for factor in name.split("*")]
+            for factor in factors:
+                if factor not in columns:
+                    raise unknown_name(f"table of rig {self.rig.name!r}: no unit", factor, columns)
+            rows.append([columns[factor] for factor in factors])
+        longest = max(map(len, rows), default=1)
+        return np.array([row + [one] * (longest - len(row)) for row in rows]).reshape(-1, longest)
+
+    def __call__(self, units: Floats) -> Floats:
+        """(T, units) curves to (T, controls), inside the rig's ranges."""
+        extended = self._extended(units)
+        terms = extended[:, self._terms].prod(-1)
+        values = np.asarray(terms @ self._weights + self.rig.rest, np.float32)
+        if self.remainder is not None:
+            values = _share_out(values, self.rig.index(self.remainder))
+        return np.clip(values, self.rig.minimum, self.rig.maximum)
+
+    def _extended(self, units: Floats) -> Floats:
+        """Units, derived units, their complements and a one."""
+        stretched = [
+            (units[:, self.units.index(d.unit)] - d.begin) / (d.end - d.begin)
+            for d in self.derived
+        ]
+        inputs = np.clip(np.column_stack([units, *stretched]), 0, 1)
+        one = np.ones((len(units), 1), np.float32)
+        return np.concatenate([inputs, 1 - inputs, one], 1).astype(np.float32)
+
+    @classmethod
+    def from_json(cls, document: Any, *, source: str = "table") -> RigTable:
+        """Build a table from its JSON document; `source` names it in errors."""
+        if not isinstance(document, dict) or document.get("format") != "facesdk.table":
+            raise RigError(f'{source} is no rig table: expected "format": "facesdk.table"')
+        if document.get("version") != 1:
+            raise RigError(f"{source} has version {document.get('version')!r}; this facesdk reads 1")
+        try:
+            derived = tuple(
+                Derived(name, d["unit"], float(d["from"]), float(d["to"]))
+                for name, d in document.get("derived", {}).items()
+            )
+            rig, units = Rig.load(document["rig"]), Rig.load("units")
+            remainder = document.get("remainder")
+            return cls(rig, units, document["controls"], derived, remainder)
+        except FaceSDKError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RigError(f"{source} lacks or misspells a field: {error!r}") from error
+
+    @classmethod
+    def load(cls, table: str | Path) -> RigTable:
+        """The built-in table of a rig (`"arkit"`), or one from a JSON file."""
+        path = Path(table)
+        if path.suffix == ".json":
+            try:
+                document = json.loads(path.read_text("utf-8"))
+            except (OSError, ValueError) as error:
+                raise RigError(f"{path} cannot be read as a JSON rig table: {error}") from error
+            return cls.from_json(document, source=str(path))
+        return _builtin(str(table))
+
+
+def _share_out(values: Floats, rest: int) -> Floats:
+    """Scale rows down to a sum of 1 and give the rest column what is left."""
+    values = np.maximum(values, 0)
+    values[:, rest] = 0
+    total = values.sum(1, keepdims=True)
+    values = values / np.maximum(total, 1)
+    values[:, rest] = 1 - values.sum(1)
+    return values
+
+
+def table_names() -> tuple[str, ...]:
+    """Rigs that have a table of their own."""
+    files = (resources.files("facesdk") / "data" / "tables").iterdir()
+    return tuple(sorted(f.name.removesuffix(".json") for f in files if f.name.endswith(".json")))
+
+
+@cache
+def _builtin(rig: str) -> RigTable:
+    if rig not in table_names():
+        raise unknown_name("no table for rig", rig, table_names())
+    file = resources.files("facesdk") / "data" / "tables" / f"{rig}.json"
+    return RigTable.from_json(json.loads(file.read_text("utf-8")), source=f"table {rig!r}")

@@ -1,0 +1,54 @@
+"""When a speaker blinks, and how.
+
+Statistics of EmoFace (Liu et al. 2024), measured on MEAD videos: the momentary rate is log-normal
+in blinks a minute, and one blink takes 13 frames at 60 fps, closing faster than opening.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+RATE_MEAN, RATE_DEVIATION = 3.518, 0.532
+"""Of the logarithm of blinks a minute."""
+RATE_RANGE = (15.0, 100.0)
+"""Blinks a minute."""
+PROFILE = (0.05, 0.25, 0.45, 0.7, 1.0, 0.95, 0.85, 0.75, 0.65, 0.55, 0.4, 0.25, 0.1)
+"""How far the lids are closed, a value every 1/60 s."""
+PROFILE_FPS = 60
+
+_STREAM = 0xB11
+_SHAPE = np.array([0.0, *PROFILE, 0.0], np.float32)
+DURATION = (len(_SHAPE) - 1) / PROFILE_FPS
+"""Seconds."""
+
+
+class Blinks:
+    """Lid closure over time, 0..1; the same seed blinks at the same times."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again from the first blink."""
+        self._rng = np.random.default_rng([_STREAM, self._seed])
+        self._start = self._pause() * float(self._rng.uniform(0.3, 1.0))
+
+    def _pause(self) -> float:
+        rate = np.clip(self._rng.lognormal(RATE_MEAN, RATE_DEVIATION), *RATE_RANGE)
+        return max(60.0 / float(rate), DURATION)
+
+    def __call__(self, times: NDArray[np.float64]) -> Floats:
+        """(T,) lid closure at ascending times in seconds, not before those asked for last."""
+        closed = np.zeros(len(times), np.float32)
+        while len(times) and self._start <= times[-1]:
+            phase = (times - self._start) * PROFILE_FPS
+            shape = np.interp(phase, np.arange(len(_SHAPE)), _SHAPE, left=0, right=0)
+            closed = np.maximum(closed, shape.astype(np.float32))
+            if self._start + DURATION > times[-1]:
+                break
+            self._start += self._pause()
+        return closed

@@ -1,0 +1,70 @@
+"""What the trunk is trained to minimise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from .data import UNITS, Batch
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Relative weights of the terms."""
+
+    velocity: float = 3.0
+    """Squared error of the change from frame to frame: keeps curves from trembling."""
+    phones: float = 0.25
+    """Cross-entropy of the phone head; it teaches the trunk phonetics, nothing more."""
+    closure: float = 3.0
+    """Extra weight on frames with a lip contact: rare, short and what viewers notice first."""
+    unit: tuple[tuple[str, float], ...] = (
+        ("jaw", 1.5), ("aperture", 2.0), ("closure", 2.5), ("labiodental", 1.5), ("rounding", 1.5),
+        ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
+        ("tongue_lateral", 0.5), ("voicing", 0.4), ("loudness", 0.4), ("accent", 0.4),
+    )  # fmt: skip
+
+
+class Loss:
+    """Weighted sum over the look-aheads of unit, velocity and phone terms."""
+
+    def __init__(self, weights: LossWeights, delays: Sequence[int]) -> None:
+        self._weights = weights
+        self._delays = tuple(delays)
+        factors = dict(weights.unit)
+        self._factors = torch.tensor([factors.get(u, 1.0) for u in UNITS])
+        self._contacts = [UNITS.index("closure"), UNITS.index("labiodental")]
+
+    def __call__(
+        self, logits: Sequence[Tensor], phones: Sequence[Tensor], batch: Batch
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Scalar loss and its parts by name, averaged over the look-aheads."""
+        parts = {"units": torch.zeros(()), "velocity": torch.zeros(()), "phones": torch.zeros(())}
+        for delay, unit_logits, phone_logits in zip(self._delays, logits, phones, strict=True):
+            frames = batch.targets.shape[1] - delay
+            wanted = batch.targets[:, :frames]
+            given = unit_logits[:, delay:]
+            parts["units"] = parts["units"] + self._units(given, wanted)
+            parts["velocity"] = parts["velocity"] + self._velocity(torch.sigmoid(given), wanted)
+            parts["phones"] = parts["phones"] + cross_entropy(
+                phone_logits[:, delay:].flatten(0, 1), batch.phones[:, :frames].flatten()
+            )
+        parts = {name: part / len(self._delays) for name, part in parts.items()}
+        weights = self._weights
+        total = (
+            parts["units"] + weights.velocity * parts["velocity"] + weights.phones * parts["phones"]
+        )
+        return total, {name: float(part.detach()) for name, part in parts.items()}
+
+    def _units(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        error = binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        contact = wanted[..., self._contacts].amax(-1, keepdim=True)
+        emphasis = 1 + (self._weights.closure - 1) * contact
+        return (error * self._factors * emphasis).mean()
+
+    def _velocity(self, given: Tensor, wanted: Tensor) -> Tensor:
+        return ((given.diff(dim=1) - wanted.diff(dim=1)) ** 2 * self._factors).mean() * 10
