@@ -1,6 +1,8 @@
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -554,3 +556,13 @@ def test_maps_without_weights_or_rules_give_the_face_at_rest():
     way = Conversion(arkit, oculus_rig, (RigMap(arkit, oculus_rig),))
     assert_array_equal(way(frame("arkit", jawOpen=1))[0], oculus_rig.rest)
     assert way.uncarried == arkit.names
+
+
+def test_files_in_the_documentation_work(tmp_path):
+    page = Path(__file__).parent.parent / "docs" / "rigs.md"
+    robot, to_robot = re.findall(r"```json\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "robot.json").write_text(robot)
+    (tmp_path / "arkit-to-robot.json").write_text(to_robot)
+    way = conversion_from_file(tmp_path / "arkit-to-robot.json")
+    assert way(frame("arkit", jawOpen=0.5, eyeBlinkLeft=1))[0].tolist() == [50, 1, 0]
+    assert all(f"`{name}`" in page.read_text("utf-8") for name in RULES)

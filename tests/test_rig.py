@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 
+from facesdk.cli import main
 from facesdk.errors import FaceSDKError, RigError, UnknownNameError
 from facesdk.rig import Control, Rig, rig_names
 
@@ -210,3 +211,20 @@ def test_columns_by_region_and_side():
     assert rig.columns(region="eye", side="left") == [0]
     assert rig.columns(region="jaw") == [1]
     assert rig.columns() == [0, 1]
+
+
+def test_command_lists_and_describes_rigs(capsys):
+    assert main(["rigs", "--json"]) == 0
+    listed = {rig["name"]: rig for rig in json.loads(capsys.readouterr().out)}
+    assert {name: listed[name]["controls"] for name in SHIPPED} == SHIPPED
+    assert "metahuman" in listed["arkit"]["converts_to"]
+    assert main(["rigs"]) == 0
+    assert re.search(r"^arkit +1 +52  Apple ARKit", capsys.readouterr().out, re.MULTILINE)
+    assert main(["rigs", "livelink"]) == 0
+    text = capsys.readouterr().out
+    assert "other orders: udp" in text
+    assert re.search(r"LeftEyeYaw +-3.1416 .. 3.1416 +0 +left +eye +RightEyeYaw, negated", text)
+    assert main(["rigs", "vrm", "--json"]) == 0
+    assert Rig.from_json(json.loads(capsys.readouterr().out)) == Rig.load("vrm")
+    assert main(["rigs", "vrn"]) == 1
+    assert "did you mean 'vrm'" in capsys.readouterr().err
