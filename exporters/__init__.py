@@ -173,6 +173,7 @@ def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
 
 def _recognise(file: BinaryIO, source: str | Path | BinaryIO) -> Format:
     """The format that the file begins like, else the one of its extension."""
+    file.seek(0)
     head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
     file.seek(0)
     readable = [f for f in _known().values() if f.read]

@@ -22,7 +22,7 @@ _PREFIX = "blendShapes."
 def write_a2f_csv(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
     """One row a frame: index, audio time in seconds, the controls in the rig's order.
 
-    Returns what the table does not hold: pose channels that move, and `events`.
+    Returns what the table does not hold: `events`, and pose channels that move.
     """
     file.write(header_line(("", "timeCode", *(_PREFIX + name for name in source.rig.names))))
     clock, index = Clock(source), 0
@@ -33,7 +33,7 @@ def write_a2f_csv(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
         file.write(lines(numbers, times, csv_rows(values)))
         index += len(values)
         lost |= moving_pose_channels(angles)
-    return (*sorted(lost), *(("events",) if source.events else ()))
+    return (*(("events",) if source.events else ()), *sorted(lost))
 
 
 def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:

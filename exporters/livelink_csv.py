@@ -40,7 +40,7 @@ def write_livelink_csv(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
         file.write(lines(codes, [count] * len(values), csv_rows(values)))
         lost |= {c for c in moving_pose_channels(angles) if not _has_column(rig, c)}
     notes = (("events",) if source.events else ()) + (("start",) if shift else ())
-    return (*sorted(lost), *notes)
+    return (*notes, *sorted(lost))
 
 
 def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:

@@ -80,7 +80,9 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)
         if name == command:
-            subparser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+            subparser.add_argument(
+                "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
             _module(name).configure(subparser)
     return parser
 
@@ -171,7 +173,13 @@ def output_paths(inputs: Sequence[str], output: str, extension: str) -> list[str
     return [str(folder / (stem + extension)) for stem in stems]
 
 
-def each(items: Iterable[T], work: Callable[[T], None], *, name: Callable[[T], str]) -> int:
+def each(
+    items: Iterable[T],
+    work: Callable[[T], None],
+    *,
+    name: Callable[[T], str],
+    debug: bool = False,
+) -> int:
     """Do the work for every item; a bad one is reported and the rest still run."""
     code = DONE
     for item in items:
@@ -180,7 +188,7 @@ def each(items: Iterable[T], work: Callable[[T], None], *, name: Callable[[T], s
         except BrokenPipeError:
             raise
         except (FaceSDKError, OSError) as error:
-            about = "" if isinstance(error, OSError) else f"{name(item)}: "
-            failed = report(error, about="" if name(item) in str(error) else about)
+            named = isinstance(error, OSError) or name(item) in str(error)
+            failed = report(error, debug=debug, about="" if named else f"{name(item)}: ")
             code = code if code == FAILED else failed
     return code

@@ -47,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     reports: list[dict[str, Any]] = []
     jobs = list(zip(args.inputs, outputs, strict=True))
     code = each(
-        jobs, lambda job: reports.append(_convert(*job, format_, args)), name=lambda j: j[0]
+        jobs,
+        lambda job: reports.append(_convert(*job, format_, args)),
+        name=lambda job: str(job[0]),
+        debug=args.debug,
     )
     if args.json:
         print_json({"files": reports})
