@@ -5,7 +5,20 @@ from __future__ import annotations
 from .bake import SpokenLine, bake, session_meta
 from .manifest import Manifest
 from .model import Model, load
+from .output import Output
+from .perform import perform
 from .session import Session
 from .table import RigTable
 
-__all__ = ["Manifest", "Model", "RigTable", "Session", "SpokenLine", "bake", "load", "session_meta"]
+__all__ = [
+    "Manifest",
+    "Model",
+    "Output",
+    "RigTable",
+    "Session",
+    "SpokenLine",
+    "bake",
+    "load",
+    "perform",
+    "session_meta",
+]

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..audio import StreamResampler
 from ..clip import Frame, exact_fps, frame_sample
-from ..convert import Conversion, conversion
 from ..errors import ModelError
 from ..motion import Performance, settle
 from ..resample import LinearResampler
 from ..rig import Rig
-from .table import RigTable, table_names
+from .output import Output
 
 if TYPE_CHECKING:
     from .model import Model
 
 Floats = NDArray[np.float32]
+Watcher = Callable[[Floats], None]
 
 SETTLE_SECONDS = 0.2
 """Duration of the return to rest at the end of a line, where the look-ahead allows it."""
@@ -69,7 +69,7 @@ class Session:
         self._head = model.look_ahead(look_ahead_ms)
         self.look_ahead_ms = manifest.look_aheads_ms[self._head]
         self._delay = round(Fraction(self.look_ahead_ms, 1000) * self._unit_fps)
-        self._output = _Output(rig)
+        self._output = Output(rig)
         self.rig = self._output.rig
         self.fps = exact_fps(fps)
         self.sample_rate = manifest.sample_rate
@@ -80,6 +80,7 @@ class Session:
         self._units = Rig.load("units")
         self._columns = [self._units.index(unit) for unit in manifest.units]
         self._curves = LinearResampler(self._unit_fps, self.fps)
+        self._watcher: Watcher | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -116,6 +117,13 @@ class Session:
         """
         between = Fraction(0) if (self._unit_fps / self.fps).denominator == 1 else 1 / self._unit_fps
         return Fraction(self.look_ahead_ms, 1000) + between + self._audio.latency
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Show every block of unit curves, (T, units) at the model's rate, as it is made.
+
+        They are the final ones, motion and settling included.
+        """
+        self._watcher = watcher
 
     def push(self, samples: ArrayLike) -> list[Frame]:
         """Frames that became known with more audio.
@@ -174,6 +182,8 @@ class Session:
     def _frames(self, units: Floats, total: int | None = None) -> Iterator[Frame]:
         units = self._performance(units, self._shown)
         self._shown += len(units)
+        if self._watcher is not None:
+            self._watcher(units)
         for values in self._output(units):
             for due in self._curves.push(values):
                 if total is None or self._emitted < total:
@@ -184,33 +194,3 @@ class Session:
         self._emitted += 1
         sample = frame_sample(index, self.fps, sample_rate=self.sample_rate)
         return Frame(index, sample, values)
-
-
-class _Output:
-    """Units to the controls of the wanted rig: by its own table, else through ARKit's."""
-
-    def __init__(self, rig: str) -> None:
-        self._table: RigTable | None = None
-        self._conversion: Conversion | None = None
-        if rig == "units":
-            self.rig = Rig.load("units")
-            return
-        if rig in table_names():
-            self._table = RigTable.load(rig)
-            self.rig = self._table.rig
-            return
-        self._table = RigTable.load(_nearest_table(rig))
-        self._conversion = conversion(self._table.rig, rig)
-        self.rig = self._conversion.target
-
-    def __call__(self, units: Floats) -> Floats:
-        """(T, units) to (T, controls)."""
-        values: Any = units if self._table is None else self._table(units)
-        if self._conversion is not None:
-            values, _ = self._conversion(values)
-        return np.asarray(values, np.float32)
-
-
-def _nearest_table(rig: str) -> str:
-    """MetaHuman's own table serves its control board; ARKit's serves the rest."""
-    return "metahuman" if rig.startswith("metahuman") else "arkit"
