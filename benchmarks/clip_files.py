@@ -13,9 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from facesdk.exporters import formats, open_clip, read_clip, write_clip
 
 from facesdk import Frame, Rig
+from facesdk.exporters import formats, open_clip, read_clip, write_clip
 
 
 class Noise:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -22,14 +23,26 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         with target.open("wb") as file:
             yield file
         return
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file in it")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    with _naming(path):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "this is a folder; name a file in it")
+        opened = part.open("xb")
     try:
-        with part.open("xb") as file:
+        with opened as file:
             yield file
-        part.replace(target)
+        with _naming(path):
+            part.replace(target)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Name the file that was asked for in errors, not the one beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error

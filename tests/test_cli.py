@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from facesdk.exporters import read_clip, write_clip
 
 import facesdk
 from facesdk import Clip, Event, Pose, Rig
 from facesdk.cli import COMMANDS, main
 from facesdk.errors import missing_extra
+from facesdk.exporters import read_clip, write_clip
 
 ROOT = Path(facesdk.__file__).parent.parent
 
@@ -268,6 +268,7 @@ def test_convert_several_into_a_folder(path, tmp_path, capsys):
         ["a.json", "b.json", "-o", "-"],
         ["a/x.json", "b/x.json", "-o", "out"],
         ["a.json", "-o", "-", "--json"],
+        ["a.json", "-o", "a.docx"],
     ],
 )
 def test_convert_refuses_what_cannot_go_together(words, capsys, monkeypatch, tmp_path):
@@ -275,6 +276,17 @@ def test_convert_refuses_what_cannot_go_together(words, capsys, monkeypatch, tmp
     assert main(["convert", *words]) == 2
     assert "facesdk: error:" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_convert_names_the_output_that_cannot_be_written(path, tmp_path, capsys):
+    for out in (tmp_path / "none" / "out.csv", tmp_path / "folder.csv"):
+        if out.parent == tmp_path:
+            out.mkdir()
+        words = ["convert", str(path), "-o", str(out)]
+        assert main(words) == (0 if out.is_dir() else 1)
+        error = capsys.readouterr().err
+        assert ".part" not in error
+        assert out.is_dir() or f"{out}: " in error
 
 
 def test_convert_leaves_nothing_half_written(path, tmp_path):

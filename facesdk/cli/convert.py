@@ -9,7 +9,7 @@ from typing import Any
 
 from ..clip import exact_fps
 from ..convert import Conversion, conversion, conversion_from_file
-from ..errors import RigError
+from ..errors import RigError, UnknownNameError
 from ..exporters import Format, format_for, formats, open_clip, write_clip
 from ..exporters.blocks import collect
 from ..exporters.converted import ConvertedBlocks
@@ -60,8 +60,12 @@ def run(args: argparse.Namespace) -> int:
 def _output_format(args: argparse.Namespace) -> Format:
     if args.format:
         return args.format  # type: ignore[no-any-return]
-    suffix = Path(args.output).suffix
-    return format_for(Path(args.output)) if suffix and len(args.inputs) == 1 else format_for("json")
+    if len(args.inputs) > 1 or not Path(args.output).suffix:
+        return format_for("json")
+    try:
+        return format_for(Path(args.output))
+    except UnknownNameError as error:
+        raise UsageError(f"{error}; or name one with --format") from error
 
 
 def _convert(
