@@ -34,7 +34,7 @@ def speak(text: str, voice: str, *, stretch: float) -> tuple[Samples, tuple[Time
         options = ["-voice", voice, "-psdur", "--setf", f"duration_stretch={stretch:.3f}"]
         done = subprocess.run(
             [program, *options, "-t", text, "-o", str(wav)],
-            capture_output=True, text=True, check=False,
+            capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
         if done.returncode or not wav.exists():
             raise FaceSDKError(f"flite failed on {text!r}: {done.stderr.strip()}")
