@@ -6,5 +6,21 @@ from .engine import GRID, UNIT_FPS, articulate
 from .loudness import loudness
 from .phones import MARKS, Phone, PhoneSet, TimedPhone
 from .rules import Gesture, Posture, Rules
+from .timings import Timings, fill_gaps, read_timings
 
-__all__ = ["GRID", "MARKS", "UNIT_FPS", "Gesture", "Phone", "PhoneSet", "Posture", "Rules", "TimedPhone", "articulate", "loudness"]
+__all__ = [
+    "GRID",
+    "MARKS",
+    "UNIT_FPS",
+    "Gesture",
+    "Phone",
+    "PhoneSet",
+    "Posture",
+    "Rules",
+    "TimedPhone",
+    "Timings",
+    "articulate",
+    "fill_gaps",
+    "loudness",
+    "read_timings",
+]
