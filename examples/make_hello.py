@@ -1,0 +1,33 @@
+"""Speaks the example line, hello.wav; needs the train extra.
+
+The voice is hibari-tts as it comes (Apache-2.0), the words were written for facesdk (CC0). The
+same seed gives the same file.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from facesdk.audio import SAMPLE_RATE
+from facesdk.datasets.hibari import Hibari, Speaker
+
+TEXT = "Mind the bridge, my friend. Half of the boards are rotten, and the river is very cold."
+SEED = 7
+PEAK = 0.7
+
+
+def main() -> None:
+    """Write the file beside this program."""
+    rng = np.random.default_rng(SEED)
+    voice = Speaker(rng)
+    voice.tract = voice.pitch = voice.pitch_range = voice.speed = 1.0
+    engine = Hibari()
+    samples, _ = engine.speak(engine.tokens(TEXT), voice, rng)
+    path = Path(__file__).with_name("hello.wav")
+    soundfile.write(path, samples * (PEAK / np.abs(samples).max()), SAMPLE_RATE)
+    print(f"{path.name}: {len(samples) / SAMPLE_RATE:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

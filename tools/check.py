@@ -1,0 +1,222 @@
+"""Everything that must hold before a change goes in, in one command.
+
+    python3 tools/check.py                  set up .venv, then all steps
+    python3 tools/check.py lint tests       these steps only
+    python3 tools/check.py --here tests     in the environment of this Python, as it is
+    python3 tools/check.py --extras test    without torch, which the training extra brings
+
+Needs Python 3.11 or newer and nothing else. Steps go on after a failure; the exit code is 1 when
+one failed. What was skipped because a tool is missing is listed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "build" / "check"
+CONSTRAINTS = ROOT / "constraints.txt"
+OLDEST = (3, 11)
+
+
+@dataclass
+class Check:
+    """The environment the steps run in, and what they have to tell at the end."""
+
+    python: str
+    extras: str
+    skipped: list[str] = field(default_factory=list)
+    closing: str = ""
+    """Last line of pytest."""
+
+    def run(self, *words: str | Path, cwd: Path = ROOT) -> bool:
+        """Whether `python words...` ends with 0."""
+        command = [self.python, *map(str, words)]
+        return subprocess.run(command, cwd=cwd, env=_environment(), check=False).returncode == 0
+
+    def has(self, module: str) -> bool:
+        """Whether the environment has a module."""
+        lookup = (
+            f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+        )
+        return self.run("-c", lookup)
+
+
+def _environment() -> dict[str, str]:
+    """This process' variables, less those that would lead Python elsewhere."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MYPYPATH")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+# ----------------------------------------------------------------------- steps
+
+
+def setup(check: Check) -> bool:
+    """Install facesdk and what the checks need into the environment."""
+    print(f"installing facesdk-anim[{check.extras}] into {check.python}; torch takes its time")
+    return check.run(
+        "-m", "pip", "install", "--quiet", "-e", f".[{check.extras}]", "-c", CONSTRAINTS
+    )
+
+
+def lint(check: Check) -> bool:
+    """Ruff: rules and formatting."""
+    return check.run("-m", "ruff", "check") & check.run("-m", "ruff", "format", "--check")
+
+
+def types(check: Check) -> bool:
+    """Mypy, strict, on the package as installed: exporters/ and datasets/ lie inside it."""
+    if not check.has("torch"):
+        check.skipped.append("types: need torch, which the train extra brings")
+        return True
+    folder = WORK / "typecheck"
+    shutil.rmtree(folder, ignore_errors=True)
+    with zipfile.ZipFile(_wheel(check)) as wheel:
+        wheel.extractall(folder)
+    config = ("--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache")
+    package = check.run("-m", "mypy", *config, "-p", "facesdk", cwd=folder)
+    programs = [*ROOT.glob("tools/*.py"), *ROOT.glob("examples/*.py")]
+    return package & check.run("-m", "mypy", *config, *programs, cwd=folder)
+
+
+def wheel(check: Check) -> bool:
+    """Install the wheel alone into a new environment and bake with it in a neutral folder."""
+    environment, neutral = WORK / "venv", WORK / "neutral"
+    for folder in (environment, neutral):
+        shutil.rmtree(folder, ignore_errors=True)
+    neutral.mkdir(parents=True)
+    for name in ("tools/smoke.py", "examples/hello.wav"):
+        shutil.copy(ROOT / name, neutral)
+    built = _wheel(check)
+    if not check.run("-m", "venv", environment):
+        return False
+    alone = Check(_python_of(environment), "")
+    install = ("-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, built)
+    return alone.run(*install) and alone.run("smoke.py", "hello.wav", cwd=neutral)
+
+
+def tests(check: Check) -> bool:
+    """Pytest; what it skipped goes into the closing summary."""
+    report = WORK / "tests.xml"
+    report.unlink(missing_ok=True)
+    command = [check.python, "-m", "pytest", f"--junitxml={report}"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, encoding="utf-8",
+        errors="replace",
+    ) as pytest:  # fmt: skip
+        for line in pytest.stdout or ():
+            print(line, end="", flush=True)
+            check.closing = line.strip() or check.closing
+    if report.exists():
+        skips = ElementTree.parse(report).iterfind(".//testcase/skipped")
+        reasons = Counter(skip.get("message", "") for skip in skips)
+        check.skipped += [f"{n} test{'s' * (n > 1)}: {why}" for why, n in reasons.items()]
+    return pytest.returncode == 0
+
+
+STEPS: dict[str, Callable[[Check], bool]] = {
+    "lint": lint,
+    "types": types,
+    "wheel": wheel,
+    "tests": tests,
+}
+
+
+def _wheel(check: Check) -> Path:
+    """The wheel, built once."""
+    folder = WORK / "dist"
+    if not any(folder.glob("*.whl")):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [check.python, str(ROOT / "tools" / "build_wheel.py"), str(folder)]
+        subprocess.run(command, check=True, env=_environment())
+    return next(folder.glob("*.whl"))
+
+
+# --------------------------------------------------------------------- running
+
+
+def main() -> int:
+    """Run the steps and sum up; 0 when all went well."""
+    arguments = _arguments()
+    if sys.version_info < OLDEST:
+        print(f"facesdk needs Python 3.11 or newer, this is {sys.version.split()[0]}")
+        return 2
+    for folder in ("dist", "typecheck"):
+        shutil.rmtree(WORK / folder, ignore_errors=True)
+    WORK.mkdir(parents=True, exist_ok=True)
+    check = Check(sys.executable if arguments.here else _own_python(), arguments.extras)
+    steps = {name: STEPS[name] for name in STEPS if name in (arguments.steps or STEPS)}
+    if not arguments.here:
+        steps = {"setup": setup} | steps
+    return _sum_up(check, _run(check, steps))
+
+
+def _arguments() -> argparse.Namespace:
+    words = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=words[0], epilog=words[2], formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"some of: {', '.join(STEPS)}")
+    parser.add_argument("--here", action="store_true", help="use the environment of this Python")
+    parser.add_argument(
+        "--extras", default="all,test", help="what to install; all,test unless given"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.steps) - set(STEPS):
+        parser.error(f"no step {sorted(unknown)[0]!r}; there are {', '.join(STEPS)}")
+    return arguments
+
+
+def _own_python() -> str:
+    """Python of the checkout's own environment, made when it is not there."""
+    folder = ROOT / ".venv"
+    if not Path(_python_of(folder)).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    return _python_of(folder)
+
+
+def _python_of(environment: Path) -> str:
+    return str(environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+
+
+def _run(check: Check, steps: dict[str, Callable[[Check], bool]]) -> list[tuple[str, bool, float]]:
+    results = []
+    for name, step in steps.items():
+        print(f"\n=== {name}: {step.__doc__}", flush=True)
+        began = time.monotonic()
+        try:
+            good = step(check)
+        except subprocess.CalledProcessError as error:
+            print(f"{error.cmd[0]} failed with {error.returncode}")
+            good = False
+        results.append((name, good, time.monotonic() - began))
+        if name == "setup" and not good:
+            break
+    return results
+
+
+def _sum_up(check: Check, results: Sequence[tuple[str, bool, float]]) -> int:
+    print("\n=== summary")
+    for name, good, seconds in results:
+        print(f"{name:<8}{'ok' if good else 'FAILED':<8}{seconds:6.0f} s")
+    print("skipped:" if check.skipped else "skipped: nothing")
+    for line in check.skipped:
+        print(f"  {line}")
+    if check.closing:
+        print(check.closing)
+    return 0 if all(good for _, good, _ in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
