@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from .engine import GRID, UNIT_FPS, articulate
 from .loudness import loudness
-from .phones import MARKS, Phone, PhoneSet, TimedPhone
+from .phones import MARKS, Alphabet, Phone, PhoneSet, TimedPhone
 from .rules import Gesture, Posture, Rules
 from .timings import Timings, fill_gaps, read_timings
 
 __all__ = [
     "GRID",
     "MARKS",
+    "Alphabet",
     "UNIT_FPS",
     "Gesture",
     "Phone",

@@ -1,0 +1,308 @@
+"""Timed phones from files: what aligners and speech synthesisers write.
+
+Read are Praat's TextGrid in its long and its short form, label files (HTK's with ticks of 100 ns,
+or seconds) and JSON. Silence between sounds is filled in, marks of stress become numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, get_args
+
+from ..errors import ArticulationError, UnknownNameError
+from .phones import Alphabet, TimedPhone
+from .rules import Rules
+
+ALPHABETS: tuple[str, ...] = get_args(Alphabet)
+SILENCE = "SIL"
+EXTENSIONS = (".TextGrid", ".json", ".lab")
+
+MAX_BYTES = 64 * 2**20
+_SHORTEST_GAP = 1e-3
+"""Seconds; what lies closer together touches, up to rounding."""
+
+_HTK_TICK = 1e-7
+_HTK_LEAST = 10_000
+"""Ticks of a whole file, 1 ms: whole numbers below it are seconds."""
+
+_STRESS_MARKS = {"ˈ": 1, "'": 1, "ˌ": 2}
+_TIER_NAMES = ("phones", "phone", "phonemes", "phoneme", "segments")
+
+_TOKEN = re.compile(r'"((?:[^"]|"")*)"|(<exists>|<absent>)|(![^\n]*)|([^\s"]+)')
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
+_CONTEXT = re.compile(r"(?:^|-)([^-+]+)\+")
+
+
+class Timings(NamedTuple):
+    """The sounds of one line."""
+
+    phones: tuple[TimedPhone, ...]
+    """In order; silence between them included."""
+    alphabet: Alphabet
+
+    @property
+    def seconds(self) -> float:
+        """End of the last sound."""
+        return self.phones[-1].end if self.phones else 0.0
+
+
+def read_timings(path: Path | str, *, alphabet: Alphabet | None = None) -> Timings:
+    """The timed phones in a TextGrid, label or JSON file; None detects their alphabet.
+
+    Raises `ArticulationError` for a file that is none of these, is damaged or runs backwards, and
+    `UnknownNameError` for a sound that no rule covers.
+    """
+    path = Path(path)
+    text = _text(path)
+    try:
+        phones = [_plain(phone) for phone in _reader(path)(text)]
+        _check_times(phones)
+        found = alphabet or detect_alphabet(phone.symbol for phone in phones)
+        _check_symbols(phones, found)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{path}: {error}") from None
+    except ArticulationError as error:
+        raise ArticulationError(f"{path}: {error}") from error.__cause__
+    return Timings(tuple(fill_gaps(phones)), found)
+
+
+def fill_gaps(phones: Iterable[TimedPhone], *, seconds: float = 0.0) -> Iterator[TimedPhone]:
+    """The phones, with silence wherever none is heard, at the end up to `seconds`."""
+    time = 0.0
+    for phone in phones:
+        if phone.start - time > _SHORTEST_GAP:
+            yield TimedPhone(SILENCE, time, phone.start)
+        yield phone
+        time = phone.end
+    if seconds - time > _SHORTEST_GAP:
+        yield TimedPhone(SILENCE, time, seconds)
+
+
+def detect_alphabet(symbols: Iterable[str]) -> Alphabet:
+    """The alphabet that these symbols are written in.
+
+    Where both would do, capitals mean ARPAbet; where neither does, it is the one that knows more.
+    """
+    used = set(symbols)
+    unknown = {a: sum(not _is_known(s, a) for s in used) for a in get_args(Alphabet)}
+    if unknown["arpabet"] == 0 and all(s == s.upper() for s in used):
+        return "arpabet"
+    return "ipa" if unknown["ipa"] <= unknown["arpabet"] else "arpabet"
+
+
+def _is_known(symbol: str, alphabet: Alphabet) -> bool:
+    try:
+        Rules.load().phones.find(symbol, alphabet)
+    except UnknownNameError:
+        return False
+    return True
+
+
+def _text(path: Path) -> str:
+    """The file's text; Praat writes UTF-16 as soon as a letter is not ASCII."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ArticulationError(
+            f"{path} does not exist; expected timed phones as TextGrid, .lab or .json"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise ArticulationError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; cut it in parts")
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ArticulationError(f"{path} is neither UTF-8 nor UTF-16 text: {error}") from error
+
+
+def _reader(path: Path) -> Any:
+    readers = {".textgrid": _textgrid, ".json": _json, ".lab": _labels}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise ArticulationError(f"expected a file called {', '.join(EXTENSIONS)}")
+    return reader
+
+
+def _plain(phone: TimedPhone) -> TimedPhone:
+    """The phone with its marks of stress as a number."""
+    symbol, stress = phone.symbol.strip(), phone.stress
+    while symbol[:1] in _STRESS_MARKS and len(symbol) > 1:
+        symbol, stress = symbol[1:], _STRESS_MARKS[symbol[0]]
+    if len(symbol) > 1 and symbol[-1] in "012" and symbol[:-1].isascii():
+        stress = int(symbol[-1])
+    return TimedPhone(symbol or SILENCE, phone.start, phone.end, stress)
+
+
+def _check_times(phones: Sequence[TimedPhone]) -> None:
+    time = 0.0
+    for number, phone in enumerate(phones, 1):
+        if not time - _SHORTEST_GAP <= phone.start <= phone.end < float("inf"):
+            raise ArticulationError(
+                f"phone {number} ({phone.symbol!r}, {phone.start:g} to {phone.end:g} s) must "
+                f"start at or after {time:g} s and end after it starts"
+            )
+        time = phone.end
+
+
+def _check_symbols(phones: Iterable[TimedPhone], alphabet: Alphabet) -> None:
+    known = Rules.load().phones
+    for phone in phones:
+        known.find(phone.symbol, alphabet)
+
+
+# ------------------------------------------------------------------ TextGrid
+
+
+def _textgrid(text: str) -> Iterator[TimedPhone]:
+    """Both forms at once: as Praat does, only quoted texts, lone numbers and flags count."""
+    tokens = _Tokens(text)
+    if tokens.text() != "ooTextFile" or tokens.text() != "TextGrid":
+        raise ArticulationError('this is no TextGrid: expected "ooTextFile", then "TextGrid"')
+    tokens.number(), tokens.number()
+    if tokens.flag() != "<exists>":
+        raise ArticulationError("the TextGrid has no tiers")
+    tiers = [_tier(tokens) for _ in range(tokens.count())]
+    yield from _phone_tier([tier for tier in tiers if tier.intervals is not None])
+
+
+class _Tier(NamedTuple):
+    name: str
+    intervals: list[TimedPhone] | None
+    """None for a tier of points."""
+
+
+def _tier(tokens: _Tokens) -> _Tier:
+    kind, name = tokens.text(), tokens.text()
+    tokens.number(), tokens.number()
+    count = tokens.count()
+    if kind == "IntervalTier":
+        return _Tier(name, [_interval(tokens) for _ in range(count)])
+    if kind != "TextTier":
+        raise ArticulationError(f"tier {name!r} is a {kind[:40]!r}; expected IntervalTier")
+    for _ in range(count):
+        tokens.number(), tokens.text()
+    return _Tier(name, None)
+
+
+def _interval(tokens: _Tokens) -> TimedPhone:
+    start, end = tokens.number(), tokens.number()
+    return TimedPhone(tokens.text(), start, end)
+
+
+def _phone_tier(tiers: Sequence[_Tier]) -> list[TimedPhone]:
+    """The tier of phones by its name (`phones`, `Anna - phones`), else the only one."""
+    named = [t for t in tiers if t.name.lower().split(" - ")[-1].strip() in _TIER_NAMES]
+    found = named or tiers
+    if len(found) != 1:
+        names = ", ".join(repr(t.name) for t in tiers) or "none"
+        raise ArticulationError(
+            f"expected one interval tier called 'phones' or only one, got {names}"
+        )
+    return found[0].intervals or []
+
+
+class _Tokens:
+    """The meaningful tokens of a Praat text file, one after the other."""
+
+    def __init__(self, text: str) -> None:
+        self._matches = (m for m in _TOKEN.finditer(text) if _is_free(m))
+
+    def text(self) -> str:
+        """The next token, a quoted text."""
+        quoted = self._next("a quoted text").group(1)
+        return str(quoted).replace('""', '"') if quoted is not None else self._refuse("a text")
+
+    def number(self) -> float:
+        """The next token, a number."""
+        word = self._next("a number").group(4)
+        return float(word) if word is not None else self._refuse("a number")
+
+    def count(self) -> int:
+        """The next token, a number of things."""
+        number = self.number()
+        return int(number) if number >= 0 else self._refuse("a number of items")
+
+    def flag(self) -> str:
+        """The next token, `<exists>` or `<absent>`."""
+        return str(self._next("<exists>").group(2))
+
+    def _next(self, expected: str) -> re.Match[str]:
+        self._last = next(self._matches, None)
+        return self._last or self._refuse(expected)
+
+    def _refuse(self, expected: str) -> NoReturn:
+        got = "the end of the file" if self._last is None else repr(self._last.group()[:40])
+        raise ArticulationError(f"the TextGrid is damaged: expected {expected}, got {got}")
+
+
+def _is_free(token: re.Match[str]) -> bool:
+    _, _, comment, word = token.groups()
+    return comment is None and (word is None or _NUMBER.fullmatch(word) is not None)
+
+
+# ------------------------------------------------------------------ labels
+
+
+def _labels(text: str) -> Iterator[TimedPhone]:
+    """Lines of start, end and label: ticks of 100 ns where all times are whole, else seconds."""
+    rows = [(i, row) for i, line in enumerate(text.splitlines(), 1) if (row := line.split(None, 2))]
+    for number, row in rows:
+        if len(row) < 2 or not all(_NUMBER.fullmatch(cell) for cell in row[:2]):
+            raise ArticulationError(
+                f"line {number}: expected start, end and phone, got {' '.join(row)[:60]!r}"
+            )
+    whole = all(cell.isdigit() for _, row in rows for cell in row[:2])
+    ticks = whole and max((int(row[1]) for _, row in rows), default=0) >= _HTK_LEAST
+    unit = _HTK_TICK if ticks else 1.0
+    for _, row in rows:
+        label = row[2].split()[0] if len(row) > 2 else SILENCE
+        yield TimedPhone(_centre(label), float(row[0]) * unit, float(row[1]) * unit)
+
+
+def _centre(label: str) -> str:
+    """The sound itself where a label names its neighbours: `a-b+c`, full-context labels."""
+    match = _CONTEXT.search(label)
+    return match.group(1) if match else label
+
+
+# ------------------------------------------------------------------ JSON
+
+
+def _json(text: str) -> Iterator[TimedPhone]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArticulationError(f"this is no JSON: {error}") from error
+    entries = document.get("phones") if isinstance(document, dict) else document
+    if not isinstance(entries, list):
+        raise ArticulationError(
+            'expected [["HH", 0.10, 0.16], ...] or [{"phone": "HH", "start": 0.10, "end": 0.16}]'
+        )
+    for number, entry in enumerate(entries, 1):
+        yield _entry(entry, number)
+
+
+def _entry(entry: Any, number: int) -> TimedPhone:
+    cells: list[Any] = []
+    if isinstance(entry, dict):
+        names = [n for n in ("phone", "phoneme", "symbol") if n in entry]
+        cells = [entry.get(names[0]) if names else None, entry.get("start"), entry.get("end")]
+        cells.append(entry.get("stress", 0))
+    elif isinstance(entry, list) and len(entry) in (3, 4):
+        cells = [*entry, 0][:4]
+    if not (cells and isinstance(cells[0], str) and all(map(_is_number, cells[1:]))):
+        raise ArticulationError(
+            f"phone {number}: expected symbol, start, end and perhaps stress, got {entry!r:.80}"
+        )
+    symbol, start, end, stress = cells
+    if stress not in (0, 1, 2):
+        raise ArticulationError(f"phone {number}: stress must be 0, 1 or 2, got {stress}")
+    return TimedPhone(symbol, float(start), float(end), int(stress))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9

@@ -1,0 +1,136 @@
+"""What the curves of a line are like: how much the mouth moves, how often the lips meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..articulation import Rules, Timings
+from ..clip import Clip
+from ..rig import Rig
+
+Floats = NDArray[np.float32]
+
+SEALED = 0.65
+"""Closure from which the rig tables have the lips meet in full."""
+NEAR = 0.25
+"""Closure from which they begin to draw together."""
+
+SKETCH_POINTS = 64
+_REACH = 0.02
+"""Seconds around a sound in which its closure is looked for: one unit frame."""
+
+
+class Closures(NamedTuple):
+    """How often the lips close over a line."""
+
+    sealed: int
+    uncertain: int
+    """Times that closure rises above `NEAR` and falls again without reaching `SEALED`."""
+
+
+class MouthMeter:
+    """Measures the unit curves of one line, block by block."""
+
+    def __init__(self) -> None:
+        units = Rig.load("units")
+        self._columns = [units.index("jaw"), units.index("closure"), units.index("aperture")]
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new line."""
+        self._blocks: list[Floats] = []
+
+    def __call__(self, units: Floats) -> None:
+        """Take (T, units) further frames into account."""
+        self._blocks.append(units[:, self._columns])
+
+    def report(self, fps: Fraction) -> dict[str, Any]:
+        """The measurements as JSON values; `fps` is the rate of the units."""
+        jaw, closure, aperture = self._curves()
+        sealed, uncertain = closures(closure)
+        return {
+            "jaw_mean": _rounded(jaw.mean()) if len(jaw) else 0.0,
+            "jaw_peak": _rounded(jaw.max(initial=0)),
+            "aperture_peak": _rounded(aperture.max(initial=0)),
+            "motion_per_second": _rounded(_travel(jaw, fps) + _travel(aperture, fps)),
+            "contact_share": _rounded((closure >= SEALED).mean()) if len(closure) else 0.0,
+            "sealed_closures": sealed,
+            "uncertain_closures": uncertain,
+        }
+
+    def sketch(self) -> dict[str, list[int]]:
+        """Jaw and closure in percent, the peaks of at most 64 equal stretches of the line."""
+        jaw, closure, _ = self._curves()
+        return {"jaw": _peaks(jaw), "closure": _peaks(closure)}
+
+    def _curves(self) -> Floats:
+        whole = np.concatenate([np.zeros((0, 3), np.float32), *self._blocks])
+        self._blocks = [whole]
+        return whole.T
+
+
+def closures(closure: Floats) -> Closures:
+    """How often a closure curve rises above `NEAR`, and how often all the way."""
+    near = np.concatenate([[False], closure > NEAR, [False]])
+    edges = np.flatnonzero(near[1:] != near[:-1])
+    peaks = [closure[a:b].max() for a, b in edges.reshape(-1, 2)]
+    sealed = sum(bool(peak >= SEALED) for peak in peaks)
+    return Closures(sealed, len(peaks) - sealed)
+
+
+def phone_report(timings: Timings, units: Clip, fps: Fraction) -> dict[str, Any]:
+    """Timed phones against the line's own frames, as JSON values.
+
+    A closure is missed where no output frame of a sound that needs closed lips has them sealed:
+    the sound is too short for the frame rate, or its neighbours leave it no time.
+    """
+    closure = units.resample(fps, interpolation="linear").curve("closure")
+    needed = list(_bilabials(timings))
+    missed = [
+        {"phone": symbol, "start": round(start, 3)}
+        for symbol, start, end in needed
+        if not _is_sealed(closure, start, end, fps)
+    ]
+    return {
+        "count": len(timings.phones),
+        "alphabet": timings.alphabet,
+        "seconds": round(timings.seconds, 6),
+        "closures_needed": len(needed),
+        "missed_closures": missed,
+    }
+
+
+def _bilabials(timings: Timings) -> Sequence[tuple[str, float, float]]:
+    """Symbol and times of every sound that the rules close the lips for."""
+    known = Rules.load().phones
+    found = []
+    for symbol, start, end, _ in timings.phones:
+        phone = known.find(symbol, timings.alphabet)
+        if phone is not None and phone.targets.get("closure", 0) >= SEALED:
+            found.append((symbol, start, end))
+    return found
+
+
+def _is_sealed(closure: Floats, start: float, end: float, fps: Fraction) -> bool:
+    first = max(0, int(np.ceil((start - _REACH) * float(fps))))
+    last = int((end + _REACH) * float(fps))
+    return bool(closure[first : last + 1].max(initial=0) >= SEALED)
+
+
+def _travel(curve: Floats, fps: Fraction) -> float:
+    """Mean absolute change a second."""
+    return float(np.abs(np.diff(curve)).mean() * float(fps)) if len(curve) > 1 else 0.0
+
+
+def _peaks(curve: Floats) -> list[int]:
+    parts = np.array_split(curve, min(SKETCH_POINTS, max(1, len(curve))))
+    return [round(100 * float(part.max(initial=0))) for part in parts]
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,74 @@
+"""How a run went, as a document: every line with its figures and flags, worst first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files import whole_file
+from .flags import Flag, badness, flags
+from .line import Outcome
+from .settings import Settings
+
+VERSION = 1
+EXTENSIONS = (".json", ".html", ".htm")
+_FAILED = 10_000
+"""Badness of a line that has no file."""
+
+
+def report_document(outcomes: Sequence[Outcome], settings: Settings) -> dict[str, Any]:
+    """The report as JSON values.
+
+    `files` begins with what failed, then what has the gravest flags. Their `badness` is 100 for
+    every error, 10 for every warning, 1 for every note.
+    """
+    files = sorted((_entry(outcome) for outcome in outcomes), key=_rank)
+    statuses = [entry["status"] for entry in files]
+    return {
+        "format": "facesdk.bake-report",
+        "version": VERSION,
+        "settings": settings.to_json() | {"model": settings.model or "default"},
+        "summary": {
+            "lines": len(files),
+            **{status: statuses.count(status) for status in ("baked", "unchanged", "failed")},
+            "flagged": sum(bool(entry.get("flags")) for entry in files),
+            "seconds": round(sum(entry.get("seconds", 0.0) for entry in files), 3),
+        },
+        "files": files,
+    }
+
+
+def write_report(document: Mapping[str, Any], path: str | Path) -> None:
+    """Write the report, as a page where the path ends in `.html`, else as JSON."""
+    if Path(path).suffix.lower() in (".html", ".htm"):
+        from .page import page
+
+        text = page(document)
+    else:
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _entry(outcome: Outcome) -> dict[str, Any]:
+    line = outcome.line
+    entry: dict[str, Any] = {
+        "name": line.name,
+        "input": line.source,
+        "output": line.output,
+        "status": outcome.status,
+    }
+    if outcome.status == "failed":
+        return entry | {"error": outcome.error, "badness": _FAILED, "flags": []}
+    found = flags(outcome.facts)
+    return entry | {"badness": badness(found), "flags": _as_json(found)} | dict(outcome.facts)
+
+
+def _as_json(found: Sequence[Flag]) -> list[dict[str, str]]:
+    return [flag._asdict() for flag in found]
+
+
+def _rank(entry: Mapping[str, Any]) -> tuple[int, str]:
+    return -entry["badness"], entry["name"]

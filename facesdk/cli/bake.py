@@ -1,0 +1,232 @@
+"""`facesdk bake`: speech recordings to animation files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..articulation.timings import ALPHABETS
+from ..batch import (
+    Bakery,
+    Outcome,
+    Plan,
+    PlanError,
+    Settings,
+    plan,
+    report_document,
+    write_report,
+)
+from ..batch import run as bake_lines
+from ..batch.plan import PIPE
+from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
+from ..clip import exact_fps
+from ..errors import ModelError, RigError, UnknownNameError
+from ..exporters import Format, format_for, formats
+from ..model import Output
+from ..rig import Rig
+from . import DONE, FAILED, NOT_INSTALLED, UsageError, log, option, print_json, stdin, stdout
+from .progress import Progress
+
+NAME = "bake"
+HELP = "turn speech recordings into animation files"
+
+_DEFAULT_RIG = "arkit"
+_SHOWN = 8
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("inputs", nargs="*", metavar="AUDIO",
+        help="recordings, folders of them (with all below), or - for stdin")  # fmt: skip
+    add("-o", "--output", required=True, metavar="PATH",
+        help="file for one line, folder for several; - is stdout")  # fmt: skip
+    add("--format", type=option(format_for), metavar="NAME", help=f"one of {', '.join(formats())}")
+    add("--rig", type=option(_rig), metavar="NAME",
+        help="target rig; by default what the format is made for, else arkit")  # fmt: skip
+    add(
+        "--fps", type=option(exact_fps), default=exact_fps(60), help="default: 60; 30000/1001 works"
+    )
+    add("--model", metavar="DIR", help="folder of a model; by default the one that is installed")
+    add("--look-ahead", type=_amount, metavar="MS",
+        help="future audio to use, by default all that the model can")  # fmt: skip
+    add("--seed", type=_whole, default=0, help="of blinks; a batch varies it from line to line")
+    add("--no-blinks", action="store_true", help="leave the eyelids alone")
+    add("--no-settle", action="store_true", help="do not return to rest at the end")
+    add("--tail", type=_amount, default=0.0, metavar="SECONDS", help="go on after the audio")
+    add("--phones", metavar="PATH",
+        help="timed phones (TextGrid, .lab, .json) instead of the model, for one line or a folder "
+             "in which lines find theirs by name; needs no audio")  # fmt: skip
+    add("--alphabet", choices=ALPHABETS, help="of --phones; detected by default")
+    add("--report", metavar="FILE", help="write what to check, worst first, as .json or .html")
+    add("--jobs", type=_positive, metavar="N", help="processes; by default what pays")
+    add("--force", action="store_true", help="bake lines again whose file is up to date")
+    add("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Bake every line; one that fails does not stop the others."""
+    began = time.monotonic()
+    settings = _settings(args)
+    lines = _plan(args, format_for(settings.format))
+    pipes = {PIPE} & {path for line in lines.lines for path in (line.audio, line.output)}
+    bakery = Bakery(args.model, stdin=stdin(), stdout=stdout()) if pipes else Bakery(args.model)
+    _require_possible(settings, lines, bakery)
+    outcomes = _bake(lines, settings, bakery, args)
+    document = report_document(outcomes, settings)
+    if args.report:
+        write_report(document, args.report)
+    if args.json:
+        print_json(document)
+    _sum_up(outcomes, lines, time.monotonic() - began)
+    return _exit_code(outcomes)
+
+
+# --------------------------------------------------------------------- before any work
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    format_ = _format(args)
+    return Settings(
+        rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
+        fps=args.fps,
+        format=format_.name,
+        look_ahead_ms=args.look_ahead,
+        seed=args.seed,
+        blinks=not args.no_blinks,
+        settle=not args.no_settle,
+        tail=args.tail,
+        model=args.model,
+        alphabet=args.alphabet,
+    )
+
+
+def _format(args: argparse.Namespace) -> Format:
+    """The format asked for, else that of the output file's name, else facesdk's own."""
+    if args.format:
+        return args.format  # type: ignore[no-any-return]
+    output = Path(args.output)
+    named = args.output != PIPE and output.suffix and not output.is_dir() and len(args.inputs) < 2
+    return format_for(output) if named else format_for("json")
+
+
+def _plan(args: argparse.Namespace, format_: Format) -> Plan:
+    """What is to be done; raises `UsageError` where that makes no sense."""
+    if args.json and args.output == PIPE:
+        raise UsageError("--json reports on stdout; send the result to a file with -o")
+    if args.alphabet and not args.phones:
+        raise UsageError("--alphabet tells about --phones; give both")
+    try:
+        lines = plan(args.inputs, args.output, format_.extension, phones=args.phones)
+    except PlanError as error:
+        raise UsageError(str(error)) from error
+    if args.report:
+        _check_report(args.report, lines)
+    return lines
+
+
+def _check_report(path: str, lines: Plan) -> None:
+    if Path(path).suffix.lower() not in REPORT_EXTENSIONS:
+        raise UsageError(f"--report must end in {' or '.join(REPORT_EXTENSIONS)}, got {path}")
+    taken = {Path(p).resolve() for line in lines.lines for p in (line.audio, line.output) if p}
+    if Path(path).resolve() in taken:
+        raise UsageError(f"--report would replace {path}; give it another name")
+
+
+def _require_possible(settings: Settings, lines: Plan, bakery: Bakery) -> None:
+    """Raise `UsageError` for settings that no line could be baked with."""
+    model = None if all(line.phones for line in lines.lines) else bakery.model
+    try:
+        if model is None:
+            Output(settings.rig)
+        else:
+            model.session(**settings.session())
+    except (ModelError, RigError, UnknownNameError) as error:
+        raise UsageError(str(error)) from error
+
+
+# --------------------------------------------------------------------- work
+
+
+def _bake(
+    lines: Plan, settings: Settings, bakery: Bakery, args: argparse.Namespace
+) -> list[Outcome]:
+    alone = len(lines.lines) == 1
+    with Progress("baking", None if alone else len(lines.lines)) as progress:
+
+        def ended(outcome: Outcome) -> None:
+            if outcome.status == "failed":
+                _log_failure(outcome, debug=args.debug)
+            if not alone:
+                progress.advance()
+
+        return bake_lines(
+            lines,
+            settings,
+            bakery,
+            jobs=args.jobs,
+            force=args.force,
+            ended=ended,
+            heard=progress.reach if alone else None,
+        )
+
+
+def _log_failure(outcome: Outcome, *, debug: bool) -> None:
+    if debug or os.environ.get("FACESDK_DEBUG"):
+        print(outcome.trace, end="", file=sys.stderr)
+    log(f"error: {outcome.error}")
+
+
+def _sum_up(outcomes: Sequence[Outcome], lines: Plan, seconds: float) -> None:
+    """Tell of what formats left out and, for a batch, what was done."""
+    left = Counter(name for outcome in outcomes for name in outcome.facts.get("uncarried", ()))
+    if left:
+        log(f"warning: the format cannot carry {', '.join(sorted(left)[:_SHOWN])}"
+            f"{' and more (--json lists all)' if len(left) > _SHOWN else ''}")  # fmt: skip
+    if lines.batch:
+        counts = Counter(outcome.status for outcome in outcomes)
+        done = ", ".join(f"{counts[s]} {s}" for s in ("baked", "unchanged", "failed") if counts[s])
+        log(f"{done} in {seconds:.1f} s")
+
+
+def _exit_code(outcomes: Sequence[Outcome]) -> int:
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if not failed:
+        return DONE
+    return NOT_INSTALLED if all(outcome.not_installed for outcome in failed) else FAILED
+
+
+# --------------------------------------------------------------------- options
+
+
+def _rig(name: str) -> str:
+    """A rig by name; raises `UnknownNameError` with suggestions."""
+    Rig.load(name)
+    return name
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = _whole(text)
+    if not number:
+        raise argparse.ArgumentTypeError("must be 1 or more, got 0")
+    return number
+
+
+def _amount(text: str) -> float:
+    """A number that is finite and not negative."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
+    return number

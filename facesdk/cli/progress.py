@@ -1,0 +1,65 @@
+"""Progress bars on stderr, for people who wait."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+_PATIENCE = 1.0
+"""Seconds of work before a bar appears."""
+
+
+class Progress:
+    """A bar that appears on a terminal once the work takes a while; elsewhere nothing does."""
+
+    def __init__(self, what: str, total: float | None = None) -> None:
+        """`what` names the work; `total` is how much there is, None where nobody knows yet."""
+        self._what, self._total, self._done = what, total, 0.0
+        self._begun = time.monotonic()
+        self._bar: Any = None
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, by: float = 1) -> None:
+        """Some more of the work is done."""
+        self.reach(self._done + by, self._total)
+
+    def reach(self, done: float, total: float | None = None) -> None:
+        """So much of the work is done, out of what is now known to be all."""
+        self._done, self._total = done, total
+        if not self._shown or time.monotonic() - self._begun < _PATIENCE:
+            return
+        if self._bar is None:
+            self._bar, self._task = _bar(self._what)
+        self._bar.update(self._task, completed=done, total=total)
+
+
+def _bar(what: str) -> tuple[Any, Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+    )
+    bar.start()
+    return bar, bar.add_task(what, total=None)
