@@ -10,11 +10,12 @@ from pathlib import Path
 import facesdk
 from facesdk.audio import SAMPLE_RATE, open_audio
 
+HELLO = Path(__file__).with_name("hello.wav")
 CHUNK = 0.02
 WIDTH = 40
 
 
-def main(audio: str = str(Path(__file__).with_name("hello.wav")), pace: float = 1.0) -> None:
+def main(audio: str | Path = HELLO, *, pace: float = 1.0) -> None:
     """Draw how far the jaw is open; `pace` 0 does not wait."""
     with facesdk.load().session(rig="arkit", fps=30) as session, open_audio(audio) as voice:
         print(f"frames come {float(session.latency) * 1000:.0f} ms after their sound at the latest")
