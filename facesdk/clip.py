@@ -162,7 +162,7 @@ class FrameSource(Protocol):
 
 def frame_sample(index: int, fps: Fraction, *, sample_rate: int, start_sample: int = 0) -> int:
     """Audio sample that a frame belongs to, rounded down."""
-    return start_sample + int(index * sample_rate / fps)
+    return start_sample + index * sample_rate * fps.denominator // fps.numerator
 
 
 @dataclass(frozen=True, eq=False)

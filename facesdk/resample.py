@@ -109,6 +109,20 @@ class LinearResampler:
         self._received += 1
         self._last = frame
 
+    def feed(self, frames: Floats) -> Floats:
+        """(n, C) output frames that became due with (T, C) more; the same as pushing each."""
+        if not len(frames):
+            return frames
+        first = self._received
+        self._received += len(frames)
+        known = frames
+        if self._last is not None:
+            known, first = np.concatenate([self._last[None], frames]), first - 1
+        due = (self._received - 1) * self._step.denominator // self._step.numerator + 1
+        whole, part = _positions(self._emitted, due, self._step)
+        self._emitted, self._last = due, frames[-1]
+        return np.asarray(_interpolate(known, None, whole - first, part), np.float32)
+
     def flush(self, count: int) -> Iterator[Floats]:
         """Repeat the last frame until `count` frames were emitted in all."""
         while self._last is not None and self._emitted < count:

@@ -86,6 +86,15 @@ def test_a_stream_resamples_like_the_array(values, source, target):
     np.testing.assert_allclose(out[:count], expected, atol=1e-6)
 
 
+@given(CURVES, RATES, RATES, st.integers(0, 20))
+def test_a_stream_is_the_same_in_blocks(values, source, target, cut):
+    one_by_one, fed = (LinearResampler(source, target) for _ in range(2))
+    out = [frame for row in values for frame in one_by_one.push(row)]
+    blocks = [fed.feed(values[:cut]), fed.feed(values[cut:])]
+    np.testing.assert_array_equal(np.concatenate(blocks), np.reshape(out, (-1, 2)))
+    assert [*fed.flush(50)] == pytest.approx([*one_by_one.flush(50)], abs=0)
+
+
 def test_a_reset_stream_starts_anew():
     stream = LinearResampler(Fraction(30), Fraction(60))
     rows = np.arange(6, dtype=np.float32)[:, None]

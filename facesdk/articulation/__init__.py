@@ -11,8 +11,8 @@ from .timings import Timings, fill_gaps, read_timings
 __all__ = [
     "GRID",
     "MARKS",
-    "Alphabet",
     "UNIT_FPS",
+    "Alphabet",
     "Gesture",
     "Phone",
     "PhoneSet",

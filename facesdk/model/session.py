@@ -115,7 +115,9 @@ class Session:
         Look-ahead, plus up to one unit frame where `fps` asks for interpolation, plus what the
         audio resampler holds back.
         """
-        between = Fraction(0) if (self._unit_fps / self.fps).denominator == 1 else 1 / self._unit_fps
+        between = (
+            Fraction(0) if (self._unit_fps / self.fps).denominator == 1 else 1 / self._unit_fps
+        )
         return Fraction(self.look_ahead_ms, 1000) + between + self._audio.latency
 
     def watch(self, watcher: Watcher | None) -> None:
@@ -184,10 +186,9 @@ class Session:
         self._shown += len(units)
         if self._watcher is not None:
             self._watcher(units)
-        for values in self._output(units):
-            for due in self._curves.push(values):
-                if total is None or self._emitted < total:
-                    yield self._frame(due)
+        due = self._curves.feed(self._output(units))
+        for values in due if total is None else due[: max(0, total - self._emitted)]:
+            yield self._frame(values)
 
     def _frame(self, values: Floats) -> Frame:
         index = self._emitted
