@@ -100,6 +100,12 @@ def _run(command: Sequence[str]) -> str:
     return done.stdout
 
 
+def voices(folder: Path) -> tuple[str, ...]:
+    """Names of the fetched voices in the languages we have text for."""
+    names = sorted(file.stem for file in (folder / "voices").glob("*.bin"))
+    return tuple(name for name in names if name[0] in LANGUAGES)
+
+
 class Kokoro:
     """The network with its token durations as an extra output, and its voices."""
 
@@ -120,11 +126,9 @@ class Kokoro:
         self._session = onnxruntime.InferenceSession(
             graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        files = sorted((folder / "voices").glob("*.bin"))
         self.voices: dict[str, Floats] = {
-            f.stem: np.fromfile(f, "<f4").reshape(-1, 256)
-            for f in files
-            if f.stem[0] in LANGUAGES
+            name: np.fromfile(folder / "voices" / f"{name}.bin", "<f4").reshape(-1, 256)
+            for name in voices(folder)
         }
 
     def tokens(self, text: str, language: str) -> str:
@@ -133,7 +137,7 @@ class Kokoro:
             phones = " ".join(self._english.phonemize(text))
         else:
             phones = _espeak(text, language)
-        return "".join(c for c in phones if c in self._ids)[:_STYLES - 2]
+        return "".join(c for c in phones if c in self._ids)[: _STYLES - 2]
 
     def speak(
         self, tokens: str, mix: Mapping[str, float], speed: float
@@ -166,13 +170,15 @@ def _espeak(text: str, language: str) -> str:
     return unicodedata.normalize("NFD", phones).replace("ç", "ç").replace("\n", " ").strip()
 
 
-def _random_mix(voices: Sequence[str], language: str, rng: np.random.Generator) -> dict[str, float]:
+def _random_mix(
+    allowed: Sequence[str], language: str, rng: np.random.Generator
+) -> dict[str, float]:
     """One to three voices, mostly of the language, with random weights."""
-    own = [v for v in voices if LANGUAGES[v[0]][0] == language]
+    own = [v for v in allowed if LANGUAGES[v[0]][0] == language] or list(allowed)
     count = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
     names = [str(rng.choice(own))]
     for _ in range(count - 1):
-        pool = own if rng.random() < 0.7 else voices
+        pool = own if rng.random() < 0.7 else allowed
         names.append(str(rng.choice(pool)))
     weights = rng.dirichlet(np.full(count, 1.5))
     mix: dict[str, float] = {}
@@ -195,7 +201,7 @@ def build(
     `lines` are sentences by espeak-ng's language name, `exclude` voices to leave for tests.
     """
     engine = Kokoro(fetch(assets))
-    voices = sorted(set(engine.voices) - set(exclude))
+    allowed = sorted(set(engine.voices) - set(exclude))
     languages = list(lines)
     for index in range(sum(map(len, lines.values()))):
         if writer.seconds >= hours * 3600:
@@ -210,7 +216,7 @@ def build(
         tokens = engine.tokens(text, language)
         if len(tokens) < 5:
             continue
-        mix = _random_mix(voices, language, rng)
+        mix = _random_mix(allowed, language, rng)
         samples, phones = engine.speak(tokens, mix, float(rng.uniform(0.8, 1.3)))
         line = Utterance(
             name, f"audio/{name}.flac", language, "+".join(sorted(mix)), text,

@@ -15,6 +15,7 @@ from . import flite, hibari, kokoro, texts
 from .corpus import CorpusWriter
 
 SOURCES = ("hibari", "flite", "kokoro")
+HELD_OUT, HELD_OUT_SEED = "held_out", 1000
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,30 @@ def _source(name: str, entry: Mapping[str, Any]) -> Source:
 
 
 def build_corpora(
-    recipe: Recipe, folder: Path, *, report: Callable[[str], None] = lambda _: None
+    recipe: Recipe,
+    folder: Path,
+    *,
+    given: Mapping[str, Path] | None = None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
-    """Make every corpus of a recipe below `folder`, or what is missing of it, in its order."""
-    folders: dict[str, Path] = {}
+    """Make every corpus of a recipe below `folder`, or what is missing of it.
+
+    Returns the folders by name, `held_out` among them. Corpora in `given` are taken as they are.
+    """
+    folders = dict(given or {})
+    for name in folders:
+        if name not in (*recipe.corpora, HELD_OUT):
+            raise unknown_name(f"recipe {recipe.name!r} has no corpus", name, recipe.corpora)
     for name, source in recipe.corpora.items():
-        folders[name] = folder / name
-        _build(source, folders[name], folder, exclude=recipe.held_out_voices, report=report)
-    folders["held_out"] = folder / "held_out"
-    held_out = Source("kokoro", recipe.held_out_hours, 1000, ("en", "es", "fr", "hi", "it", "pt"))
-    everyone = set(kokoro.Kokoro(kokoro.fetch(folder / "assets")).voices)
-    others = sorted(everyone - set(recipe.held_out_voices))
-    _build(held_out, folders["held_out"], folder, exclude=others, report=report)
+        if name not in folders:
+            folders[name] = folder / name
+            _build(source, folders[name], folder, exclude=recipe.held_out_voices, report=report)
+    if HELD_OUT not in folders:
+        folders[HELD_OUT] = folder / HELD_OUT
+        languages = tuple(lines for _, lines in kokoro.LANGUAGES.values())
+        source = Source("kokoro", recipe.held_out_hours, HELD_OUT_SEED, languages)
+        others = set(kokoro.voices(kokoro.fetch(folder / "assets"))) - set(recipe.held_out_voices)
+        _build(source, folders[HELD_OUT], folder, exclude=sorted(others), report=report)
     return folders
 
 

@@ -113,7 +113,10 @@ def _gain(timed: TimedPhone, phone: Phone | None, rules: Rules, level: Floats | 
         timed.stress, limits.unstressed_gain
     )
     if level is not None:
-        first, last = int(timed.start * GRID), max(int(timed.start * GRID) + 1, int(timed.end * GRID))
+        first, last = (
+            int(timed.start * GRID),
+            max(int(timed.start * GRID) + 1, int(timed.end * GRID)),
+        )
         heard = level[first:last]
         if len(heard):
             low, high = limits.loudness_gain

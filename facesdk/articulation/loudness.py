@@ -26,4 +26,4 @@ def loudness(samples: Floats, sample_rate: int, *, rate: int) -> Floats:
     if not len(level):
         return np.zeros(0, np.float32)
     top = np.percentile(level, 95)
-    return np.clip(1 + (level - top) / _RANGE_DB, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1 + (level - top) / _RANGE_DB, 0, 1), np.float32)

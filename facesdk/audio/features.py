@@ -76,4 +76,4 @@ def mel_power(samples: Floats) -> Floats:
 
 def log_mel(samples: Floats) -> Floats:
     """(N,) samples at 16 kHz as (N // 160, 64) natural logarithms of band power."""
-    return np.log(mel_power(samples) + np.float32(FLOOR))
+    return np.asarray(np.log(mel_power(samples) + FLOOR), np.float32)

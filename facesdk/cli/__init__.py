@@ -25,10 +25,10 @@ from ..errors import FaceSDKError, MissingExtraError
 COMMANDS = {
     "bake": "turn speech recordings into animation files",
     "convert": "turn animation files into other formats, rigs and frame rates",
-    "datasets": "list, check and prepare training data",
+    "datasets": "make the speech corpora of a recipe, or describe one",
     "info": "tell what an animation file holds",
     "rigs": "list rigs and the conversions between them",
-    "train": "train a model on your own takes",
+    "train": "train a model from a recipe",
 }
 """Subcommands and their help; `bake` lives in `facesdk.cli.bake`."""
 

@@ -51,7 +51,9 @@ class Model:
                 payload, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise ModelError(f"{self.folder / self.manifest.file} does not load: {error}") from error
+            raise ModelError(
+                f"{self.folder / self.manifest.file} does not load: {error}"
+            ) from error
         self._outputs = ["units", *(f"next_{name}" for name in self.manifest.states)]
 
     def _payload(self) -> bytes:
@@ -125,6 +127,8 @@ def load(path: Path | str | None = None, *, threads: int = 1) -> Model:
     """A model from its folder, or the default model that comes with facesdk."""
     if path is not None:
         folder = Path(path)
-        return Model(folder.parent if folder.suffix in (".json", ".onnx") else folder, threads=threads)
+        return Model(
+            folder.parent if folder.suffix in (".json", ".onnx") else folder, threads=threads
+        )
     packaged = resources.files("facesdk") / "data" / "models" / DEFAULT_MODEL
     return Model(Path(str(packaged)), threads=threads)

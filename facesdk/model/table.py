@@ -85,8 +85,7 @@ class RigTable:
     def _extended(self, units: Floats) -> Floats:
         """Units, derived units, their complements and a one."""
         stretched = [
-            (units[:, self.units.index(d.unit)] - d.begin) / (d.end - d.begin)
-            for d in self.derived
+            (units[:, self.units.index(d.unit)] - d.begin) / (d.end - d.begin) for d in self.derived
         ]
         inputs = np.clip(np.column_stack([units, *stretched]), 0, 1)
         one = np.ones((len(units), 1), np.float32)
@@ -98,7 +97,9 @@ class RigTable:
         if not isinstance(document, dict) or document.get("format") != "facesdk.table":
             raise RigError(f'{source} is no rig table: expected "format": "facesdk.table"')
         if document.get("version") != 1:
-            raise RigError(f"{source} has version {document.get('version')!r}; this facesdk reads 1")
+            raise RigError(
+                f"{source} has version {document.get('version')!r}; this facesdk reads 1"
+            )
         try:
             derived = tuple(
                 Derived(name, d["unit"], float(d["from"]), float(d["to"]))

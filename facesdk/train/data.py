@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..articulation import GRID, Rules, TimedPhone, articulate, loudness
+from ..articulation import GRID, Alphabet, Rules, TimedPhone, articulate, loudness
 from ..audio.features import RATE, mel_power
 from ..datasets import Corpus, Utterance
 from . import augment
@@ -20,6 +20,8 @@ from .network import STACK
 
 STEP = 320
 """Samples in one step of the trunk (20 ms)."""
+FRAMES = RATE // STEP
+"""Unit frames a second."""
 
 UNITS = (
     "jaw", "aperture", "closure", "labiodental", "rounding", "protrusion", "spread", "sibilant",
@@ -56,19 +58,18 @@ class Labels:
         self.names = (SILENCE, *plain)
         self._index = {name: i for i, name in enumerate(self.names)}
 
-    def of(self, phones: Sequence[TimedPhone], alphabet: str, frames: int, rules: Rules) -> NDArray[np.int16]:
+    def of(
+        self, phones: Sequence[TimedPhone], alphabet: Alphabet, frames: int, rules: Rules
+    ) -> NDArray[np.int16]:
         """(T,) label per frame of 20 ms."""
         out = np.zeros(frames, np.int16)
         for timed in phones:
-            phone = rules.phones.find(timed.symbol, alphabet)  # type: ignore[arg-type]
+            phone = rules.phones.find(timed.symbol, alphabet)
             if phone is None:
                 continue
-            path = phone.path or ((0.0, phone.symbol),)
-            for share, symbol in path:
-                start = timed.start + share * (timed.end - timed.start)
-                out[round(start * 50) : max(round(timed.end * 50), round(start * 50) + 1)] = (
-                    self._index[symbol]
-                )
+            for share, symbol in phone.path or ((0.0, phone.symbol),):
+                first = round((timed.start + share * (timed.end - timed.start)) * FRAMES)
+                out[first : max(round(timed.end * FRAMES), first + 1)] = self._index[symbol]
         return out
 
 
@@ -120,7 +121,7 @@ def line_mel(samples: NDArray[np.float32]) -> NDArray[np.float16]:
     """(2 T, 64) log10 band power of a line: one step of silence first, whole steps only."""
     steps = len(samples) // STEP
     padded = np.concatenate([np.zeros(STEP, np.float32), samples[: steps * STEP]])
-    return np.log10(mel_power(padded) + _POWER_FLOOR).astype(np.float16)
+    return np.asarray(np.log10(mel_power(padded) + _POWER_FLOOR), np.float16)
 
 
 def _line(
@@ -131,7 +132,7 @@ def _line(
     rules: Rules,
 ) -> Line:
     frames = len(mel) // STACK
-    alphabet = "arpabet" if utterance.alphabet == "arpabet" else "ipa"
+    alphabet: Alphabet = "arpabet" if utterance.alphabet == "arpabet" else "ipa"
     clip = articulate(
         utterance.phones, seconds=utterance.seconds, alphabet=alphabet,
         loudness=level, rules=rules,
@@ -149,8 +150,8 @@ def _line(
     )
 
 
-def _symbol(timed: TimedPhone, alphabet: str, rules: Rules) -> str:
-    phone = rules.phones.find(timed.symbol, alphabet)  # type: ignore[arg-type]
+def _symbol(timed: TimedPhone, alphabet: Alphabet, rules: Rules) -> str:
+    phone = rules.phones.find(timed.symbol, alphabet)
     return SILENCE if phone is None else phone.symbol
 
 

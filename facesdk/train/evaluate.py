@@ -8,18 +8,17 @@ against that around sounds far from any, at a threshold that lets 5 % of the lat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..articulation import Rules
-from .data import STEP, UNITS, Line
+from .data import FRAMES, UNITS, Line
 from .network import Trunk
 
 Doubles = NDArray[np.float64]
-
-FRAMES_PER_SECOND = 16_000 // STEP
 
 BILABIALS = frozenset("pbm")
 LABIODENTALS = frozenset("fv")
@@ -45,7 +44,7 @@ def closure_events(
 
     A bilabial's window runs from 20 ms before to 80 ms after it; another sound's to 40 ms after.
     """
-    rate = FRAMES_PER_SECOND
+    rate = FRAMES
     hits, false = [], []
     closed = [(s, e) for p, s, e in segments if p in BILABIALS]
     for phone, start, end in segments:
@@ -71,37 +70,62 @@ def predict(trunk: Trunk, line: Line, head: int) -> Doubles:
     return units[delay:].numpy().astype(np.float64)
 
 
-def score(trunk: Trunk, lines: Iterable[Line], *, head: int = -1) -> dict[str, float]:
-    """Figures over all frames of some lines; `head` picks the look-ahead."""
-    head = head % len(trunk.config.delays)
-    vowels = {s: p for s, p in Rules.load().phones.phones.items() if p.vowel and not p.path}
-    names = trunk.config.phones
-    rows, targets, labels, hits, false = [], [], [], [], []
+@dataclass(frozen=True)
+class _Tracks:
+    """All frames of some lines, one after the other."""
+
+    given: Doubles
+    """(T, units) as predicted."""
+    wanted: Doubles
+    """(T, units) as the rules have it."""
+    phones: NDArray[np.str_]
+    """(T,) sound at each frame."""
+    closures: tuple[list[float], list[float]]
+    """Event scores of bilabials and of other sounds."""
+
+    def area(self, unit: str, sounds: Iterable[str], among: NDArray[np.bool_]) -> float:
+        """How well a unit tells some sounds from the others, over chosen frames."""
+        scores = self.given[among, UNITS.index(unit)]
+        return area_under_curve(scores, np.isin(self.phones[among], list(sounds)))
+
+    def correlation(self, unit: str) -> float:
+        """Between predicted and wanted curve."""
+        column = UNITS.index(unit)
+        return float(np.corrcoef(self.given[:, column], self.wanted[:, column])[0, 1])
+
+
+def _tracks(trunk: Trunk, lines: Iterable[Line], head: int) -> _Tracks:
+    names = np.array(trunk.config.phones)
+    given, wanted, phones = [], [], []
+    hits: list[float] = []
+    false: list[float] = []
     for line in lines:
         units = predict(trunk, line, head)
-        rows.append(units)
-        targets.append(line.targets.astype(np.float64))
-        labels.append(np.array(names)[line.phones])
+        given.append(units)
+        wanted.append(line.targets.astype(np.float64))
+        phones.append(names[line.phones])
         found = closure_events(units[:, UNITS.index("closure")], line.segments)
         hits += found[0]
         false += found[1]
-    given, wanted, phones = np.concatenate(rows), np.concatenate(targets), np.concatenate(labels)
+    return _Tracks(
+        np.concatenate(given), np.concatenate(wanted), np.concatenate(phones), (hits, false)
+    )
 
-    def curve(unit: str) -> Doubles:
-        return given[:, UNITS.index(unit)]
 
-    spoken = phones != "SIL"
-    is_vowel = np.isin(phones, list(vowels))
+def score(trunk: Trunk, lines: Iterable[Line], *, head: int = -1) -> dict[str, float]:
+    """Figures over all frames of some lines; `head` picks the look-ahead."""
+    tracks = _tracks(trunk, lines, head % len(trunk.config.delays))
+    vowels = {s: p for s, p in Rules.load().phones.phones.items() if p.vowel and not p.path}
     rounded = [s for s, p in vowels.items() if p.targets.get("rounding", 0) >= ROUNDED_FROM]
+    spoken = tracks.phones != "SIL"
+    hits, false = tracks.closures
     figures = {
-        "bilabial_auc": area_under_curve(curve("closure")[spoken], np.isin(phones, list(BILABIALS))[spoken]),
-        "labiodental_auc": area_under_curve(curve("labiodental")[spoken], np.isin(phones, list(LABIODENTALS))[spoken]),
-        "sibilant_auc": area_under_curve(curve("sibilant")[spoken], np.isin(phones, list(SIBILANTS))[spoken]),
-        "rounding_auc": area_under_curve(curve("rounding")[is_vowel], np.isin(phones, rounded)[is_vowel]),
-        "voicing_auc": area_under_curve(curve("voicing"), wanted[:, UNITS.index("voicing")] > 0.5),
+        "bilabial_auc": tracks.area("closure", BILABIALS, spoken),
+        "labiodental_auc": tracks.area("labiodental", LABIODENTALS, spoken),
+        "sibilant_auc": tracks.area("sibilant", SIBILANTS, spoken),
+        "rounding_auc": tracks.area("rounding", rounded, np.isin(tracks.phones, list(vowels))),
         "closures_at_5_percent": float((np.array(hits) > np.quantile(false, 0.95)).mean()),
-    }  # fmt: skip
-    for unit in ("jaw", "aperture", "closure", "labiodental", "rounding", "spread", "sibilant"):
-        column = UNITS.index(unit)
-        figures[f"{unit}_r"] = float(np.corrcoef(given[:, column], wanted[:, column])[0, 1])
+    }
+    compared = ("jaw", "aperture", "closure", "labiodental", "rounding", "spread", "sibilant")
+    figures |= {f"{unit}_r": tracks.correlation(unit) for unit in compared}
     return {name: round(value, 4) for name, value in figures.items()}

@@ -50,7 +50,7 @@ class _Graph:
         self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, value: Any, kind: type = np.float32) -> str:
-        array = np.ascontiguousarray(np.asarray(value, kind))
+        array: NDArray[Any] = np.ascontiguousarray(np.asarray(value, kind))
         name = "c_" + hashlib.sha256(array.tobytes() + repr(array.shape).encode()).hexdigest()[:12]
         if array.dtype != np.float32:
             name += "i"
@@ -132,9 +132,7 @@ def _log_mel(graph: _Graph, audio: str, tail: str) -> tuple[str, str]:
     spectrum = graph.add("Conv", framed, graph.constant(kernel), strides=[features.HOP])
     half = graph.constant([cosine.shape[1]] * 2, np.int64)
     real, imaginary = graph.add("Split", spectrum, half, outputs=2, axis=1)
-    power = graph.add(
-        "Add", graph.add("Mul", real, real), graph.add("Mul", imaginary, imaginary)
-    )
+    power = graph.add("Add", graph.add("Mul", real, real), graph.add("Mul", imaginary, imaginary))
     frames = graph.add("Transpose", power, perm=[0, 2, 1])
     bands = graph.add("MatMul", frames, graph.constant(features.mel_matrix()))
     mel = graph.add("Log", graph.add("Add", bands, graph.constant(features.FLOOR)))

@@ -49,7 +49,7 @@ class Trainer:
     ) -> None:
         self.network = network
         self.average = torch.optim.swa_utils.AveragedModel(
-            network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.average)
+            network, multi_avg_fn=_moving_average(schedule.average)
         )
         self.step = 0
         self._loss, self._batches, self._schedule = loss, batches, schedule
@@ -81,7 +81,8 @@ class Trainer:
         batch = self._batches.batch(self.step)
         for group in self._optimiser.param_groups:
             group["lr"] = self._schedule.rate_at(self.step)
-        total, parts = self._loss(*self.network(batch.mel), batch)
+        units, phones = self.network(batch.mel)
+        total, parts = self._loss(units, phones, batch)
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self._schedule.clip)
@@ -116,10 +117,16 @@ class Trainer:
         self.step = stored["step"]
 
 
+def _moving_average(keep: float) -> Any:
+    return torch.optim.swa_utils.get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
+
+
 def load_trunk(checkpoint: Path) -> Trunk:
     """The averaged network of a checkpoint, ready to evaluate or export."""
     stored: dict[str, Any] = torch.load(checkpoint, weights_only=True)
-    config = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["config"].items()}
+    config: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in stored["config"].items()
+    }
     trunk = Trunk(TrunkConfig(**config), stored["mel_mean"])
     prefix = "module."
     weights = {
