@@ -61,12 +61,20 @@ sealed lips. <b>closures</b>: sealed, and uncertain ones in which the lips only 
 """
 
 
-def page(document: Facts) -> str:
-    """The report document as HTML; what came from outside is escaped."""
+def page(document: Facts, sketches: Mapping[str, Facts]) -> str:
+    """The report document as HTML, with a sketch of the curves by output.
+
+    What came from outside is escaped.
+    """
     head = _HEAD.format(
         style=_STYLE, title=escape(_title(document["summary"])), settings=_settings(document)
     )
-    return head + "\n".join(_row(entry) for entry in document["files"]) + "\n" + _FOOT
+    return (
+        head
+        + "\n".join(_row(e, sketches.get(e["output"])) for e in document["files"])
+        + "\n"
+        + _FOOT
+    )
 
 
 def _title(summary: Facts) -> str:
@@ -83,7 +91,7 @@ def _settings(document: Facts) -> str:
     return escape(" · ".join(shown))
 
 
-def _row(entry: Facts) -> str:
+def _row(entry: Facts, sketch: Facts | None) -> str:
     name = f"{escape(entry['name'])}<small>{escape(entry['input'])}</small>"
     cells = [_cell(name, "name")]
     if entry["status"] == "failed":
@@ -91,7 +99,7 @@ def _row(entry: Facts) -> str:
         return f"<tr>{cells[0]}<td>{text}</td><td colspan=10></td></tr>"
     cells.append(_cell("".join(map(_flag, entry["flags"]))))
     cells += [_cell(text, "n") for text in _figures(entry)]
-    cells.append(_cell(_sketch(entry["sketch"])))
+    cells.append(_cell("" if sketch is None else _sketch(sketch)))
     return f"<tr>{''.join(cells)}</tr>"
 
 

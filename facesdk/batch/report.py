@@ -10,6 +10,7 @@ from typing import Any
 from ..files import whole_file
 from .flags import Flag, badness, flags
 from .line import Outcome
+from .page import page
 from .settings import Settings
 
 VERSION = 1
@@ -40,12 +41,11 @@ def report_document(outcomes: Sequence[Outcome], settings: Settings) -> dict[str
     }
 
 
-def write_report(document: Mapping[str, Any], path: str | Path) -> None:
+def write_report(outcomes: Sequence[Outcome], settings: Settings, path: str | Path) -> None:
     """Write the report, as a page where the path ends in `.html`, else as JSON."""
+    document = report_document(outcomes, settings)
     if Path(path).suffix.lower() in (".html", ".htm"):
-        from .page import page
-
-        text = page(document)
+        text = page(document, {o.line.output: o.facts["sketch"] for o in outcomes if o.facts})
     else:
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_file(path) as file:
@@ -63,7 +63,8 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     if outcome.status == "failed":
         return entry | {"error": outcome.error, "badness": _FAILED, "flags": []}
     found = flags(outcome.facts)
-    return entry | {"badness": badness(found), "flags": _as_json(found)} | dict(outcome.facts)
+    entry |= {"badness": badness(found), "flags": _as_json(found)}
+    return entry | {key: value for key, value in outcome.facts.items() if key != "sketch"}
 
 
 def _as_json(found: Sequence[Flag]) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from .ledger import Ledger, remove_leftovers
-from .line import Bakery, Heard, Outcome, failure
+from .line import Bakery, Heard, Outcome
 from .plan import PIPE, Line, Plan
 from .pool import bake_in_workers, default_jobs
 from .settings import Settings, fingerprint
@@ -74,7 +74,7 @@ def _end(outcome: Outcome, outcomes: dict[str, Outcome], ended: Ended | None) ->
 def _sorted_out(
     plan: Plan, settings: Settings, bakery: Bakery, ledger: Ledger | None, force: bool
 ) -> Iterator[_Task | Outcome]:
-    """Every line: an outcome where it is unchanged or cannot be read, else a task."""
+    """Every line: an outcome where it is unchanged, else a task."""
     for line in plan.lines:
         own = settings.of_line(line, plan)
         if ledger is None:
@@ -83,8 +83,8 @@ def _sorted_out(
         try:
             model = None if line.phones else bakery.model.manifest.sha256
             mark = fingerprint(line, own, model)
-        except OSError as error:
-            yield failure(line, error)
+        except OSError:  # baking it will say what is wrong, in better words
+            yield _Task(line, own, None)
             continue
         facts = None if force else ledger.finished(line.output, mark)
         yield _Task(line, own, mark) if facts is None else Outcome(line, "unchanged", facts)

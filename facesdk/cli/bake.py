@@ -78,11 +78,10 @@ def run(args: argparse.Namespace) -> int:
     bakery = Bakery(args.model, stdin=stdin(), stdout=stdout()) if pipes else Bakery(args.model)
     _require_possible(settings, lines, bakery)
     outcomes = _bake(lines, settings, bakery, args)
-    document = report_document(outcomes, settings)
     if args.report:
-        write_report(document, args.report)
+        write_report(outcomes, settings, args.report)
     if args.json:
-        print_json(document)
+        print_json(report_document(outcomes, settings))
     _sum_up(outcomes, lines, time.monotonic() - began)
     return _exit_code(outcomes)
 
@@ -110,9 +109,29 @@ def _format(args: argparse.Namespace) -> Format:
     """The format asked for, else that of the output file's name, else facesdk's own."""
     if args.format:
         return args.format  # type: ignore[no-any-return]
-    output = Path(args.output)
-    named = args.output != PIPE and output.suffix and not output.is_dir() and len(args.inputs) < 2
-    return format_for(output) if named else format_for("json")
+    if _is_folder(args.output) or not Path(args.output).suffix or _several(args):
+        return format_for("json")
+    try:
+        return format_for(Path(args.output))
+    except UnknownNameError as error:
+        raise UsageError(str(error)) from error
+
+
+def _several(args: argparse.Namespace) -> bool:
+    """Whether more than one line may come of the inputs."""
+    inputs = args.inputs or [args.phones or ""]
+    return len(inputs) != 1 or Path(inputs[0]).is_dir()
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def _require_folder(output: str) -> None:
+    """Raise `UsageError` for a file's name where several lines need a folder."""
+    extensions = {format_for(name).extension for name in formats()}
+    if not _is_folder(output) and Path(output).suffix.lower() in extensions:
+        raise UsageError(f"{output} names a file, several lines need a folder: {output}/ is one")
 
 
 def _plan(args: argparse.Namespace, format_: Format) -> Plan:
@@ -121,6 +140,8 @@ def _plan(args: argparse.Namespace, format_: Format) -> Plan:
         raise UsageError("--json reports on stdout; send the result to a file with -o")
     if args.alphabet and not args.phones:
         raise UsageError("--alphabet tells about --phones; give both")
+    if _several(args):
+        _require_folder(args.output)
     try:
         lines = plan(args.inputs, args.output, format_.extension, phones=args.phones)
     except PlanError as error:
