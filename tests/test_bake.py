@@ -420,7 +420,7 @@ def test_the_report_tells_of_unchanged_lines_too(troubled):
 
 
 def test_closures_are_counted_by_their_peaks():
-    curve = [0, 0.3, 0.9, 0.3, 0, 0.5, 0.2, 0.26, 0.64, 0.1, 0.24, 0, 0.7]
+    curve = [0, 0.5, 0.95, 0.5, 0, 0.5, 0.2, 0.45, 0.8, 0.1, 0.3, 0, 1]
     assert closures(np.array(curve, np.float32)) == (2, 2)
 
 

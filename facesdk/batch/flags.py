@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from .measure import NEAR, SEALED
-
 Severity = Literal["error", "warning", "note"]
 WEIGHTS: Mapping[Severity, int] = {"error": 100, "warning": 10, "note": 1}
 
@@ -99,8 +97,7 @@ def _mouth(mouth: Facts, facts: Facts) -> Iterator[Flag]:
         yield Flag(
             "uncertain closures",
             "warning",
-            f"{uncertain} times the lips draw together (closure above {NEAR}) without "
-            f"meeting ({SEALED}), {sealed} times they meet",
+            f"{uncertain} times the lips draw together without meeting, {sealed} times they meet",
         )
 
 

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from ..articulation import Rules, Timings
 from ..clip import Clip
+from ..model import RigTable
 from ..rig import Rig
 
 Floats = NDArray[np.float32]
 
-SEALED = 0.65
-"""Closure from which the rig tables have the lips meet in full."""
-NEAR = 0.25
-"""Closure from which they begin to draw together."""
+SEALED = 0.9
+"""Seal from which lips count as shut; the seal is what the rig tables make of closure, 0..1."""
+NEAR = 0.4
+"""Seal from which they count as drawing together."""
 
 SKETCH_POINTS = 64
 _REACH = 0.02
@@ -30,7 +31,7 @@ class Closures(NamedTuple):
 
     sealed: int
     uncertain: int
-    """Times that closure rises above `NEAR` and falls again without reaching `SEALED`."""
+    """Times that the seal rises above `NEAR` and falls again without reaching `SEALED`."""
 
 
 class MouthMeter:
@@ -52,21 +53,22 @@ class MouthMeter:
     def report(self, fps: Fraction) -> dict[str, Any]:
         """The measurements as JSON values; `fps` is the rate of the units."""
         jaw, closure, aperture = self._curves()
-        sealed, uncertain = closures(closure)
+        sealed = seal(closure)
+        counts = closures(sealed)
         return {
             "jaw_mean": _rounded(jaw.mean()) if len(jaw) else 0.0,
             "jaw_peak": _rounded(jaw.max(initial=0)),
             "aperture_peak": _rounded(aperture.max(initial=0)),
             "motion_per_second": _rounded(_travel(jaw, fps) + _travel(aperture, fps)),
-            "contact_share": _rounded((closure >= SEALED).mean()) if len(closure) else 0.0,
-            "sealed_closures": sealed,
-            "uncertain_closures": uncertain,
+            "contact_share": _rounded((sealed >= SEALED).mean()) if len(sealed) else 0.0,
+            "sealed_closures": counts.sealed,
+            "uncertain_closures": counts.uncertain,
         }
 
     def sketch(self) -> dict[str, list[int]]:
-        """Jaw and closure in percent, the peaks of at most 64 equal stretches of the line."""
+        """Jaw and seal in percent, the peaks of at most 64 equal stretches of the line."""
         jaw, closure, _ = self._curves()
-        return {"jaw": _peaks(jaw), "closure": _peaks(closure)}
+        return {"jaw": _peaks(jaw), "seal": _peaks(seal(closure))}
 
     def _curves(self) -> Floats:
         whole = np.concatenate([np.zeros((0, 3), np.float32), *self._blocks])
@@ -74,13 +76,20 @@ class MouthMeter:
         return whole.T
 
 
-def closures(closure: Floats) -> Closures:
-    """How often a closure curve rises above `NEAR`, and how often all the way."""
-    near = np.concatenate([[False], closure > NEAR, [False]])
+def seal(closure: Floats) -> Floats:
+    """How far the lips are shut, 0..1, for closure curves: the stretch in the rig tables."""
+    (stretch,) = (d for d in RigTable.load("arkit").derived if d.name == "seal")
+    share = (closure - stretch.begin) / (stretch.end - stretch.begin)
+    return np.asarray(np.clip(share, 0, 1), np.float32)
+
+
+def closures(sealed: Floats) -> Closures:
+    """How often a seal curve rises above `NEAR`, and how often all the way."""
+    near = np.concatenate([[False], sealed > NEAR, [False]])
     edges = np.flatnonzero(near[1:] != near[:-1])
-    peaks = [closure[a:b].max() for a, b in edges.reshape(-1, 2)]
-    sealed = sum(bool(peak >= SEALED) for peak in peaks)
-    return Closures(sealed, len(peaks) - sealed)
+    peaks = [sealed[a:b].max() for a, b in edges.reshape(-1, 2)]
+    full = sum(bool(peak >= SEALED) for peak in peaks)
+    return Closures(full, len(peaks) - full)
 
 
 def phone_report(timings: Timings, units: Clip, fps: Fraction) -> dict[str, Any]:
@@ -89,12 +98,12 @@ def phone_report(timings: Timings, units: Clip, fps: Fraction) -> dict[str, Any]
     A closure is missed where no output frame of a sound that needs closed lips has them sealed:
     the sound is too short for the frame rate, or its neighbours leave it no time.
     """
-    closure = units.resample(fps, interpolation="linear").curve("closure")
+    sealed = seal(units.resample(fps, interpolation="linear").curve("closure"))
     needed = list(_bilabials(timings))
     missed = [
         {"phone": symbol, "start": round(start, 3)}
         for symbol, start, end in needed
-        if not _is_sealed(closure, start, end, fps)
+        if not _is_sealed(sealed, start, end, fps)
     ]
     return {
         "count": len(timings.phones),
@@ -111,15 +120,16 @@ def _bilabials(timings: Timings) -> Sequence[tuple[str, float, float]]:
     found = []
     for symbol, start, end, _ in timings.phones:
         phone = known.find(symbol, timings.alphabet)
-        if phone is not None and phone.targets.get("closure", 0) >= SEALED:
+        target = 0.0 if phone is None else phone.targets.get("closure", 0.0)
+        if seal(np.array([target], np.float32))[0] >= SEALED:
             found.append((symbol, start, end))
     return found
 
 
-def _is_sealed(closure: Floats, start: float, end: float, fps: Fraction) -> bool:
+def _is_sealed(sealed: Floats, start: float, end: float, fps: Fraction) -> bool:
     first = max(0, int(np.ceil((start - _REACH) * float(fps))))
     last = int((end + _REACH) * float(fps))
-    return bool(closure[first : last + 1].max(initial=0) >= SEALED)
+    return bool(sealed[first : last + 1].max(initial=0) >= SEALED)
 
 
 def _travel(curve: Floats, fps: Fraction) -> float:

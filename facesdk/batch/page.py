@@ -47,7 +47,7 @@ _HEAD = """<!doctype html>
 <th class="n">peak</th><th class="n">clipped</th><th class="n">silent</th><th class="n">speech</th>
 <th class="n">jaw</th><th class="n">lips shut</th><th class="n">closures</th>
 <th><span style="color:var(--jaw)">jaw</span>,
-<span style="color:var(--lips)">closure</span></th></tr></thead>
+<span style="color:var(--lips)">lips shut</span></th></tr></thead>
 <tbody>
 """
 
@@ -130,9 +130,9 @@ def _flag(flag: Facts) -> str:
 
 
 def _sketch(curves: Facts) -> str:
-    lines = (_polyline(curves["jaw"], "jaw"), _polyline(curves["closure"], "lips"))
+    lines = (_polyline(curves["jaw"], "jaw"), _polyline(curves["seal"], "lips"))
     size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-    return f'<svg {size} role="img" aria-label="jaw and closure">{"".join(lines)}</svg>'
+    return f'<svg {size} role="img" aria-label="jaw and lips">{"".join(lines)}</svg>'
 
 
 def _polyline(percent: Sequence[int], kind: str) -> str:

@@ -16,7 +16,7 @@ from .settings import Settings
 
 Job = tuple[Line, Settings]
 
-_LINES_PER_WORKER = 12
+_LINES_PER_WORKER = 32
 _MOST = 16
 
 

@@ -16,6 +16,9 @@ from .. import __version__
 from ..articulation.phones import Alphabet
 from .plan import Line, Plan
 
+FACTS = 1
+"""Version of the facts that are kept about a line; others are measured again."""
+
 _DATA = ("articulation", "maps", "rigs", "tables")
 _CHUNK = 2**20
 
@@ -76,6 +79,7 @@ def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None
         return None
     document = {
         "facesdk": __version__,
+        "facts": FACTS,
         "data": data_hash(),
         "model": None if line.phones else model,
         "settings": settings.to_json(),
