@@ -87,9 +87,10 @@ def _gap_free(spans: list[TimedPhone], seconds: float) -> tuple[TimedPhone, ...]
     """Fill both ends with silence and cut what lies outside the audio."""
     out: list[TimedPhone] = []
     if spans and spans[0].start > 0:
-        out.append(TimedPhone("SIL", 0.0, spans[0].start))
+        out.append(TimedPhone("SIL", 0.0, min(spans[0].start, seconds)))
     for span in spans:
-        clipped = span._replace(start=max(0.0, span.start), end=min(seconds, span.end))
+        start = out[-1].end if out else max(0.0, span.start)
+        clipped = span._replace(start=start, end=min(seconds, span.end))
         if clipped.end > clipped.start:
             out.append(clipped)
     if not out or out[-1].end < seconds:

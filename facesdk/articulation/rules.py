@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArticulationError
+from ..errors import ArticulationError, FaceSDKError
 from .phones import PhoneSet
 
 
@@ -92,9 +92,9 @@ class Rules:
             )
         try:
             return _build(document)
-        except (KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, ArticulationError):
-                raise
+        except FaceSDKError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArticulationError(f"{source} lacks or misspells a field: {error}") from error
 
 

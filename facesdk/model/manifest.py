@@ -54,7 +54,7 @@ class Manifest:
             raise ModelError(f"{path}: this facesdk reads manifest version 1")
         try:
             return cls._build(document)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{path} lacks or misspells a field: {error!r}") from error
 
     @classmethod

@@ -89,9 +89,12 @@ class _Tracks:
         return area_under_curve(scores, np.isin(self.phones[among], list(sounds)))
 
     def correlation(self, unit: str) -> float:
-        """Between predicted and wanted curve."""
+        """Between predicted and wanted curve; 0 where one of them never moves."""
         column = UNITS.index(unit)
-        return float(np.corrcoef(self.given[:, column], self.wanted[:, column])[0, 1])
+        given, wanted = self.given[:, column], self.wanted[:, column]
+        if not (given.std() and wanted.std()):
+            return 0.0
+        return float(np.corrcoef(given, wanted)[0, 1])
 
 
 def _tracks(trunk: Trunk, lines: Iterable[Line], head: int) -> _Tracks:
