@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .corpus import Corpus, CorpusWriter, TimedPhone, Utterance
+from ..articulation import TimedPhone
+from .corpus import Corpus, CorpusWriter, Utterance
 
 __all__ = ["Corpus", "CorpusWriter", "TimedPhone", "Utterance"]

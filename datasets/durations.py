@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .corpus import TimedPhone
+from ..articulation import TimedPhone
 
 KOKORO_LAG = 0.07
 """Seconds that the duration sums of Kokoro and hibari are late."""

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from ..articulation import TimedPhone
 from ..audio import read_audio
 from ..errors import FaceSDKError, MissingExtraError
-from .corpus import CORPUS_RATE, CorpusWriter, Samples, TimedPhone, Utterance
+from .corpus import CORPUS_RATE, CorpusWriter, Samples, Utterance
 
 VOICES = ("rms", "slt", "awb", "kal16")
 _REDUCED = frozenset({"ax", "ix", "axr"})

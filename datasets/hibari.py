@@ -14,8 +14,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from ..articulation import TimedPhone
 from ..errors import missing_extra
-from .corpus import CORPUS_RATE, CorpusWriter, Samples, TimedPhone, Utterance
+from .corpus import CORPUS_RATE, CorpusWriter, Samples, Utterance
 from .durations import timed_phones
 
 _DURATIONS = "/Clip_output_0"
@@ -46,7 +47,8 @@ class Speaker:
         source = np.clip(np.arange(bins) / self.tract, 0, bins - 1.001)
         low = source.astype(int)
         part = (source - low)[:, None].astype(np.float32)
-        return envelope[low] * (1 - part) + envelope[low + 1] * part
+        warped: Floats = envelope[low] * (1 - part) + envelope[low + 1] * part
+        return warped
 
     def warp_pitch(self, f0: Floats) -> Floats:
         """Pitch contour (Hz, 0 where unvoiced) moved and stretched around its own mean."""

