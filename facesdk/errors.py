@@ -41,6 +41,10 @@ class ModelError(FaceSDKError, ValueError):
     """A model file, its manifest, or a request it cannot serve."""
 
 
+class MeshError(FaceSDKError, ValueError):
+    """A head, its shapes or what they are asked for make no sense."""
+
+
 class FileFormatError(FaceSDKError, ValueError):
     """A file is not what its format asks for."""
 

@@ -1,0 +1,62 @@
+"""What the controls of a rig do to the shapes of a head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..clip import Floats
+from ..convert import conversion
+from ..errors import MeshError
+from ..rig import Rig
+
+Weights = Mapping[str, Mapping[str, float]]
+
+
+def shape_weights(names: Sequence[str], values: ArrayLike, rig: Rig) -> Floats:
+    """(..., S) weights of named shapes for (..., C) values on a rig.
+
+    Controls drive the shape of their own name. Otherwise they reach ARKit's shapes through
+    facesdk's conversions; what ARKit has no shape for, such as the tongue's sixteen of
+    Audio2Face, is added by `data/head/tongue.json`.
+    """
+    controls = np.asarray(values, np.float32)
+    if controls.shape[-1:] != (len(rig),):
+        raise MeshError(
+            f"values must be (..., {len(rig)}) for rig {rig.name!r}, got {controls.shape}"
+        )
+    weights = np.zeros((*controls.shape[:-1], len(names)), np.float32)
+    if any(name in names for name in rig.names):
+        return _add_by_name(weights, names, controls, rig)
+    way = conversion(rig, "arkit")
+    for rig_map in way.maps:
+        _add_extras(weights, names, controls, rig_map.source)
+        controls, _ = rig_map(controls, None)
+    return _add_by_name(weights, names, controls, way.target)
+
+
+def _add_by_name(weights: Floats, names: Sequence[str], controls: Floats, rig: Rig) -> Floats:
+    for i, name in enumerate(rig.names):
+        if name in names:
+            weights[..., names.index(name)] += controls[..., i]
+    return weights
+
+
+def _add_extras(weights: Floats, names: Sequence[str], controls: Floats, rig: Rig) -> None:
+    for control, row in _extras().get(rig.name, {}).items():
+        for shape, factor in row.items():
+            if shape in names:
+                weights[..., names.index(shape)] += factor * controls[..., rig.index(control)]
+
+
+@cache
+def _extras() -> Mapping[str, Weights]:
+    """Rig -> control -> shape -> factor, beside what the conversion to ARKit carries."""
+    file = resources.files("facesdk") / "data" / "head" / "tongue.json"
+    rigs: Mapping[str, Weights] = json.loads(file.read_text("utf-8"))["rigs"]
+    return rigs

@@ -1,0 +1,262 @@
+"""A head that can be animated: a neutral surface, its shapes, its parts and its joints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..clip import Clip, Floats, Pose
+from ..errors import MeshError, unknown_name
+from ..rig import Rig
+from .drive import shape_weights
+from .rotation import matrices
+
+Indices = NDArray[np.int32]
+Color = tuple[float, float, float]
+"""Red, green, blue as sRGB in 0..1, the numbers of a colour picker."""
+
+BLOCK = 32
+"""Frames computed at once: enough to keep a matrix product busy, little memory."""
+
+EYES = ("eye_left", "eye_right")
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a part of a head looks."""
+
+    name: str
+    color: Color = (0.8, 0.8, 0.8)
+    """sRGB of the part; where a head has colours by vertex, they take its place."""
+    roughness: float = 0.6
+    """0 is a mirror, 1 is chalk."""
+    specular: float = 0.5
+    """Strength of the highlight, 0.5 for anything that is not metal, as in glTF and Unreal."""
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named piece of a head's surface: skin, upper teeth, left eye."""
+
+    name: str
+    triangles: slice
+    """Rows of `Head.triangles`."""
+    material: Material
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Where a part of the head turns."""
+
+    center: tuple[float, float, float]
+    """Metres, in the neutral."""
+    radius: float = 0.0
+    """Metres; of an eyeball."""
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A neutral face, the shapes that move it, and what its pieces are.
+
+    Metres, right-handed, Y up, looking along +Z, the character's left at +X. The origin is a point
+    inside the head on its plane of symmetry. Raises `MeshError` when arrays do not fit each other.
+    """
+
+    name: str
+    neutral: Floats
+    """(V, 3) metres."""
+    triangles: Indices
+    """(F, 3) corners, counter-clockwise seen from outside, one part after the other."""
+    names: tuple[str, ...]
+    """Names of the shapes: ARKit's where the head has them, then any others."""
+    deltas: Floats
+    """(S, V, 3) metres that each shape adds to the neutral at weight 1.
+
+    `mouthClose` follows ARKit: it lifts the lips that `jawOpen` parts, and leaves the chin alone.
+    Eyeballs carry the motion of gaze shapes too; `vertices` turns them rigidly instead.
+    """
+    parts: tuple[Part, ...] = ()
+    colors: Floats | None = None
+    """(V, 3) sRGB albedo in 0..1."""
+    uvs: Floats | None = None
+    """(V, 2) texture coordinates, origin at the lower left."""
+    joints: Mapping[str, Joint] = field(default_factory=dict)
+    """`head`, `neck`, `jaw`, `eye_left`, `eye_right`, those that are known."""
+    masks: Mapping[str, Floats] = field(default_factory=dict)
+    """(V,) weights in 0..1 by region: `lips`, `eyelids`, `brows`, `eye_left`, ... `head` and
+    `neck` say how far a vertex follows these joints; without them all of it does."""
+    landmarks: Mapping[str, int] = field(default_factory=dict)
+    """Vertices of named points: `nose_tip`, `chin`, `mouth_left`, ..."""
+    gaze: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Yaw and pitch in radians by which a shape turns the eyeball of its side, by shape."""
+
+    def __post_init__(self) -> None:
+        count, shapes = len(self.neutral), len(self.names)
+        rules = {
+            "neutral": (self.neutral, (count, 3)),
+            "triangles": (self.triangles, (len(self.triangles), 3)),
+            "deltas": (self.deltas, (shapes, count, 3)),
+            "colors": (self.colors, (count, 3)),
+            "uvs": (self.uvs, (count, 2)),
+            **{f"mask {n!r}": (mask, (count,)) for n, mask in self.masks.items()},
+        }
+        for what, (array, shape) in rules.items():
+            if array is None:
+                continue
+            if array.shape != shape:
+                raise MeshError(f"{what} of head {self.name!r} must be {shape}, got {array.shape}")
+            if not np.isfinite(array).all():
+                raise MeshError(f"{what} of head {self.name!r} must be finite")
+        if not count or (self.triangles.size and not self.triangles.min() >= 0):
+            raise MeshError(
+                f"head {self.name!r} has no vertices, or triangles with negative corners"
+            )
+        if self.triangles.size and self.triangles.max() >= count:
+            raise MeshError(
+                f"triangles of head {self.name!r} ask for vertex {self.triangles.max()}, "
+                f"it has {count}"
+            )
+        if len(set(self.names)) != shapes:
+            raise MeshError(f"head {self.name!r} names a shape twice")
+        for name in ("joints", "masks", "landmarks", "gaze"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def index(self, shape: str) -> int:
+        """Row of a shape; raises `UnknownNameError` naming the nearest ones."""
+        try:
+            return self.names.index(shape)
+        except ValueError:
+            raise unknown_name(f"head {self.name!r} has no shape", shape, self.names) from None
+
+    def delta(self, shape: str) -> Floats:
+        """(V, 3) metres that one shape adds."""
+        delta: Floats = self.deltas[self.index(shape)]
+        return delta
+
+    def part(self, name: str) -> Part:
+        """A part by name; raises `UnknownNameError`."""
+        for part in self.parts:
+            if part.name == name:
+                return part
+        raise unknown_name(f"head {self.name!r} has no part", name, [p.name for p in self.parts])
+
+    def part_vertices(self, name: str) -> NDArray[np.intp]:
+        """Vertices that a part's triangles touch, in order."""
+        return np.unique(self.triangles[self.part(name).triangles])
+
+    # ------------------------------------------------------------------ motion
+
+    def weights(self, animation: Clip | ArrayLike, rig: Rig | None = None) -> Floats:
+        """(T, S) weights of the head's shapes for a clip, or for (..., C) values on `rig`."""
+        if isinstance(animation, Clip):
+            return shape_weights(self.names, animation.values, animation.rig)
+        return shape_weights(self.names, animation, rig or Rig.load("arkit"))
+
+    def vertices(self, weights: ArrayLike, pose: Pose | ArrayLike | None = None) -> Floats:
+        """(T, V, 3) metres of (T, S) weights in the order of `names`; (V, 3) of one row.
+
+        `pose` holds the angles of a `Pose`, (T, 4, 3) or (4, 3). An eyeball turns by the gaze
+        shapes or by its pose, whichever asks for more on an axis: tracked clips often carry both.
+        """
+        rows = np.asarray(weights, np.float32)
+        result = np.empty((*rows.shape[:-1], len(self.neutral), 3), np.float32)
+        frames = result.reshape(-1, len(self.neutral), 3)
+        start = 0
+        for block in self.blocks(rows, pose):
+            frames[start : start + len(block)] = block
+            start += len(block)
+        return result
+
+    def blocks(
+        self, weights: ArrayLike, pose: Pose | ArrayLike | None = None, *, size: int = BLOCK
+    ) -> Iterator[Floats]:
+        """`vertices` of a long clip, up to `size` frames at a time."""
+        rows, angles = self._rows(weights), None
+        if pose is not None:
+            angles = _angles(pose, len(rows))
+        for start in range(0, len(rows), size):
+            here = slice(start, start + size)
+            yield self._block(rows[here], None if angles is None else angles[here])
+
+    def _rows(self, weights: ArrayLike) -> Floats:
+        rows = np.asarray(weights, np.float32)
+        if rows.ndim not in (1, 2) or rows.shape[-1] != len(self.names):
+            raise MeshError(
+                f"weights must be (T, {len(self.names)}) for head {self.name!r}, got {rows.shape}"
+            )
+        return rows.reshape(-1, len(self.names))
+
+    def _block(self, weights: Floats, angles: Floats | None) -> Floats:
+        flat = weights @ self._basis
+        flat += self.neutral.reshape(-1)
+        points = flat.reshape(len(weights), -1, 3)
+        for eye, name in enumerate(EYES):
+            if name in self.joints and name in self.masks:
+                asked = None if angles is None else angles[:, 2 + eye]
+                self._turn_eye(points, name, self._gaze_angles(weights, name, asked))
+        if angles is not None and angles[:, :2].any():
+            self._turn_head(points, angles)
+        return points
+
+    @cached_property
+    def _basis(self) -> Floats:
+        """(S, 3 V) deltas without what `_turn_eye` does."""
+        basis = self.deltas.copy()
+        for shape in self.gaze:
+            for eye in EYES:
+                if eye in self.joints and eye in self.masks and shape in self.names:
+                    basis[self.index(shape), self.masks[eye] > 0] = 0
+        return basis.reshape(len(self.names), -1)
+
+    def _gaze_angles(self, weights: Floats, eye: str, asked: Floats | None) -> Floats:
+        """(T, 3) yaw, pitch, roll of one eyeball."""
+        side = "Left" if eye == "eye_left" else "Right"
+        angles = np.zeros((len(weights), 3), np.float32)
+        for shape, turn in self.gaze.items():
+            if shape.endswith(side) and shape in self.names:
+                angles[:, :2] += weights[:, self.index(shape), None] * np.array(turn, np.float32)
+        if asked is None:
+            return angles
+        return np.where(np.abs(asked) > np.abs(angles), asked, angles)
+
+    def _turn_eye(self, points: Floats, name: str, angles: Floats) -> None:
+        """Turn an eyeball in place about its centre, which shapes do not move."""
+        if not angles.any():
+            return
+        own = self._eyeball[name]
+        center = np.array(self.joints[name].center, np.float32)
+        turned = (points[:, own] - center) @ matrices(angles).swapaxes(-1, -2)
+        points[:, own] = turned + center
+
+    @cached_property
+    def _eyeball(self) -> dict[str, NDArray[np.intp]]:
+        return {name: np.flatnonzero(self.masks[name] > 0) for name in EYES if name in self.masks}
+
+    def _turn_head(self, points: Floats, angles: Floats) -> None:
+        """Turn neck, then head, in place; the masks say how far a vertex follows."""
+        head, neck = (self._pivot(name) for name in ("head", "neck"))
+        turns = matrices(angles[:, :2]).swapaxes(-1, -2)
+        with_head = (points - head) @ turns[:, 0] + head
+        follow = self.masks.get("head")
+        local = with_head if follow is None else points + follow[:, None] * (with_head - points)
+        with_neck = (local - neck) @ turns[:, 1] + neck
+        follow = self.masks.get("neck")
+        points[...] = with_neck if follow is None else local + follow[:, None] * (with_neck - local)
+
+    def _pivot(self, name: str) -> Floats:
+        joint = self.joints.get(name)
+        return np.zeros(3, np.float32) if joint is None else np.array(joint.center, np.float32)
+
+
+def _angles(pose: Pose | ArrayLike, frames: int) -> Floats:
+    angles = np.asarray(pose.angles if isinstance(pose, Pose) else pose, np.float32)
+    angles = angles[None] if angles.ndim == 2 else angles
+    if angles.shape != (frames, 4, 3):
+        raise MeshError(f"pose must be ({frames}, 4, 3) angles, got {angles.shape}")
+    return angles
