@@ -23,7 +23,7 @@ th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(-
   vertical-align: top; }
 th { position: sticky; top: 0; background: Canvas; font-weight: 600; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.name { overflow-wrap: anywhere; }
+td.name { overflow-wrap: anywhere; min-width: 9em; } td.name + td { min-width: 12em; }
 small { color: var(--dim); display: block; }
 .error, .failed { color: var(--bad); } .warning { color: var(--warn); } .note { color: var(--dim); }
 .flag { display: block; } .flag b { font-weight: 600; }
