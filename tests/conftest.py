@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# speed is measured in benchmarks/; on a busy machine an example may take long
+settings.register_profile("facesdk", deadline=None)
+settings.load_profile("facesdk")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from ..audio.features import BANDS, HIGH_HZ, LOW_HZ
+from ..audio.features import BANDS, HIGH_HZ, LOW_HZ, mel_matrix
 
 
 def _uniform(rng: Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:
@@ -64,14 +64,25 @@ def reverb(power: Tensor, rng: Generator) -> Tensor:
     return heard.reshape(len(power), BANDS, -1).transpose(1, 2)
 
 
+def _band_power(shape: torch.Size, rng: Generator) -> Tensor:
+    """Band powers of white noise around their mean: gamma distributed, calmer in wide bands.
+
+    Neighbouring bins of a windowed spectrum are correlated: about two make one degree of freedom.
+    """
+    filters = torch.from_numpy(mel_matrix())
+    bins = filters.sum(0) ** 2 / (filters**2).sum(0)
+    degrees = (0.5 * bins).clamp_min(1).expand(shape).contiguous()
+    return torch._standard_gamma(degrees, generator=rng) / degrees
+
+
 def _coloured_noise(shape: torch.Size, rng: Generator) -> Tensor:
     batch, frames, _ = shape
     tilt = _uniform(rng, (batch, 1, 5), -12, 12)
     colour = torch.nn.functional.interpolate(tilt, BANDS, mode="linear", align_corners=True)
-    flutter = -torch.log(torch.rand((batch, frames, BANDS), generator=rng).clamp_min(1e-6))
+    flutter = _band_power(shape, rng)
     slow = _uniform(rng, (batch, 1, 4), -6, 6)
     swell = torch.nn.functional.interpolate(slow, frames, mode="linear", align_corners=True)
-    return 10 ** ((colour + swell.transpose(1, 2)) / 10) * (0.5 + 0.5 * flutter)
+    return 10 ** ((colour + swell.transpose(1, 2)) / 10) * flutter
 
 
 def noise(power: Tensor, rng: Generator) -> Tensor:

@@ -183,7 +183,7 @@ class Batches:
     """Endless random crops, the same for the same seed and step: training resumes exactly."""
 
     def __init__(
-        self, lines: Sequence[Line], *, size: int, steps: int, seed: int, clutter: float = 0.05
+        self, lines: Sequence[Line], *, size: int, steps: int, seed: int, clutter: float = 0.08
     ) -> None:
         self._lines = lines
         self._size, self._steps, self._seed, self._clutter = size, steps, seed, clutter
