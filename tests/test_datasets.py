@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facesdk.articulation import Rules
-from facesdk.datasets import Corpus, CorpusWriter, TimedPhone, Utterance, flite, kokoro, texts
+from facesdk.datasets import (
+    Corpus,
+    CorpusWriter,
+    TimedPhone,
+    Utterance,
+    flite,
+    hibari,
+    kokoro,
+    texts,
+)
 from facesdk.datasets.durations import KOKORO_LAG, timed_phones
 from facesdk.datasets.recipe import Recipe
 from facesdk.errors import FileFormatError, UnknownNameError
@@ -114,7 +123,8 @@ def test_sentences_are_shuffled_by_seed():
 
 
 def test_hibari_speaks_with_exact_times_and_repeats_itself():
-    hibari = pytest.importorskip("facesdk.datasets.hibari")
+    for name in ("onnx", "hibari"):
+        pytest.importorskip(name)
     engine = hibari.Hibari()
     tokens = engine.tokens("Hello there, traveller.")
 
