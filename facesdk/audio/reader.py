@@ -153,7 +153,8 @@ class AudioFile:
             raise AudioError(f"{self.name} is closed; open it again")
         self._file.seek(0)
         try:
-            decoder = _Decoder(self._file)
+            # by path where there is one: inside a callback of libsndfile a Ctrl-C would be lost
+            decoder = _Decoder(self._file if self.path is None else str(self.path))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise self._unreadable(error) from error
         with decoder:

@@ -213,6 +213,12 @@ def _sum_up(outcomes: Sequence[Outcome], lines: Plan, seconds: float) -> None:
         counts = Counter(outcome.status for outcome in outcomes)
         done = ", ".join(f"{counts[s]} {s}" for s in ("baked", "unchanged", "failed") if counts[s])
         log(f"{done} in {seconds:.1f} s")
+        return
+    for outcome in outcomes:
+        if outcome.status == "baked" and outcome.line.output != PIPE:
+            facts = outcome.facts
+            log(f"{outcome.line.output}: {facts['frames']} frames, {facts['seconds']:.2f} s, "
+                f"rig {facts['rig']['name']}")  # fmt: skip
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:
