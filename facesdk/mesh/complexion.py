@@ -1,0 +1,69 @@
+"""Colours of the skin by vertex: lips, cheeks, sockets, a shaved scalp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .head import Color, Joint
+from .surface import Array, smooth_step
+
+TONES: Mapping[str, Color] = {
+    "african": (0.46, 0.29, 0.20),
+    "asian": (0.91, 0.72, 0.57),
+    "caucasian": (0.94, 0.73, 0.62),
+}
+"""sRGB of the skin of the three poles of `ethnicity`."""
+
+LIPS = np.array([0.78, 0.50, 0.49])  # times the skin, so that they fit any tone
+BLOOD = np.array([0.93, 0.80, 0.77])
+SOCKET = np.array([0.90, 0.83, 0.80])
+STUBBLE = np.array([0.21, 0.16, 0.13])
+MOUTH = np.array([0.50, 0.20, 0.20])
+BROWS: Color = (0.16, 0.11, 0.085)
+
+# Height of the hairline over depth, metres from the head's pivot: nape, ear, temple, forehead.
+_HAIRLINE = np.array([[-0.11, -0.052], [-0.06, -0.044], [-0.02, 0.000], [0.006, 0.022],
+                      [0.020, 0.050], [0.045, 0.072], [0.066, 0.100], [0.090, 0.112]])  # fmt: skip
+
+
+def skin_tone(ethnicity: Mapping[str, float]) -> Array:
+    """SRGB of the mixed skin."""
+    total = sum(ethnicity.values())
+    return np.asarray(sum(np.array(TONES[e]) * w / total for e, w in ethnicity.items()))
+
+
+def scalp(points: Array, ears: Array) -> Array:
+    """(V,) 1 where hair grows on the head, 0 on the face, the ears and the neck."""
+    line = np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
+    above = smooth_step(-0.004, 0.006, points[:, 1] - line)
+    return np.asarray(above * (1 - smooth_step(0.2, 0.6, ears)))
+
+
+def skin_colors(
+    points: Array, masks: Mapping[str, Array], eyes: tuple[Joint, Joint], tone: Array,
+    *, nose: Array, hair: Array,
+) -> Array:  # fmt: skip
+    """(V, 3) sRGB of skin vertices; `nose` is its tip, `hair` where the scalp is."""
+    color = np.broadcast_to(tone, points.shape).copy()
+    for eye in eyes:
+        center = np.array(eye.center)
+        cheek = center + [0.008 * np.sign(center[0]), -0.036, 0.0]
+        _tint(color, BLOOD, _near(points, cheek, 0.026) * 0.75)
+        _tint(color, SOCKET, _near(points, center + [0, 0, 0.010], 0.021) * 0.8)
+    _tint(color, BLOOD, _near(points, nose, 0.013) * 0.6)
+    _tint(color, BLOOD, masks["ears"] * 0.7)
+    _tint(color, LIPS, smooth_step(0.15, 0.75, masks["lips"]))
+    bristles = color * STUBBLE / STUBBLE.max() * 0.45 + STUBBLE * 0.4
+    color += hair[:, None] * 0.88 * (bristles - color)
+    return np.asarray(color.clip(0, 1))
+
+
+def _tint(color: Array, factor: Array, share: Array) -> None:
+    color *= 1 + share[:, None] * (factor - 1)
+
+
+def _near(points: Array, center: Array, radius: float) -> Array:
+    """1 at a point, 0 a good radius away."""
+    return np.asarray(np.exp(-((points - center) ** 2).sum(1) / radius**2))

@@ -1,0 +1,86 @@
+"""Loop subdivision: a smoother surface with four triangles for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .head import Indices
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Subdivision:
+    """One step of Loop's scheme for a set of triangles.
+
+    Linear in what stands at the vertices, so neutral, shapes and masks are refined alike.
+    """
+
+    triangles: Indices
+    vertices: int
+
+    @cached_property
+    def _edges(self) -> tuple[Array, Array]:
+        """(E, 2) ends of every edge, and (3 F,) the edge of each side of the triangles."""
+        sides = np.sort(self.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), 1)
+        keys, edge = np.unique(sides[:, 0].astype(np.int64) * self.vertices + sides[:, 1],
+                               return_inverse=True)  # fmt: skip
+        return np.stack([keys // self.vertices, keys % self.vertices], 1), edge.ravel()
+
+    @cached_property
+    def refined(self) -> Indices:
+        """(4 F, 3) triangles of the refined surface, four in place of each."""
+        a, b, c = self.triangles.T
+        ab, bc, ca = (self.vertices + self._edges[1].reshape(-1, 3)).T
+        rows = [[a, ab, ca], [ab, b, bc], [ca, bc, c], [ab, bc, ca]]
+        return np.array(rows, np.int32).transpose(2, 0, 1).reshape(-1, 3)
+
+    def halves(self, values: Array) -> Array:
+        """(V + E, n) values at vertices as they are, and the middle of each edge."""
+        ends = self._edges[0]
+        return np.concatenate([values, (values[ends[:, 0]] + values[ends[:, 1]]) / 2])
+
+    def __call__(self, values: Array) -> Array:
+        """(V + E, n) smoothed values of (V, n): points, deltas."""
+        ends, edge = self._edges
+        count = np.bincount(edge, minlength=len(ends))
+        across = self.triangles[:, [2, 0, 1]].ravel()
+        opposite = _summed(edge, values[across], len(ends))
+        middle = values[ends[:, 0]] + values[ends[:, 1]]
+        border = (count == 1)[:, None]
+        edges = np.where(border, middle / 2, middle * 3 / 8 + opposite / 8)
+        return np.concatenate([self._moved(values, ends, count == 1), edges])
+
+    def _moved(self, values: Array, ends: Array, border: Array) -> Array:
+        """The old vertices, drawn towards their neighbours; on a border along the border."""
+        inner = self._drawn(values, ends)
+        on_border = np.unique(ends[border])
+        inner[on_border] = self._drawn(values, ends[border], border=True)[on_border]
+        return inner
+
+    def _drawn(self, values: Array, ends: Array, *, border: bool = False) -> Array:
+        here, there = ends.T
+        both, other = np.concatenate([here, there]), np.concatenate([there, here])
+        degree = np.bincount(both, minlength=self.vertices)[:, None].clip(1)
+        around = _summed(both, values[other], self.vertices) / degree
+        share = np.full_like(degree, 0.25, float) if border else _loop_share(degree)
+        return np.asarray((1 - share) * values + share * around)
+
+
+def _loop_share(degree: Array) -> Array:
+    """Loop's weight of all neighbours together."""
+    return np.asarray(5 / 8 - (3 / 8 + np.cos(2 * np.pi / degree) / 4) ** 2)
+
+
+def _summed(groups: Array, rows: Array, count: int) -> Array:
+    """(count, n) sums of rows by group; each group has at least one row, or its sum is zero."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    total = np.zeros((count, rows.shape[1]), rows.dtype)
+    total[groups[order[starts]]] = np.add.reduceat(rows[order], starts, axis=0)
+    return total

@@ -1,0 +1,119 @@
+"""Surfaces that move: what a head is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clip import Floats
+from .head import Indices, Material, Part
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A connected piece of a head, or several, with what the shapes do to it."""
+
+    points: Floats
+    """(V, 3) metres."""
+    triangles: Indices
+    deltas: Floats
+    """(S, V, 3) metres."""
+    parts: tuple[Part, ...]
+    colors: Floats
+    """(V, 3) sRGB."""
+
+    @classmethod
+    def of(
+        cls, points: Array, triangles: Array, deltas: Array, material: Material,
+        *, name: str, colors: Array | None = None,
+    ) -> Surface:  # fmt: skip
+        """One part, in its material's colour unless vertices have their own."""
+        if colors is None:
+            colors = np.broadcast_to(np.array(material.color), points.shape)
+        return cls(
+            np.asarray(points, np.float32),
+            np.asarray(triangles, np.int32),
+            np.asarray(deltas, np.float32),
+            (Part(name, slice(0, len(triangles)), material),),
+            np.array(colors, np.float32),
+        )
+
+
+def joined(surfaces: Sequence[Surface]) -> Surface:
+    """Several surfaces as one, their parts in order."""
+    vertices = np.cumsum([0, *(len(s.points) for s in surfaces)])
+    rows = np.cumsum([0, *(len(s.triangles) for s in surfaces)])
+    parts = [
+        replace(p, triangles=slice(p.triangles.start + row, p.triangles.stop + row))
+        for s, row in zip(surfaces, rows, strict=False)
+        for p in s.parts
+    ]
+    triangles = [s.triangles + start for s, start in zip(surfaces, vertices, strict=False)]
+    return Surface(
+        np.concatenate([s.points for s in surfaces]),
+        np.concatenate(triangles).astype(np.int32),
+        np.concatenate([s.deltas for s in surfaces], 1),
+        tuple(parts),
+        np.concatenate([s.colors for s in surfaces]),
+    )
+
+
+def normals(points: Array, triangles: Array) -> Floats:
+    """(V, 3) unit normals of vertices, larger triangles counting more."""
+    corners = points[triangles]
+    face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.stack(
+        [
+            np.bincount(triangles.ravel(), np.repeat(face[:, axis], 3), len(points))
+            for axis in range(3)
+        ],
+        1,
+    )
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.asarray(total / np.maximum(length, 1e-12), np.float32)
+
+
+def outward(points: Array, triangles: Array) -> Indices:
+    """Triangles of closed bodies, turned so that they enclose a positive volume."""
+    a, b, c = points[triangles].transpose(1, 0, 2)
+    volume = (np.cross(a - points.mean(0), b - points.mean(0)) * (c - points.mean(0))).sum()
+    return np.asarray(triangles if volume >= 0 else triangles[:, ::-1], np.int32)
+
+
+def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> Indices:
+    """Triangles of a grid of vertices, row after row; `closed` joins last column and first."""
+    row, column = np.mgrid[0 : rows - 1, 0 : columns - (not closed)]
+    here, right = row * columns + column, row * columns + (column + 1) % columns
+    lower = np.stack([here, right, here + columns], -1)
+    upper = np.stack([right, right + columns, here + columns], -1)
+    return np.concatenate([lower.reshape(-1, 3), upper.reshape(-1, 3)]).astype(np.int32)
+
+
+def smooth_step(low: float, high: float, values: Array) -> Array:
+    """0 below `low`, 1 above `high`, smooth between; reversed where `low` is above `high`."""
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+@dataclass(frozen=True, eq=False)
+class Carrier:
+    """How points move along with others that turn, shift and stretch as a whole."""
+
+    points: Array
+    """(N, 3) points at rest."""
+
+    def __call__(self, followers: Array, deltas: Array) -> Array:
+        """(S, M, 3) deltas of followers for (S, N, 3) deltas of the points."""
+        inverse = np.linalg.pinv(_with_one(self.points), rcond=1e-6)
+        affine = np.einsum("kn,sni->ski", inverse, deltas)
+        return np.einsum("mk,ski->smi", _with_one(followers), affine)
+
+
+def _with_one(points: Array) -> Array:
+    return np.concatenate([points, np.ones((len(points), 1))], 1)
