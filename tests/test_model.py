@@ -69,8 +69,8 @@ def test_louder_speech_is_the_same_speech(model):
     assert np.corrcoef(quiet[:, jaw], loud[:, jaw])[0, 1] > 0.95
 
 
-@pytest.mark.parametrize("kind", ["silence", "noise", "hum"])
-def test_what_is_no_speech_hardly_moves_the_mouth(model, kind):
+@pytest.mark.parametrize(("kind", "share"), [("silence", 0.02), ("hum", 0.1), ("noise", 0.35)])
+def test_what_is_no_speech_hardly_moves_the_mouth(model, kind, share):
     time = np.arange(4 * RATE) / RATE
     rng = np.random.default_rng(0)
     sound = {
@@ -81,7 +81,7 @@ def test_what_is_no_speech_hardly_moves_the_mouth(model, kind):
     session = model.session(blinks=False, look_ahead_ms=None)
     motion = np.abs(np.diff(values(frames(session, [sound])), axis=0))[60:-15]
     speech = np.abs(np.diff(values(frames(model.session(blinks=False), [SPEECH])), axis=0))
-    assert motion.mean() < 0.1 * speech.mean()
+    assert motion.mean() < share * speech.mean()
 
 
 # ------------------------------------------------------------------ streaming
