@@ -45,6 +45,10 @@ class MeshError(FaceSDKError, ValueError):
     """A head, its shapes or what they are asked for make no sense."""
 
 
+class RenderError(FaceSDKError, ValueError):
+    """A picture that cannot be drawn as asked for."""
+
+
 class FileFormatError(FaceSDKError, ValueError):
     """A file is not what its format asks for."""
 

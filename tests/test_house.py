@@ -43,7 +43,7 @@ WORKSHOP_COMMANDS = {"facesdk.cli.train", "facesdk.cli.datasets"}
 BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 """Third-party modules of an installation without extras."""
 
-ROOM_EXTRAS: dict[str, set[str]] = {}
+ROOM_EXTRAS: dict[str, set[str]] = {"render": {"imageio_ffmpeg", "pyrender"}}
 """Further modules that a room of the runtime may import inside its functions."""
 
 

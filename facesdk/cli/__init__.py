@@ -27,6 +27,7 @@ COMMANDS = {
     "convert": "turn animation files into other formats, rigs and frame rates",
     "datasets": "make the speech corpora of a recipe, or describe one",
     "info": "tell what an animation file holds",
+    "render": "draw animation files: videos with sound, pictures, contact sheets",
     "rigs": "list rigs and the conversions between them",
     "train": "train a model from a recipe",
 }

@@ -14,9 +14,12 @@ _PATIENCE = 1.0
 class Progress:
     """A bar that appears on a terminal once the work takes a while; elsewhere nothing does."""
 
-    def __init__(self, what: str, total: float | None = None) -> None:
-        """`what` names the work; `total` is how much there is, None where nobody knows yet."""
-        self._what, self._total, self._done = what, total, 0.0
+    def __init__(self, what: str, total: float | None = None, *, unit: str = "") -> None:
+        """`what` names the work; `total` is how much there is, None where nobody knows yet.
+
+        `unit` is what its speed is told in, such as fps.
+        """
+        self._what, self._total, self._done, self._unit = what, total, 0.0, unit
         self._begun = time.monotonic()
         self._bar: Any = None
         self._shown = sys.stderr.isatty()
@@ -44,7 +47,8 @@ class Progress:
             return
         if self._bar is None:
             self._bar, self._task = _bar(self._what)
-        self._bar.update(self._task, completed=done, total=total)
+        speed = f"{done / (time.monotonic() - self._begun):.1f} {self._unit}" if self._unit else ""
+        self._bar.update(self._task, completed=done, total=total, speed=speed)
 
 
 def _bar(what: str) -> tuple[Any, Any]:
@@ -56,10 +60,11 @@ def _bar(what: str) -> tuple[Any, Any]:
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(show_speed=True),
+        TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,
     )
     bar.start()
-    return bar, bar.add_task(what, total=None)
+    return bar, bar.add_task(what, total=None, speed="")

@@ -1,0 +1,53 @@
+"""Pictures and videos of a head: drawn by OpenGL where there is one, by numpy everywhere.
+
+head = load_head()
+with open("line.mp4", "wb") as file:
+    write_video(clip, file, head, audio="line.wav")
+picture = sheet(head, shape_tiles(head))
+"""
+
+from __future__ import annotations
+
+from .camera import VIEWS, Camera, camera
+from .film import motion, pictures, write_film, write_pictures, write_video
+from .gl import GLPainter
+from .light import LIGHTINGS, Light, Lighting, color, lighting
+from .look import Look, Picture
+from .painter import Painter
+from .png import write_png
+from .sheet import Tile, compared, control_tiles, error_colors, frame_tiles, shape_tiles, sheet
+from .stage import BACKENDS, Shot, Stage, draws, painter, why_slow
+
+__all__ = [
+    "BACKENDS",
+    "LIGHTINGS",
+    "VIEWS",
+    "Camera",
+    "GLPainter",
+    "Light",
+    "Lighting",
+    "Look",
+    "Painter",
+    "Picture",
+    "Shot",
+    "Stage",
+    "Tile",
+    "camera",
+    "color",
+    "compared",
+    "control_tiles",
+    "draws",
+    "error_colors",
+    "frame_tiles",
+    "lighting",
+    "motion",
+    "painter",
+    "pictures",
+    "shape_tiles",
+    "sheet",
+    "why_slow",
+    "write_film",
+    "write_pictures",
+    "write_png",
+    "write_video",
+]

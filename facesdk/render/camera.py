@@ -1,0 +1,116 @@
+"""Where a head is seen from: named views, and the way from metres to picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import unknown_name
+from ..mesh import Head
+
+Floats = NDArray[np.float32]
+
+FIELD_OF_VIEW = 18.0
+"""Degrees from top to bottom; narrow as a portrait lens, which flatters."""
+
+_MOVES = 1e-3
+"""Metres that a vertex moves in some shape if it belongs to the face."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A view of a point: turned about it by yaw, then raised by pitch."""
+
+    target: tuple[float, float, float]
+    """Metres; in the middle of the picture."""
+    height: float
+    """Metres that the picture shows from top to bottom at the target."""
+    yaw: float = 0.0
+    """Radians; positive goes to the character's left, so that its left side is seen."""
+    pitch: float = 0.0
+    """Radians; positive looks down from above."""
+
+    @property
+    def distance(self) -> float:
+        """Metres from the target."""
+        return self.height / 2 / float(np.tan(np.radians(FIELD_OF_VIEW) / 2))
+
+    def turned(self, yaw: float) -> Camera:
+        """The same camera further round the head."""
+        return replace(self, yaw=self.yaw + yaw)
+
+    def axes(self) -> Floats:
+        """(3, 3) rows right, up and towards the camera, in the head's space."""
+        cy, sy, cp, sp = np.cos(self.yaw), np.sin(self.yaw), np.cos(self.pitch), np.sin(self.pitch)
+        rows = [[cy, 0, -sy], [-sy * sp, cp, -cy * sp], [sy * cp, sp, cy * cp]]
+        return np.array(rows, np.float32)
+
+    def seen(self, points: Floats) -> Floats:
+        """(V, 3) points in metres right, up and towards the camera, from the target."""
+        return (points - np.array(self.target, np.float32)) @ self.axes().T
+
+    def project(self, seen: Floats, width: int, height: int) -> Floats:
+        """(V, 3) of `seen` points: samples to the right, samples down, nearness (1 / metres)."""
+        near = 1 / np.maximum(np.float32(self.distance) - seen[:, 2], np.float32(1e-3))
+        scale = np.float32(self.distance * height / self.height)
+        x = np.float32(width / 2) + scale * seen[:, 0] * near
+        y = np.float32(height / 2) - scale * seen[:, 1] * near
+        return np.stack([x, y, near], axis=1)
+
+
+VIEWS = {
+    "front": (0.0, 0.0),
+    "three-quarter": (32.0, 3.0),
+    "side": (90.0, 0.0),
+    "right": (-90.0, 0.0),
+    "below": (12.0, -22.0),
+    "face": (0.0, 0.0),
+    "mouth": (0.0, 0.0),
+}
+"""Yaw and pitch in degrees; `face` and `mouth` come close."""
+
+
+def camera(head: Head, view: str = "front") -> Camera:
+    """A camera that frames a head's face; raises `UnknownNameError` for a view that is none.
+
+    A view is a name of `VIEWS` or degrees: `30` is yaw, `30,-10` yaw and pitch.
+    """
+    yaw, pitch = angles(view)
+    low, high = _box(head)
+    tall = max(high[1] - low[1], (high[0] - low[0]) / 1.1)
+    middle, share = (low + high) / 2, 1.3
+    middle[1] -= 0.04 * tall
+    if view == "face":
+        middle[1] = low[1] + 0.40 * tall
+        share = 0.86
+    if view == "mouth":
+        middle = np.array([middle[0], low[1] + 0.2 * tall, high[2]])
+        share = 0.42
+    x, y, z = (float(m) for m in middle)
+    return Camera((x, y, z), float(tall) * share, np.radians(yaw), np.radians(pitch))
+
+
+def angles(view: str) -> tuple[float, float]:
+    """Yaw and pitch in degrees of a view; raises `UnknownNameError`."""
+    if view in VIEWS:
+        return VIEWS[view]
+    try:
+        numbers = [float(n) for n in view.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or not np.isfinite(numbers).all():
+        raise unknown_name("no view", view, [*VIEWS, "degrees such as 30 or 30,-10"])
+    return numbers[0], numbers[1] if len(numbers) == 2 else 0.0
+
+
+def _box(head: Head) -> tuple[Floats, Floats]:
+    """Corners of the box around a head from the chin up, whatever bust it stands on."""
+    moves = np.zeros(len(head.neutral), bool)
+    for delta in head.deltas:
+        moves |= np.abs(delta).max(axis=1) > _MOVES
+    points = head.neutral
+    if moves.any():
+        points = points[points[:, 1] >= points[moves, 1].min()]
+    return points.min(axis=0), points.max(axis=0)

@@ -1,0 +1,132 @@
+"""Pictures of a head drawn by OpenGL through pyrender: on a graphics card where there is one.
+
+Vertices are lit by the same code as in `painter`; OpenGL spreads the light over the triangles.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from ctypes.util import find_library
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import missing_extra
+from ..mesh import Head
+from .camera import FIELD_OF_VIEW, Camera
+from .hollow import openness
+from .light import developed, shade
+from .look import Look, Picture, backdrop
+from .surface import Surface
+
+Floats = NDArray[np.float32]
+
+_NEAR, _FAR = 0.01, 20.0
+
+
+def platform() -> str | None:
+    """`egl` or `osmesa`, what OpenGL can draw with here without a screen; None for neither."""
+    if find_spec("pyrender") is None or sys.platform in ("win32", "darwin"):
+        return None
+    if chosen := os.environ.get("PYOPENGL_PLATFORM"):
+        return chosen if chosen in ("egl", "osmesa") else None
+    if find_library("EGL"):
+        return "egl"
+    return "osmesa" if find_library("OSMesa") else None
+
+
+class GLPainter:
+    """Draws one head as seen by one camera after the other."""
+
+    def __init__(self, head: Head, look: Look | None = None) -> None:
+        self.look = look or Look()
+        self._surface = Surface(head)
+        if find_spec("pyrender") is None:
+            raise missing_extra("drawing with OpenGL", "render")
+        os.environ.setdefault("PYOPENGL_PLATFORM", platform() or "osmesa")
+
+    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Picture:
+        """The head with its vertices at (V, 3) metres; `colors` (V, 3) sRGB replace its own."""
+        seen = camera.seen(points)
+        normals = self._surface.normals(seen)
+        light = shade(normals, self._surface.painted(colors), self.look.lighting)
+        color, depth = self._drawn(seen, developed(light), camera)
+        alpha = color[..., 3:].astype(np.float32) / 255
+        covered = depth > 0
+        away = np.where(covered, np.float32(camera.distance) - depth, np.float32(-10))
+        open_ = openness(away, covered, camera, self.look.lighting)[..., None]
+        # what is shown is no longer light: brightness goes about as its 2.2nd root
+        front = color[..., :3] * open_ ** np.float32(1 / 2.2)
+        if self.look.transparent:
+            front /= np.maximum(alpha, np.float32(1 / 255))
+            whole = np.concatenate([np.minimum(front, 255), 255 * alpha], axis=2)
+        else:
+            whole = front + self._behind * (1 - alpha)
+        return (whole + np.float32(0.5)).astype(np.uint8)
+
+    @cached_property
+    def _behind(self) -> Picture:
+        return backdrop(self.look)
+
+    @cached_property
+    def _renderer(self) -> Any:
+        import pyrender
+
+        return pyrender.OffscreenRenderer(*(self._scale * side for side in self.look.size))
+
+    @property
+    def _scale(self) -> int:
+        """OSMesa has no smooth edges of its own: it draws twice as large."""
+        return 2 if self.look.smooth and os.environ["PYOPENGL_PLATFORM"] == "osmesa" else 1
+
+    def _drawn(
+        self, seen: Floats, colors: NDArray[np.uint8], camera: Camera
+    ) -> tuple[NDArray[np.uint8], Floats]:
+        """(H, W, 4) premultiplied bytes and (H, W) metres from the camera, 0 for nothing."""
+        import pyrender
+
+        surface = self._surface
+        material = pyrender.MetallicRoughnessMaterial(
+            doubleSided=bool(surface.both_sides.any()), wireframe=self.look.wireframe
+        )
+        primitive = pyrender.Primitive(
+            positions=seen,
+            indices=surface.triangles.astype(np.uint32),
+            color_0=np.concatenate([colors / np.float32(255), np.ones((len(seen), 1))], axis=1),
+            material=material,
+            mode=4,
+        )
+        scene = pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0])
+        lens = pyrender.PerspectiveCamera(np.radians(FIELD_OF_VIEW), znear=_NEAR, zfar=_FAR)
+        pose = np.eye(4)
+        pose[2, 3] = camera.distance
+        scene.add(lens, pose=pose)
+        scene.add(pyrender.Mesh([primitive]))
+        color, depth = self._renderer.render(
+            scene, pyrender.RenderFlags.FLAT | pyrender.RenderFlags.RGBA
+        )
+        return self._resolved(color, depth)
+
+    def _resolved(
+        self, color: NDArray[np.uint8], depth: Floats
+    ) -> tuple[NDArray[np.uint8], Floats]:
+        """What OSMesa draws twice as large and without alpha, as EGL has it."""
+        if color.shape[2] == 4:
+            return color, depth
+        alpha = np.where(depth > 0, np.uint8(255), np.uint8(0))
+        whole = np.concatenate([color, alpha[..., None]], axis=2).astype(np.float32)
+        if self._scale == 1:
+            return whole.astype(np.uint8), depth
+        quarters = [np.s_[y::2, x::2] for y in (0, 1) for x in (0, 1)]
+        mean = np.mean([whole[q] for q in quarters], axis=0)
+        return mean.astype(np.uint8), np.max([depth[q] for q in quarters], axis=0)
+
+    def close(self) -> None:
+        """Give the context back."""
+        if "_renderer" in self.__dict__:
+            self._renderer.delete()
+            del self.__dict__["_renderer"]

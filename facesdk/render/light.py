@@ -1,0 +1,230 @@
+"""Lights and how surfaces answer them. All directions are the camera's: right, up, towards it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RenderError, unknown_name
+
+Floats = NDArray[np.float32]
+Color = tuple[float, float, float]
+"""sRGB in 0..1."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """A large lamp far away."""
+
+    yaw: float
+    """Degrees; positive comes from the right of the picture."""
+    pitch: float
+    """Degrees; positive comes from above."""
+    strength: float = 1.0
+    color: Color = (1.0, 1.0, 1.0)
+
+    @property
+    def direction(self) -> Floats:
+        """(3,) towards the lamp."""
+        yaw, pitch = np.radians(self.yaw), np.radians(self.pitch)
+        x, z = np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch)
+        return np.array([x, np.sin(pitch), z], np.float32)
+
+    @property
+    def power(self) -> Floats:
+        """(3,) linear red, green, blue."""
+        return np.float32(self.strength) * linear(np.array(self.color, np.float32))
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Named lamps, what comes from all around, and the background that goes with them."""
+
+    lamps: Mapping[str, Light]
+    sky: Color
+    """sRGB of what comes from above."""
+    ground: Color
+    """sRGB of what comes from below."""
+    background: Color
+    ambient: float = 1.0
+    exposure: float = 1.0
+    shadow: float = field(default=0.6)
+    """How dark creases get, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lamps", MappingProxyType(dict(self.lamps)))
+
+    def relit(self, changes: Mapping[str, Light]) -> Lighting:
+        """The same with some lamps changed or added."""
+        return replace(self, lamps={**self.lamps, **changes})
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        """Mapping proxies do not travel to other processes by themselves."""
+        facts = (dict(self.lamps), self.sky, self.ground, self.background)
+        return Lighting, (*facts, self.ambient, self.exposure, self.shadow)
+
+
+LIGHTINGS = {
+    "studio": Lighting(
+        {
+            "key": Light(-38, 32, 2.1, (1.0, 0.955, 0.90)),
+            "fill": Light(48, 6, 0.55, (0.84, 0.91, 1.0)),
+            "rim": Light(152, 28, 2.2, (0.90, 0.95, 1.0)),
+        },
+        sky=(0.60, 0.64, 0.72), ground=(0.40, 0.34, 0.31), background=(0.165, 0.18, 0.205),
+    ),
+    "soft": Lighting(
+        {
+            "key": Light(-20, 30, 1.35, (1.0, 0.98, 0.95)),
+            "fill": Light(30, 10, 0.9, (0.97, 0.98, 1.0)),
+            "rim": Light(170, 40, 0.7),
+        },
+        sky=(0.78, 0.79, 0.82), ground=(0.60, 0.56, 0.53), background=(0.86, 0.865, 0.87),
+        shadow=0.5,
+    ),
+    "dramatic": Lighting(
+        {
+            "key": Light(-62, 30, 2.9, (1.0, 0.90, 0.78)),
+            "fill": Light(60, 0, 0.12, (0.55, 0.70, 1.0)),
+            "rim": Light(140, 15, 3.4, (0.55, 0.72, 1.0)),
+        },
+        sky=(0.25, 0.28, 0.36), ground=(0.12, 0.10, 0.10), background=(0.045, 0.05, 0.065),
+        shadow=0.75,
+    ),
+    "daylight": Lighting(
+        {
+            "key": Light(35, 48, 2.4, (1.0, 0.97, 0.90)),
+            "fill": Light(-50, 20, 0.4, (0.75, 0.86, 1.0)),
+            "rim": Light(-150, 35, 1.0, (1.0, 0.97, 0.9)),
+        },
+        sky=(0.66, 0.76, 0.92), ground=(0.46, 0.44, 0.38), background=(0.60, 0.71, 0.82),
+    ),
+    "flat": Lighting(
+        {"key": Light(0, 15, 0.9)},
+        sky=(0.85, 0.85, 0.85), ground=(0.75, 0.75, 0.75), background=(1.0, 1.0, 1.0),
+        shadow=0.25,
+    ),
+}  # fmt: skip
+"""Light presets."""
+
+_RELIGHT = re.compile(r"(\w+)=(#[0-9a-fA-F]{6})?(?:@(-?[\d.]+),(-?[\d.]+))?(?:\*([\d.]+))?")
+
+
+def lighting(name: str, changes: tuple[str, ...] = ()) -> Lighting:
+    """A preset, with lamps changed: `key=#ffcc99@-40,30*1.5` is colour, yaw, pitch and strength.
+
+    Each part may be left out: `fill=*0.2`, `rim=#88aaff`. Raises `RenderError` for a change that
+    makes no sense and `UnknownNameError` for a preset that is none.
+    """
+    if name not in LIGHTINGS:
+        raise unknown_name("no light preset", name, LIGHTINGS)
+    found = LIGHTINGS[name]
+    for text in changes:
+        found = found.relit(_change(found, text))
+    return found
+
+
+def _change(found: Lighting, text: str) -> dict[str, Light]:
+    match = _RELIGHT.fullmatch(text)
+    if match is None:
+        raise RenderError(f"a light is lamp=#rrggbb@yaw,pitch*strength, got {text!r}")
+    lamp, rgb, yaw, pitch, strength = match.groups()
+    light = found.lamps.get(lamp, Light(0, 0))
+    if rgb:
+        light = replace(light, color=color(rgb))
+    if yaw:
+        light = replace(light, yaw=float(yaw), pitch=float(pitch))
+    if strength:
+        light = replace(light, strength=float(strength))
+    return {lamp: light}
+
+
+def color(text: str) -> Color:
+    """A colour written `#rrggbb` as sRGB; raises `RenderError` for anything else."""
+    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise RenderError(f"a colour is written #rrggbb, got {text!r}")
+    red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def linear(srgb: Floats) -> Floats:
+    """Light of sRGB numbers."""
+    low, high = srgb / 12.92, ((np.maximum(srgb, 0) + 0.055) / 1.055) ** 2.4
+    return np.where(srgb <= 0.04045, low, high).astype(np.float32)
+
+
+def developed(light: Floats) -> NDArray[np.uint8]:
+    """Bytes of sRGB for light, its highlights rolled off gently."""
+    steps = np.clip(light * np.float32((len(_FILM) - 1) / _BRIGHTEST), 0, len(_FILM) - 1)
+    return np.asarray(_FILM[steps.astype(np.int32)], np.uint8)
+
+
+_BRIGHTEST = 4.0
+
+
+def _film() -> NDArray[np.uint8]:
+    """Byte of sRGB by light in 0.._BRIGHTEST: straight up to a shoulder, then ever slower to 1."""
+    light = np.linspace(0, _BRIGHTEST, 8192)
+    shoulder = 0.6
+    rest = 1 - shoulder
+    rolled = np.where(
+        light < shoulder, light, shoulder + rest * (1 - np.exp(-(light - shoulder) / rest))
+    )
+    srgb = np.where(rolled <= 0.0031308, 12.92 * rolled, 1.055 * rolled ** (1 / 2.4) - 0.055)
+    return np.round(255 * srgb).astype(np.uint8)
+
+
+_FILM = _film()
+
+
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """What vertices are made of."""
+
+    albedo: Floats
+    """(V, 3) linear."""
+    softness: Floats
+    """(V,) how far light creeps round, as it does in skin; 0 for none."""
+    gloss: Floats
+    """(V,) strength of the highlight."""
+    sharpness: Floats
+    """(V,) exponent of the highlight: larger is smaller and brighter."""
+
+    def at(self, index: NDArray[np.int32]) -> Surfaces:
+        """Of some vertices."""
+        facts = (self.albedo, self.softness, self.gloss, self.sharpness)
+        return Surfaces(*(fact[index] for fact in facts))
+
+
+_BLEEDING = np.array([1.0, 0.6, 0.48], np.float32)
+"""How far red, green and blue creep under skin, against each other."""
+
+
+def shade(normals: Floats, surfaces: Surfaces, lighting: Lighting) -> Floats:
+    """(N, 3) light that leaves surface points with (N, 3) normals towards the camera."""
+    above = np.float32(0.5) + np.float32(0.5) * normals[:, 1:2]
+    sky, ground = (linear(np.array(c, np.float32)) for c in (lighting.sky, lighting.ground))
+    coming = np.float32(0.5 * lighting.ambient) * (ground + above * (sky - ground))
+    wrap = surfaces.softness[:, None] * _BLEEDING
+    shine = np.zeros_like(coming)
+    facing = np.clip(normals[:, 2], 0, 1)
+    grazing = np.float32(0.35) + np.float32(1.3) * (1 - facing) ** 4
+    strength = surfaces.gloss * grazing
+    for light in lighting.lamps.values():
+        toward = normals @ light.direction
+        coming += np.maximum((toward[:, None] + wrap) / (1 + wrap), 0) ** (1 + wrap) * (
+            light.power * np.float32(0.62)
+        )
+        half = light.direction + np.array([0, 0, 1], np.float32)
+        half /= max(float(np.linalg.norm(half)), 1e-6)
+        spot = np.maximum(normals @ half, 0) ** surfaces.sharpness
+        spot *= strength * (surfaces.sharpness + 8) / 25.0 * np.clip(toward * 4 + 0.4, 0, 1)
+        shine += spot[:, None] * light.power
+    return np.asarray(
+        np.float32(lighting.exposure) * (coming * surfaces.albedo + shine), np.float32
+    )
