@@ -14,12 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..clip import Floats
 from .complexion import BROWS, MOUTH, scalp, skin_colors, skin_tone
 from .eyes import eyeball
 from .hairs import brow, lashes
-from .head import Floats, Head, Joint, Material, Part
+from .head import Head, Joint, Material, Part
 from .identity import Identity
 from .landmarks import face_masks, find_landmarks, lip_sides
+from .lips import sealed
 from .subdivide import Subdivision
 from .surface import Array, Carrier, Surface, joined, outward
 from .teeth import ENAMEL, GUM, Arch, dentition
@@ -32,7 +34,7 @@ CAVITY = Material("cavity", (0.50, 0.20, 0.20), roughness=0.4)
 IRIS = (0.36, 0.26, 0.17)
 
 SEAL = {"mouthClose": 0.022}
-"""Shapes that the neutral wears so that its lips seal: the base mesh lets a sliver of teeth show."""
+"""Shapes that the neutral wears to seal its lips; the base mesh lets a sliver of teeth show."""
 
 GAZE = {
     f"eyeLook{way}{side}": (float(np.radians(yaw * sign)), float(np.radians(pitch)))
@@ -229,21 +231,24 @@ class _Assembly:
         """Points, deltas and triangles of skin and mouth cavity."""
         used, triangles = self._skin_file
         points, deltas = self._points[used], self._file.deltas[:, used]
-        if not self._fine:
-            return points, deltas, triangles
-        flat = deltas.transpose(1, 0, 2).reshape(len(used), -1)
-        fine = self._refine(np.concatenate([points.astype(np.float32), flat], 1))
-        points, flat = fine[:, :3], fine[:, 3:]
-        deltas = flat.reshape(len(fine), -1, 3).transpose(1, 0, 2)
-        return points, deltas, self._refine.refined
+        if self._fine:
+            points, deltas = self._refine.shapes(points, deltas)
+            triangles = self._refine.refined
+        return sealed(points, self._lips, self._find(points, deltas)), deltas, triangles
 
     @cached_property
     def _landmarks(self) -> dict[str, int]:
-        lips = self._file.masks["lips"][self._skin_file[0]]
-        lips = self._refine.halves(lips[:, None])[:, 0] if self._fine else lips
         points, deltas, _ = self._skin_shapes
+        return self._find(points, deltas)
+
+    def _find(self, points: Array, deltas: Array) -> dict[str, int]:
         opening = deltas[self._file.names.index("jawOpen")]
-        return find_landmarks(points, lips, opening, self.joints)
+        return find_landmarks(points, self._lips, opening, self.joints)
+
+    @cached_property
+    def _lips(self) -> Array:
+        lips = self._file.masks["lips"][self._skin_file[0]]
+        return self._refine.halves(lips[:, None])[:, 0] if self._fine else lips
 
     @cached_property
     def _skin(self) -> Surface:
@@ -323,10 +328,8 @@ class _Assembly:
         points, deltas = lowered(rest, bite), self._file.deltas[:, used]
         if self._fine:
             refine = Subdivision(triangles, len(used))
-            flat = deltas.transpose(1, 0, 2).reshape(len(used), -1)
-            fine = refine(np.concatenate([points, flat], 1))
-            points, flat = fine[:, :3], fine[:, 3:]
-            deltas, triangles = flat.reshape(len(fine), -1, 3).transpose(1, 0, 2), refine.refined
+            points, deltas = refine.shapes(points, deltas)
+            triangles = refine.refined
         tongue = Tongue(points)
         shapes = np.stack([tongue.shape(name) for name in SHAPES])
         return Surface.of(
@@ -340,7 +343,7 @@ class _Assembly:
 
     @property
     def _hairs(self) -> list[Surface]:
-        count = 320 if self._fine else 200
+        count = 420 if self._fine else 260
         color = np.array(BROWS)
         hairs = []
         for name, side in SIDES.items():

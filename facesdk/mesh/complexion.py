@@ -10,18 +10,18 @@ from .head import Color, Joint
 from .surface import Array, smooth_step
 
 TONES: Mapping[str, Color] = {
-    "african": (0.46, 0.29, 0.20),
-    "asian": (0.91, 0.72, 0.57),
-    "caucasian": (0.94, 0.73, 0.62),
+    "african": (0.46, 0.31, 0.23),
+    "asian": (0.88, 0.72, 0.60),
+    "caucasian": (0.91, 0.75, 0.67),
 }
 """sRGB of the skin of the three poles of `ethnicity`."""
 
-LIPS = np.array([0.78, 0.50, 0.49])  # times the skin, so that they fit any tone
-BLOOD = np.array([0.93, 0.80, 0.77])
+LIPS = np.array([0.90, 0.68, 0.67])  # times the skin, so that they fit any tone
+BLOOD = np.array([0.97, 0.88, 0.86])
 SOCKET = np.array([0.90, 0.83, 0.80])
-STUBBLE = np.array([0.21, 0.16, 0.13])
+STUBBLE = np.array([0.19, 0.155, 0.135])
 MOUTH = np.array([0.50, 0.20, 0.20])
-BROWS: Color = (0.16, 0.11, 0.085)
+BROWS: Color = (0.22, 0.16, 0.125)
 
 # Height of the hairline over depth, metres from the head's pivot: nape, ear, temple, forehead.
 _HAIRLINE = np.array([[-0.11, -0.052], [-0.06, -0.044], [-0.02, 0.000], [0.006, 0.022],
@@ -49,14 +49,13 @@ def skin_colors(
     color = np.broadcast_to(tone, points.shape).copy()
     for eye in eyes:
         center = np.array(eye.center)
-        cheek = center + [0.008 * np.sign(center[0]), -0.036, 0.0]
+        cheek = center + np.array([0.008 * np.sign(center[0]), -0.036, 0.0])
         _tint(color, BLOOD, _near(points, cheek, 0.026) * 0.75)
-        _tint(color, SOCKET, _near(points, center + [0, 0, 0.010], 0.021) * 0.8)
+        _tint(color, SOCKET, _near(points, center + np.array([0, 0, 0.010]), 0.021) * 0.8)
     _tint(color, BLOOD, _near(points, nose, 0.013) * 0.6)
     _tint(color, BLOOD, masks["ears"] * 0.7)
     _tint(color, LIPS, smooth_step(0.15, 0.75, masks["lips"]))
-    bristles = color * STUBBLE / STUBBLE.max() * 0.45 + STUBBLE * 0.4
-    color += hair[:, None] * 0.88 * (bristles - color)
+    color += hair[:, None] * 0.80 * (STUBBLE - color)
     return np.asarray(color.clip(0, 1))
 
 

@@ -30,15 +30,13 @@ class Ground:
 
 def seen_from_front(places: Array, points: Array, triangles: Array) -> Ground:
     """Where (N, 2) places in x and y meet the frontmost of a surface's triangles."""
-    low, high = places.min(0) - 0.01, places.max(0) + 0.01
-    middle = points[triangles].mean(1)
-    around = ((middle[:, :2] > low) & (middle[:, :2] < high)).all(1)
-    around &= middle[:, 2] > np.quantile(middle[around, 2], 0.2)
-    near = triangles[around]
-    a, b, c = points[near][:, :, :2].transpose(1, 0, 2)
+    low, high = places.min(0) - 0.004, places.max(0) + 0.004
+    corners = points[triangles]
+    around = ((corners[..., :2].max(1) > low) & (corners[..., :2].min(1) < high)).all(1)
+    near, (a, b, c) = triangles[around], corners[around, :, :2].transpose(1, 0, 2)
     area = _cross(b - a, c - a)
-    usable = np.abs(area) > 1e-12
-    near, a, b, c, area = near[usable], a[usable], b[usable], c[usable], area[usable]
+    facing = area > 1e-12
+    near, a, b, c, area = near[facing], a[facing], b[facing], c[facing], area[facing]
     to = places[:, None]
     shares = np.stack([_cross(b - to, c - to), _cross(c - to, a - to), _cross(a - to, b - to)], -1)
     shares = shares / area[:, None]
@@ -55,10 +53,10 @@ def _cross(u: Array, v: Array) -> Array:
 
 
 # The line of a brow from the eye's centre, in radii of the eyeball: inner end, arch, tail.
-BROW_LINE = np.array([[-1.02, 1.06], [-0.45, 1.28], [0.25, 1.45], [0.80, 1.42], [1.30, 1.18],
-                      [1.62, 0.90]])  # fmt: skip
-BROW_WIDTH = np.array([0.30, 0.34, 0.30, 0.24, 0.15, 0.04])
-BROW_LEAN = np.radians([80, 55, 30, 10, -18, -30])
+BROW_LINE = np.array([[-1.08, 0.98], [-0.50, 1.12], [0.20, 1.27], [0.80, 1.28], [1.30, 1.10],
+                      [1.66, 0.84]])  # fmt: skip
+BROW_WIDTH = np.array([0.30, 0.38, 0.34, 0.27, 0.17, 0.05])
+BROW_LEAN = np.radians([72, 46, 24, 8, -16, -30])
 """Direction of the hairs against the outward horizontal: upright within, along the tail without."""
 
 
@@ -87,7 +85,7 @@ def brow(skin: Surface, eye: Joint, *, side: int, count: int, color: Array) -> S
     moves = ground(skin.deltas).reshape(len(skin.deltas), 3, count, 3)
     shades = np.random.default_rng(9).uniform(0.75, 1.35, count)
     name = "brow_left" if side > 0 else "brow_right"
-    return spikes(paths, moves, [0.00024, 0.00022], color * shades[:, None], name=name)
+    return spikes(paths, moves, [0.00019, 0.00018], color * shades[:, None], name=name)
 
 
 def lashes(

@@ -71,7 +71,7 @@ def face_masks(
         for out in (-0.7, 0.0, 0.7, 1.3):
             brow = center + eye.radius * np.array([sign * out, 1.35 - 0.15 * out**2, 0.8])
             masks["brows"] = np.maximum(masks["brows"], _ball(points, brow, 0.014))
-        cheek = center + [0.010 * sign, -0.040, 0.0]
+        cheek = center + np.array([0.010 * sign, -0.040, 0.0])
         masks["cheeks"] = np.maximum(masks["cheeks"], _ball(points, cheek, 0.032))
     tip, root = points[landmarks["nose_tip"]], points[landmarks["nasion"]]
     masks["nose"] = np.maximum(_ball(points, tip, 0.024), _ball(points, (tip + root) / 2, 0.022))

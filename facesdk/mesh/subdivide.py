@@ -45,6 +45,15 @@ class Subdivision:
         ends = self._edges[0]
         return np.concatenate([values, (values[ends[:, 0]] + values[ends[:, 1]]) / 2])
 
+    def shapes(self, points: Array, deltas: Array) -> tuple[Array, Array]:
+        """Refined (V, 3) points and (S, V, 3) deltas; deltas that move nothing cost nothing."""
+        moving = np.flatnonzero(np.abs(deltas).max((1, 2)) > 0)
+        flat = deltas[moving].transpose(1, 0, 2).reshape(len(points), -1)
+        fine = self(np.concatenate([points.astype(np.float32), flat], 1))
+        refined = np.zeros((len(deltas), len(fine), 3), np.float32)
+        refined[moving] = fine[:, 3:].reshape(len(fine), -1, 3).transpose(1, 0, 2)
+        return fine[:, :3], refined
+
     def __call__(self, values: Array) -> Array:
         """(V + E, n) smoothed values of (V, n): points, deltas."""
         ends, edge = self._edges

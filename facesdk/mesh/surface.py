@@ -83,7 +83,8 @@ def outward(points: Array, triangles: Array) -> Indices:
     """Triangles of closed bodies, turned so that they enclose a positive volume."""
     a, b, c = points[triangles].transpose(1, 0, 2)
     volume = (np.cross(a - points.mean(0), b - points.mean(0)) * (c - points.mean(0))).sum()
-    return np.asarray(triangles if volume >= 0 else triangles[:, ::-1], np.int32)
+    turned = triangles if volume >= 0 else triangles[:, ::-1]
+    return turned.astype(np.int32)
 
 
 def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> Indices:
@@ -112,7 +113,7 @@ class Carrier:
         """(S, M, 3) deltas of followers for (S, N, 3) deltas of the points."""
         inverse = np.linalg.pinv(_with_one(self.points), rcond=1e-6)
         affine = np.einsum("kn,sni->ski", inverse, deltas)
-        return np.einsum("mk,ski->smi", _with_one(followers), affine)
+        return np.asarray(np.einsum("mk,ski->smi", _with_one(followers), affine))
 
 
 def _with_one(points: Array) -> Array:

@@ -23,7 +23,7 @@ _BROAD = [0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0]
 _INCISORS = 3  # teeth of a side that end in an edge, not in a table
 
 
-LOWER = np.array([0.0014, -0.0062])
+LOWER = np.array([0.0016, -0.0072])
 """What the bite is moved by, so that upper teeth show below a raised lip; metres."""
 
 
@@ -91,7 +91,7 @@ def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int]:
     points: list[Array] = []
     for i, (angle, size) in enumerate(zip(angles, sizes, strict=True)):
         crown = _crown(size, edged=i < _INCISORS, segments=segments)
-        end = np.polyval(arch.bite, angle**2)
+        end = float(np.polyval(arch.bite, angle**2))
         for side in (-1, 1):
             points.append(_placed(crown, arch, side * angle, end, edge=_EDGE[i] * 1e-3))
     teeth = np.concatenate(points)

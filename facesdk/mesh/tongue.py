@@ -11,7 +11,7 @@ import numpy as np
 from .head import Material
 from .surface import Array, smooth_step
 
-TONGUE = Material("tongue", (0.72, 0.38, 0.38), roughness=0.45)
+TONGUE = Material("tongue", (0.78, 0.45, 0.44), roughness=0.45)
 
 MILLIMETRE = 1e-3
 _TWIST = np.radians(35)
@@ -26,18 +26,22 @@ def lowered(points: Array, bite: float) -> Array:
     tongue = Tongue(points)
     front = smooth_step(0.1, 0.55, tongue.along)
     floor = points[:, 1].min()
-    flat = floor + 0.62 * (points[:, 1] - floor)
+    flat = floor + 0.7 * (points[:, 1] - floor)
     placed[:, 1] += front * (flat - points[:, 1])
-    top = placed[tongue.along > 0.55, 1].max()
-    placed[:, 1] += front * (bite - 1.2 * MILLIMETRE - top)
-    placed[:, 0] *= 1 - 0.10 * front
-    placed[:, 2] -= 2.0 * MILLIMETRE * front
+    top = placed[tongue.along > 0.5, 1].max()
+    placed[:, 1] += front * (bite + 4.0 * MILLIMETRE - top)
+    placed[:, 1] -= 2.5 * MILLIMETRE * smooth_step(0.8, 1.0, tongue.along)
+    groove = 0.35 * np.exp(-((tongue.across / 0.2) ** 2))
+    dome = np.clip(1 - tongue.across**2, 0, 1) - groove
+    placed[:, 1] += 3.0 * MILLIMETRE * dome * front * smooth_step(0, 0.003, tongue.above)
+    placed[:, 0] *= 1 - 0.06 * front
+    placed[:, 2] -= 1.0 * MILLIMETRE * front
     return placed
 
 
 @dataclass(frozen=True, eq=False)
 class Tongue:
-    """Points of a tongue at rest, and how far from its root, its middle and its midline they are."""
+    """Points of a tongue at rest, and where along, across and above its middle they are."""
 
     points: Array
     """(N, 3) metres."""
@@ -134,7 +138,7 @@ def _twist(angle: float) -> Callable[[Tongue], Offsets]:
 def _curl(tongue: Tongue) -> Offsets:
     """Both edges up, as a gutter."""
     sides = tongue.front * tongue.across**2
-    return -0.22 * tongue.front * tongue.points[:, 0], 8 * MILLIMETRE * sides, 0.0
+    return -0.22 * tongue.front * tongue.points[:, 0], 10 * MILLIMETRE * sides, 0.0
 
 
 def _press(tongue: Tongue) -> Offsets:
@@ -154,8 +158,8 @@ SHAPES: Mapping[str, Callable[[Tongue], Offsets]] = {
     "tongueRollRight": _twist(_TWIST),
     "tongueUp": _shift("body", y=7),
     "tongueDown": _shift("body", y=-4),
-    "tongueLeft": _shift("front", x=9),
-    "tongueRight": _shift("front", x=-9),
+    "tongueLeft": _shift("front", x=11),
+    "tongueRight": _shift("front", x=-11),
     "tongueIn": _shift("body", y=2, z=-11),
     "tongueStretch": _size(wide=-0.12, long=13),
     "tongueWide": _size(wide=0.18, thick=-0.10),
