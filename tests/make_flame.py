@@ -52,6 +52,96 @@ def random_performance(frames: int = FRAMES, *, seed: int = 1) -> dict:
     return moves
 
 
+def remeshed(points, triangles, values, seed: int = 0):
+    """The same surface with other vertices and triangles, and (S, V, 3) values carried over.
+
+    Every vertex slides into a triangle beside it, and a third of the edges are cut in two.
+    """
+    random = np.random.default_rng(seed)
+    inside = np.zeros(len(points), int)
+    order = random.permutation(len(triangles))
+    inside[triangles[order].ravel()] = np.repeat(order, 3)
+    share = np.eye(3)[(triangles[inside] == np.arange(len(points))[:, None]).argmax(1)]
+    share = 0.6 * share + 0.4 * random.dirichlet(np.ones(3), len(points))
+
+    def slid(array):
+        return np.einsum("vc,vc...->v...", share, array[triangles[inside]])
+
+    points, values = slid(points), slid(values.swapaxes(0, 1)).swapaxes(0, 1)
+    ends = np.sort(np.concatenate([triangles[:, [i, (i + 1) % 3]] for i in range(3)]), 1)
+    edges, which = np.unique(ends, axis=0, return_inverse=True)
+    cut = random.random(len(edges)) < 1 / 3
+    middle = np.where(cut, len(points) + np.cumsum(cut) - 1, -1)
+    pairs = edges[cut]
+    points = np.concatenate([points, points[pairs].mean(1)])
+    values = np.concatenate([values, values[:, pairs].mean(2)], 1)
+    fresh = []
+    for corners, cuts in zip(triangles, middle[which].reshape(3, -1).T, strict=True):
+        polygon = [v for corner, new in zip(corners, cuts, strict=True) for v in (corner, new)]
+        fresh += _fan([v for v in polygon if v >= 0], starts=cuts)
+    return points, np.array(fresh), values
+
+
+def _fan(polygon, starts):
+    """Triangles of a polygon of at most six corners, from a corner on a cut edge."""
+    turn = next((i for i, v in enumerate(polygon) if v in starts), 0)
+    polygon = polygon[turn:] + polygon[:turn]
+    return [[polygon[0], polygon[i], polygon[i + 1]] for i in range(1, len(polygon) - 1)]
+
+
+def from_head(head, seed: int = 0) -> tuple[dict, np.ndarray]:
+    """A FLAME file whose surface is a head's skin and eyes on another mesh, and its true shapes.
+
+    There is no mouth cavity, as in FLAME. What jawOpen takes along hangs on the jaw; the
+    expressions are the principal components of what the shapes do beside that.
+    """
+    random = np.random.default_rng(seed)
+    skin = head.triangles[head.part("skin").triangles]
+    eyes = [head.triangles[head.part(name).triangles] for name in ("eye_left", "eye_right")]
+    meshes = []
+    for triangles in (skin, *eyes):
+        used, corners = np.unique(triangles, return_inverse=True)
+        corners = corners.reshape(-1, 3)
+        neutral, deltas = head.neutral[used].astype(float), head.deltas[:52, used].astype(float)
+        meshes.append(remeshed(neutral, corners, deltas, seed))
+    starts = np.cumsum([0, *(len(points) for points, _, _ in meshes)])
+    template = np.concatenate([points for points, _, _ in meshes])
+    shapes = np.concatenate([values for _, _, values in meshes], 1)
+    faces = np.concatenate([f + start for (_, f, _), start in zip(meshes, starts, strict=False)])
+
+    fallen = np.linalg.norm(shapes[head.names.index("jawOpen")], axis=1)
+    jaw = np.clip(fallen / np.quantile(fallen[fallen > 0.5 * fallen.max()], 0.5), 0, 1)
+    weights = np.zeros((len(template), 5))
+    below = np.clip((-0.06 - template[:, 1]) / 0.06, 0, 1) * (template[:, 2] < 0.06)
+    weights[:, 0], weights[:, 1] = below * (1 - jaw), (1 - below) * (1 - jaw)
+    weights[:, 2] = jaw
+    for joint, (start, stop) in ((3, starts[1:3]), (4, starts[2:4])):
+        weights[start:stop] = np.eye(5)[joint]
+    centers = [(0, -0.12, -0.02), (0, -0.05, -0.01), (0, -0.005, 0.01)]
+    centers += [head.joints[name].center for name in ("eye_left", "eye_right")]
+    moved = shapes[:, : starts[1]].reshape(len(shapes), -1)
+    modes = np.linalg.svd(moved, full_matrices=False)[2][:50].reshape(50, -1, 3)
+    dirs = np.zeros((len(template), 3, 400))
+    dirs[:, :, :300] = random.normal(0, 1e-4, (len(template), 3, 300))
+    dirs[: starts[1], :, 300:350] = 0.1 * modes.transpose(1, 2, 0)
+    return {
+        "v_template": template,
+        "f": faces.astype(np.uint32),
+        "shapedirs": dirs,
+        "posedirs": np.zeros((len(template), 3, 36)),
+        "J_regressor": _regressor(template, np.array(centers)),
+        "weights": weights,
+        "kintree_table": np.array([[ROOT, 0, 1, 1, 1], range(5)], np.int64),
+    }, shapes
+
+
+def _regressor(points, centers):
+    """(5, V) weights on the vertices, summing to 1, whose mean lies at each centre."""
+    system = np.concatenate([points.T, np.ones((1, len(points)))])
+    asked = np.concatenate([centers.T, np.ones((1, 5))])
+    return (np.linalg.pinv(system) @ asked).T
+
+
 def oracle() -> np.ndarray:
     """(T, V, 3) metres from smplx."""
     import smplx

@@ -204,7 +204,7 @@ def within_limits(
     All rows are solved at once by guessing which weights lie at a limit, solving for the rest and
     correcting the guess; rows that have not settled in the end are left to gradient steps.
     """
-    weights: Doubles = np.linalg.solve(products, pulls.T).T if start is None else start.copy()
+    weights: Doubles = np.array(np.linalg.solve(products, pulls.T).T if start is None else start)
     at_low, at_high = weights <= low, weights >= high
     open_rows = np.arange(len(pulls))
     slack = 1e-12 * float(np.abs(pulls).max(initial=0)) + 1e-30
@@ -223,8 +223,8 @@ def within_limits(
     near = np.clip(weights[open_rows], low, high)
     near = _descend(products, pulls[open_rows], low, high, 0.0, near)
     exact = _solve_free(products, pulls[open_rows], low, high, near <= low, near >= high)
-    inside = ((exact >= low) & (exact <= high)).all(1)
-    weights[open_rows] = np.where(inside[:, None], exact, near)
+    inside = ((exact >= low) & (exact <= high)).all(1, keepdims=True)
+    weights[open_rows] = np.where(inside, exact, near)
     return weights
 
 
