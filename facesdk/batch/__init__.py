@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .flags import Flag, flags
+from .kinds import VIDEO, kind_for, kinds
 from .line import Bakery, Outcome
 from .plan import Line, Plan, PlanError, plan
 from .report import report_document, write_report
@@ -10,6 +11,7 @@ from .run import run
 from .settings import Settings
 
 __all__ = [
+    "VIDEO",
     "Bakery",
     "Flag",
     "Line",
@@ -18,6 +20,8 @@ __all__ = [
     "PlanError",
     "Settings",
     "flags",
+    "kind_for",
+    "kinds",
     "plan",
     "report_document",
     "run",

@@ -16,8 +16,9 @@ from ..articulation import GRID, articulate, fill_gaps, loudness, read_timings
 from ..audio import AudioFile, LevelMeter, open_audio
 from ..clip import Frame, FrameSource
 from ..errors import FaceSDKError, MissingExtraError
-from ..exporters import format_for, write_clip
+from ..exporters import write_clip
 from ..model import Model, SpokenLine, load, perform, session_meta
+from .kinds import kind_for
 from .measure import MouthMeter, phone_report
 from .plan import PIPE, Line
 from .settings import Settings, file_hash
@@ -147,7 +148,8 @@ class Bakery:
         self, line: Line, settings: Settings, source: FrameSource, count: Callable[[], int]
     ) -> dict[str, Any]:
         """Write the file; `count` tells how many frames the source had."""
-        format_ = format_for(settings.format)
+        sound = None if line.audio == PIPE else line.audio
+        format_ = kind_for(settings.format, audio=sound)
         file: dict[str, Any] = {}
         if line.output == PIPE:
             assert self._stdout is not None

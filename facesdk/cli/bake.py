@@ -12,11 +12,14 @@ from pathlib import Path
 
 from ..articulation.timings import ALPHABETS
 from ..batch import (
+    VIDEO,
     Bakery,
     Outcome,
     Plan,
     PlanError,
     Settings,
+    kind_for,
+    kinds,
     plan,
     report_document,
     write_report,
@@ -26,7 +29,7 @@ from ..batch.plan import PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
 from ..errors import ModelError, RigError, UnknownNameError
-from ..exporters import Format, format_for, formats
+from ..exporters import Format
 from ..model import Output
 from ..rig import Rig
 from . import DONE, FAILED, NOT_INSTALLED, UsageError, log, option, print_json, stdin, stdout
@@ -46,12 +49,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="recordings, folders of them (with all below), or - for stdin")  # fmt: skip
     add("-o", "--output", required=True, metavar="PATH",
         help="file for one line, folder for several; - is stdout")  # fmt: skip
-    add("--format", type=option(format_for), metavar="NAME", help=f"one of {', '.join(formats())}")
+    add("--format", type=option(kind_for), metavar="NAME", help=f"one of {', '.join(kinds())}")
     add("--rig", type=option(_rig), metavar="NAME",
         help="target rig; by default what the format is made for, else arkit")  # fmt: skip
-    add(
-        "--fps", type=option(exact_fps), default=exact_fps(60), help="default: 60; 30000/1001 works"
-    )
+    add("--fps", type=option(exact_fps), help="default: 60, 30 of a video; 30000/1001 works")
     add("--model", metavar="DIR", help="folder of a model; by default the one that is installed")
     add("--look-ahead", type=_amount, metavar="MS",
         help="future audio to use, by default all that the model can")  # fmt: skip
@@ -73,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     """Bake every line; one that fails does not stop the others."""
     began = time.monotonic()
     settings = _settings(args)
-    lines = _plan(args, format_for(settings.format))
+    _tell_why_slow(settings)
+    lines = _plan(args, kind_for(settings.format))
     pipes = {PIPE} & {path for line in lines.lines for path in (line.audio, line.output)}
     bakery = Bakery(args.model, stdin=stdin(), stdout=stdout()) if pipes else Bakery(args.model)
     _require_possible(settings, lines, bakery)
@@ -93,7 +95,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     format_ = _format(args)
     return Settings(
         rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
-        fps=args.fps,
+        fps=args.fps or exact_fps(30 if format_.name == VIDEO else 60),
         format=format_.name,
         look_ahead_ms=args.look_ahead,
         seed=args.seed,
@@ -105,14 +107,24 @@ def _settings(args: argparse.Namespace) -> Settings:
     )
 
 
+def _tell_why_slow(settings: Settings) -> None:
+    """One line where a video is drawn without OpenGL."""
+    if settings.format != VIDEO:
+        return
+    from ..render import why_slow
+
+    if reason := why_slow():
+        log(reason)
+
+
 def _format(args: argparse.Namespace) -> Format:
     """The format asked for, else that of the output file's name, else facesdk's own."""
     if args.format:
         return args.format  # type: ignore[no-any-return]
     if _is_folder(args.output) or not Path(args.output).suffix or _several(args):
-        return format_for("json")
+        return kind_for("json")
     try:
-        return format_for(Path(args.output))
+        return kind_for(Path(args.output))
     except UnknownNameError as error:
         raise UsageError(str(error)) from error
 
@@ -129,7 +141,7 @@ def _is_folder(output: str) -> bool:
 
 def _require_folder(output: str) -> None:
     """Raise `UsageError` for a file's name where several lines need a folder."""
-    extensions = {format_for(name).extension for name in formats()}
+    extensions = {kind_for(name).extension for name in kinds()}
     if not _is_folder(output) and Path(output).suffix.lower() in extensions:
         raise UsageError(f"{output} names a file, several lines need a folder: {output}/ is one")
 

@@ -36,8 +36,8 @@ def visible(points: Floats, triangles: Ints, width: int, height: int) -> Ints:
     if len(of):
         first, lengths, depth, slope = _spans(corners, of, rows, width)
         span, within = _repeated(lengths)
-        where = (rows * width + first)[span] + within
-        near = depth[span] + slope[span] * within
+        where = (rows * np.int32(width) + first)[span] + within
+        near = depth[span] + slope[span] * within.astype(np.float32)
         nearest = np.zeros(len(seen), np.int64)
         np.maximum.at(nearest, where, _keys(near, span))
         hit = np.flatnonzero(nearest)
@@ -47,7 +47,7 @@ def visible(points: Floats, triangles: Ints, width: int, height: int) -> Ints:
 
 def _keys(near: Floats, span: Ints) -> NDArray[np.int64]:
     """Nearness and span in one integer, so that the larger one is what is seen."""
-    low, high = near.min(), near.max()
+    low, high = near.min(initial=np.inf), near.max(initial=-np.inf)
     scale = np.float32(_DEPTH_STEPS / max(float(high - low), 1e-12))
     keys = ((near - low) * scale).astype(np.int64)
     keys <<= _SPAN_BITS
@@ -117,7 +117,7 @@ def _spans(corners: Floats, of: Ints, rows: Ints, width: int) -> tuple[Ints, Int
     (x0, y0, _), (x1, y1, _), (x2, y2, _) = corners
     base, by_x, by_y = _plane(corners)
     half = np.float32(0.5)
-    y = rows + half
+    y = rows.astype(np.float32) + half
     down, x_top = y - y0[of], x0[of]
     one = x_top + down * _ratio(x2 - x0, y2 - y0)[of]
     upper, lower = _ratio(x1 - x0, y1 - y0)[of], _ratio(x2 - x1, y2 - y1)[of]
@@ -126,7 +126,7 @@ def _spans(corners: Floats, of: Ints, rows: Ints, width: int) -> tuple[Ints, Int
     first = np.clip(np.ceil(np.minimum(one, other) - half), 0, width).astype(np.int32)
     end = np.clip(np.ceil(np.maximum(one, other) - half), 0, width).astype(np.int32)
     slope = by_x[of]
-    near = base[of] + by_y[of] * down + slope * (first + half - x_top)
+    near = base[of] + by_y[of] * down + slope * (first.astype(np.float32) + half - x_top)
     return first, end - first, near, slope
 
 
