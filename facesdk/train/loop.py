@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .data import Batches
 from .loss import Loss
@@ -117,8 +117,16 @@ class Trainer:
         self.step = stored["step"]
 
 
-def _moving_average(keep: float) -> Any:
-    return torch.optim.swa_utils.get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
+def _moving_average(keep: float) -> Callable[[Any, Any, Any], None]:
+    """Exponential average of weights that forgets its beginning faster than `keep` says."""
+
+    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+        share = min(keep, (1 + int(count)) / (10 + int(count)))
+        with torch.no_grad():
+            for average, weight in zip(averages, weights, strict=True):
+                average.lerp_(weight, 1 - share)
+
+    return update
 
 
 def load_trunk(checkpoint: Path) -> Trunk:
