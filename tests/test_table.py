@@ -113,6 +113,11 @@ def test_terms_multiply_and_complement():
         ({"format": "other"}, RigError, "no rig table"),
         ({"version": 2}, RigError, "reads 1"),
         ({"controls": None}, RigError, "lacks or misspells"),
+        (
+            {"derived": {"seal": {"unit": "closure", "from": 0.5, "to": 0.5}}},
+            RigError,
+            "from less to more",
+        ),
     ],
 )
 def test_bad_tables_say_what_is_wrong(change, error, words):

@@ -33,6 +33,13 @@ class Derived:
     begin: float
     end: float
 
+    def __post_init__(self) -> None:
+        if not self.begin < self.end:
+            raise RigError(
+                f"derived unit {self.name!r} must go from less to more, "
+                f"got {self.begin} to {self.end}"
+            )
+
 
 @dataclass(frozen=True)
 class RigTable:
@@ -45,6 +52,8 @@ class RigTable:
     derived: tuple[Derived, ...] = ()
     remainder: str | None = None
     """Control that takes what all others leave of 1; they are scaled to fit in 1 together."""
+    _scale: Floats = field(init=False, repr=False, compare=False)
+    _offset: Floats = field(init=False, repr=False, compare=False)
     _terms: NDArray[np.intp] = field(init=False, repr=False, compare=False)
     _weights: Floats = field(init=False, repr=False, compare=False)
 
@@ -54,15 +63,35 @@ class RigTable:
         for control, shares in self.controls.items():
             for term, weight in shares.items():
                 weights[names.index(term), self.rig.index(control)] = weight
-        object.__setattr__(self, "_terms", self._factors(names))
-        object.__setattr__(self, "_weights", weights)
+        scale, offset, columns = self._factors()
+        set_field = object.__setattr__
+        set_field(self, "_scale", scale)
+        set_field(self, "_offset", offset)
+        set_field(self, "_terms", self._products(names, columns))
+        set_field(self, "_weights", weights)
 
-    def _factors(self, names: Sequence[str]) -> NDArray[np.intp]:
-        """(terms, K) columns of `_extended` whose product is each term."""
-        inputs = [*self.units.names, *(d.name for d in self.derived)]
-        columns = {name: i for i, name in enumerate(inputs)}
-        columns |= {f"~{name}": len(inputs) + i for i, name in enumerate(inputs)}
-        columns["1"] = one = 2 * len(inputs)
+    def _factors(self) -> tuple[Floats, Floats, dict[str, int]]:
+        """Every factor as `clip(units @ scale + offset, 0, 1)`, and its column by name.
+
+        Factors are the units, the derived units, the complements of both, and 1.
+        """
+        plain = [(unit, unit, 0.0, 1.0) for unit in self.units.names]
+        stretched = [(d.name, d.unit, d.begin, d.end) for d in self.derived]
+        factors = [*plain, *stretched]
+        count = len(factors)
+        scale = np.zeros((len(self.units), 2 * count + 1), np.float32)
+        offset = np.ones(2 * count + 1, np.float32)
+        columns = {"1": 2 * count}
+        for i, (name, unit, begin, end) in enumerate(factors):
+            slope = 1 / (end - begin)
+            row = self.units.index(unit)
+            scale[row, i], offset[i] = slope, -begin * slope
+            scale[row, count + i], offset[count + i] = -slope, 1 + begin * slope
+            columns |= {name: i, f"~{name}": count + i}
+        return scale, offset, columns
+
+    def _products(self, names: Sequence[str], columns: Mapping[str, int]) -> NDArray[np.intp]:
+        """(K, terms) columns of the factors whose product is each term."""
         rows = []
         for name in names:
             factors = [factor.strip() for factor in name.split("*")]
@@ -71,25 +100,20 @@ class RigTable:
                     raise unknown_name(f"table of rig {self.rig.name!r}: no unit", factor, columns)
             rows.append([columns[factor] for factor in factors])
         longest = max(map(len, rows), default=1)
-        return np.array([row + [one] * (longest - len(row)) for row in rows]).reshape(-1, longest)
+        padded = [row + [columns["1"]] * (longest - len(row)) for row in rows]
+        return np.array(padded, np.intp).reshape(-1, longest).T
 
     def __call__(self, units: Floats) -> Floats:
         """(T, units) curves to (T, controls), inside the rig's ranges."""
-        extended = self._extended(units)
-        terms = extended[:, self._terms].prod(-1)
-        values = np.asarray(terms @ self._weights + self.rig.rest, np.float32)
+        factors = np.clip(units @ self._scale + self._offset, 0, 1)
+        first, *others = self._terms
+        terms = factors[:, first]
+        for other in others:
+            terms *= factors[:, other]
+        values = terms @ self._weights + self.rig.rest
         if self.remainder is not None:
             values = _share_out(values, self.rig.index(self.remainder))
-        return np.clip(values, self.rig.minimum, self.rig.maximum)
-
-    def _extended(self, units: Floats) -> Floats:
-        """Units, derived units, their complements and a one."""
-        stretched = [
-            (units[:, self.units.index(d.unit)] - d.begin) / (d.end - d.begin) for d in self.derived
-        ]
-        inputs = np.clip(np.column_stack([units, *stretched]), 0, 1)
-        one = np.ones((len(units), 1), np.float32)
-        return np.concatenate([inputs, 1 - inputs, one], 1).astype(np.float32)
+        return np.asarray(np.clip(values, self.rig.minimum, self.rig.maximum), np.float32)
 
     @classmethod
     def from_json(cls, document: Any, *, source: str = "table") -> RigTable:
