@@ -1,8 +1,9 @@
 """Conversions: a performance on one rig, carried over to another.
 
-A conversion is data: a map file `<source>-to-<target>.json` in `facesdk/data/maps/`, or one of the
-user's own. Controls are always matched by name. What weights cannot say is left to a few named
-rules; each target control is written by one thing only: weights, a rule or the mix of poses.
+A conversion is data: a map file `<source>-to-<target>.json` in `facesdk/data/maps/` or in the
+user's cache, where `facesdk flame calibrate` puts one, or a file given by its path. Controls are
+always matched by name. What weights cannot say is left to a few named rules; each target control is
+written by one thing only: weights, a rule or the mix of poses.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from .clip import POSE_JOINTS, Clip, Event, Floats, Frame, FrameSource, Pose
 from .errors import ClipError, RigError, UnknownNameError, unknown_name
+from .files import cache_folder
 from .rig import Rig, json_lines, read_json
 
 Weights = Mapping[str, Mapping[str, float]]
@@ -32,6 +34,9 @@ POSE_ANGLES = tuple(
     f"pose.{joint}.{axis}" for joint in POSE_JOINTS for axis in ("yaw", "pitch", "roll")
 )
 """How maps name the twelve angles of a `Pose`, in its order; a map may read and write them."""
+
+_MADE_BY_USERS = {"flame": "Make one from your own FLAME model: facesdk flame calibrate MODEL"}
+"""What to do for a map that cannot come with facesdk, by target rig."""
 
 
 # ---------------------------------------------------------------------------------------- rules
@@ -617,9 +622,9 @@ def conversion(source: str | Rig, target: str | Rig) -> Conversion:
         known = ", ".join(reachable(start.name)) or "none"
         raise RigError(
             f"no map leads from rig {start.name!r} to rig {goal.name!r}; it reaches: {known}. "
-            "Give a map file of your own"
+            + _MADE_BY_USERS.get(goal.name, "Give a map file of your own")
         )
-    return Conversion(start, goal, tuple(_builtin_map(name) for name in paths[goal.name]))
+    return Conversion(start, goal, tuple(_map(name) for name in paths[goal.name]))
 
 
 def convert(clip: Clip, target: str | Rig) -> Clip:
@@ -635,7 +640,7 @@ def conversion_from_file(path: str | Path) -> Conversion:
 
 
 def reachable(rig: str) -> tuple[str, ...]:
-    """Names of the rigs that facesdk's own maps lead to from a rig."""
+    """Names of the rigs that facesdk's own maps, and those in `user_maps`, lead to from a rig."""
     return tuple(sorted(_paths(rig)))
 
 
@@ -645,6 +650,16 @@ def map_names() -> tuple[str, ...]:
     return tuple(sorted(f.removesuffix(".json") for f in files if f.endswith(".json")))
 
 
+def user_maps() -> Path:
+    """Folder of maps that were made on this machine; they are used like facesdk's own."""
+    return cache_folder() / "maps"
+
+
+def _user_map_names() -> tuple[str, ...]:
+    own = {f.stem for f in user_maps().glob("*-to-*.json")}
+    return tuple(sorted(name for name in own - set(map_names()) if name.count("-to-") == 1))
+
+
 def _require_rig(given: Rig, expected: Rig) -> None:
     if given.names != expected.names:
         raise RigError(f"this conversion starts from rig {expected.name!r}, got rig {given.name!r}")
@@ -652,7 +667,7 @@ def _require_rig(given: Rig, expected: Rig) -> None:
 
 def _paths(start: str) -> dict[str, tuple[str, ...]]:
     """Every rig that maps lead to, with the fewest maps on the way."""
-    steps = [(name, *name.split("-to-")) for name in map_names()]
+    steps = [(name, *name.split("-to-")) for name in (*map_names(), *_user_map_names())]
     paths: dict[str, tuple[str, ...]] = {start: ()}
     queue = deque([start])
     while queue:
@@ -667,6 +682,13 @@ def _paths(start: str) -> dict[str, tuple[str, ...]]:
 
 def _map_folder() -> Traversable:
     return resources.files("facesdk") / "data" / "maps"
+
+
+def _map(name: str) -> RigMap:
+    if name in map_names():
+        return _builtin_map(name)
+    file = user_maps() / f"{name}.json"
+    return RigMap.from_json(read_json(file, "map"), source=str(file), folder=file.parent)
 
 
 @cache

@@ -1,14 +1,30 @@
-"""Output files that appear whole or not at all."""
+"""Output files that appear whole or not at all, and where facesdk keeps files of its own."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+
+def cache_folder() -> Path:
+    """The user's folder for what facesdk computed once; it may not exist yet.
+
+    `FACESDK_CACHE` names another one.
+    """
+    if given := os.environ.get("FACESDK_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData/Local") / "facesdk" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "facesdk"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facesdk"
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from hypothesis import settings
 # speed is measured in benchmarks/; on a busy machine an example may take long
 settings.register_profile("facesdk", deadline=None)
 settings.load_profile("facesdk")
+
+# maps that were made on the developer's machine must not change what the tests see
+os.environ["FACESDK_CACHE"] = tempfile.mkdtemp(prefix="facesdk-tests-")
 
 ROOT = Path(__file__).resolve().parent.parent
 

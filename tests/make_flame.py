@@ -93,7 +93,7 @@ def from_head(head, seed: int = 0) -> tuple[dict, np.ndarray]:
     """A FLAME file whose surface is a head's skin and eyes on another mesh, and its true shapes.
 
     There is no mouth cavity, as in FLAME. What jawOpen takes along hangs on the jaw; the
-    expressions are the principal components of what the shapes do beside that.
+    expressions are the principal components of the other shapes.
     """
     random = np.random.default_rng(seed)
     skin = head.triangles[head.part("skin").triangles]
@@ -119,11 +119,12 @@ def from_head(head, seed: int = 0) -> tuple[dict, np.ndarray]:
         weights[start:stop] = np.eye(5)[joint]
     centers = [(0, -0.12, -0.02), (0, -0.05, -0.01), (0, -0.005, 0.01)]
     centers += [head.joints[name].center for name in ("eye_left", "eye_right")]
-    moved = shapes[:, : starts[1]].reshape(len(shapes), -1)
-    modes = np.linalg.svd(moved, full_matrices=False)[2][:50].reshape(50, -1, 3)
+    jaws = [head.names.index(name) for name in ("jawOpen", "jawLeft", "jawRight")]
+    moved = np.delete(shapes, jaws, 0)[:, : starts[1]].reshape(len(shapes) - 3, -1)
+    modes = np.linalg.svd(moved, full_matrices=False)[2].reshape(len(moved), -1, 3)
     dirs = np.zeros((len(template), 3, 400))
     dirs[:, :, :300] = random.normal(0, 1e-4, (len(template), 3, 300))
-    dirs[: starts[1], :, 300:350] = 0.1 * modes.transpose(1, 2, 0)
+    dirs[: starts[1], :, 300 : 300 + len(modes)] = 0.3 * modes.transpose(1, 2, 0)
     return {
         "v_template": template,
         "f": faces.astype(np.uint32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import runpy
@@ -17,16 +18,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from facesdk.clip import Clip
-from facesdk.errors import FileFormatError, MeshError
-from facesdk.mesh import unpickle
+from facesdk.cli import main
+from facesdk.clip import Clip, Pose
+from facesdk.convert import conversion, convert, reachable
+from facesdk.errors import FileFormatError, MeshError, RigError
+from facesdk.mesh import load_head, unpickle
+from facesdk.mesh.calibrate import calibrate
 from facesdk.mesh.flame import JAW, FlameModel, rotations
+from facesdk.mesh.solve import Solver
 from facesdk.mesh.unpickle import load_arrays
 from facesdk.rig import Rig
 
 MAKE = runpy.run_path(str(Path(__file__).with_name("make_flame.py")))
-ANSWER, random_model, random_performance = (
-    MAKE[name] for name in ("ANSWER", "random_model", "random_performance")
+ANSWER, from_head, random_model, random_performance = (
+    MAKE[name] for name in ("ANSWER", "from_head", "random_model", "random_performance")
 )
 
 # ------------------------------------------------------------------ files of strangers
@@ -284,3 +289,155 @@ def test_training_sees_the_same_vertices_and_gradients(flame):
     vertices.square().sum().backward()
     assert torch.isfinite(pose.grad).all()
     assert pose.grad[0].abs().max() > 0, "at rest too"
+
+
+# ------------------------------------------------------------------ the map from ARKit
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory) -> Path:
+    """A model in FLAME's format made of another person's built-in head, on another mesh."""
+    path = tmp_path_factory.mktemp("flame") / "person.npz"
+    person = load_head(identity={"sex": "female", "ethnicity": "asian"})
+    np.savez(path, **from_head(person)[0])
+    return path
+
+
+@pytest.fixture(scope="module")
+def calibrated(model_file):
+    return calibrate(FlameModel.load(model_file), load_head())
+
+
+@pytest.fixture(scope="module")
+def to_flame(calibrated):
+    return calibrated.rig_map()
+
+
+def posed_by(model_file, to_flame, **shapes):
+    """(V, 3) metres that a FLAME model makes of ARKit's shapes."""
+    rig = Rig.load("arkit")
+    values = np.zeros((1, len(rig)), np.float32)
+    for name, value in shapes.items():
+        values[0, rig.index(name)] = value
+    clip = Clip(to_flame.target, to_flame(values, None)[0], 30)
+    return FlameModel.load(model_file).clip_vertices(clip)[0]
+
+
+def test_shapes_are_fitted_to_half_a_millimetre(calibrated):
+    assert calibrated.distance < 1.5
+    assert np.mean(list(calibrated.errors.values())) < 0.5
+    assert max(calibrated.errors.values()) < 2
+
+
+def test_the_jaw_opens_as_a_joint_and_eyes_turn_as_joints(calibrated):
+    assert 0.15 < calibrated.weights["jawOpen"]["jaw_pose_x"] < 0.6
+    left, right = (calibrated.weights[f"jaw{s}"]["jaw_pose_y"] for s in ("Left", "Right"))
+    assert left > 0 > right
+    assert calibrated.weights["eyeLookInLeft"]["leye_pose_y"] < -0.2
+    assert calibrated.weights["eyeLookDownRight"]["reye_pose_x"] > 0.1
+    assert not [n for n in calibrated.weights["mouthSmileLeft"] if "jaw" in n]
+
+
+def test_what_flame_does_not_have_is_left_out(to_flame):
+    assert "tongueOut" not in to_flame.weights
+    assert to_flame.weights["pose.head.yaw"] == {"neck_pose_y": 1.0}
+
+
+def test_lips_open_and_seal_on_the_model(model_file, to_flame, calibrated):
+    rest = posed_by(model_file, to_flame)
+    opened = posed_by(model_file, to_flame, jawOpen=1)
+    closed = posed_by(model_file, to_flame, jawOpen=1, mouthClose=1)
+    shape = calibrated.head.delta("jawOpen") + calibrated.head.delta("mouthClose")
+    assert np.linalg.norm(opened - rest, axis=1).max() > 0.02
+    assert np.sqrt(np.square(closed - rest - shape).sum(1).mean()) < 0.0015
+
+
+def test_vertices_of_the_model_are_solved_for_arkit(model_file, to_flame, calibrated):
+    weights = {"jawOpen": 0.5, "mouthSmileLeft": 0.7, "browInnerUp": 0.4}
+    vertices = posed_by(model_file, to_flame, **weights)
+    solved = Solver(calibrated.head, sparsity=0.002)(vertices)
+    for name, value in weights.items():
+        assert solved[calibrated.head.index(name)] == pytest.approx(value, abs=0.15)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACESDK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_without_a_map_the_command_that_makes_it_is_named(cache):
+    with pytest.raises(RigError, match="facesdk flame calibrate MODEL"):
+        conversion("arkit", "flame")
+
+
+@pytest.fixture
+def known(calibrated, monkeypatch):
+    """Calibrating takes some seconds; the command gets what was computed before."""
+    monkeypatch.setattr("facesdk.mesh.calibrate.calibrate", lambda *_: calibrated)
+
+
+def test_calibrating_makes_the_rig_reachable_from_everywhere(model_file, known, cache, capsys):
+    assert main(["flame", "calibrate", str(model_file), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["map"] == str(cache / "maps" / "arkit-to-flame.json")
+    assert report["uncarried"] == ["tongueOut"]
+    assert "flame" in reachable("arkit")
+    assert "flame" in reachable("livelink")
+    arkit = Rig.load("arkit")
+    values = np.zeros((3, len(arkit)))
+    values[1, arkit.index("jawOpen")] = 1
+    pose = np.zeros((3, 4, 3))
+    pose[2, 0, 0] = 0.2
+    clip = convert(Clip(arkit, values, 30, pose=Pose(pose)), "flame")
+    assert clip.curve("jaw_pose_x")[1] > 0.15
+    assert_allclose(clip.curve("neck_pose_y"), [0, 0, 0.2], atol=1e-6)
+    assert conversion("arkit", "flame").uncarried == ("tongueOut",)
+
+
+def test_a_map_written_elsewhere_leaves_the_rig_as_it_is(
+    model_file, known, cache, tmp_path, capsys
+):
+    file = tmp_path / "map.json"
+    assert main(["flame", "calibrate", str(model_file), "-o", str(file)]) == 0
+    assert file.exists()
+    assert "jawOpen" in capsys.readouterr().out
+    assert "flame" not in reachable("arkit")
+
+
+def test_a_broken_map_of_the_user_says_where_it_lies(cache):
+    (cache / "maps").mkdir(parents=True)
+    (cache / "maps" / "arkit-to-flame.json").write_text("{}")
+    with pytest.raises(RigError, match=r"arkit-to-flame\.json"):
+        conversion("arkit", "flame")
+
+
+def test_own_maps_do_not_replace_those_of_facesdk(cache):
+    (cache / "maps").mkdir(parents=True)
+    (cache / "maps" / "arkit-to-vrm.json").write_text("{}")
+    assert conversion("arkit", "vrm").maps
+
+
+def test_info_tells_what_a_model_holds(model_file, capsys):
+    assert main(["flame", "info", str(model_file), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["expressions"] == 100
+    assert facts["joints_mm"]["leye_pose"][0] == pytest.approx(29, abs=4)
+    assert main(["flame", "info", str(model_file)]) == 0
+    assert "expressions" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ('{"chin": 999999}', 2, "vertices below"),
+        ("[1]", 2, "by name"),
+        ("{", 1, "landmark file"),
+    ],
+)
+def test_landmark_files_are_checked(model_file, cache, tmp_path, capsys, text, code, message):
+    file = tmp_path / "points.json"
+    file.write_text(text)
+    words = ["flame", "calibrate", str(model_file), "--landmarks", str(file)]
+    assert main(words) == code
+    assert message in capsys.readouterr().err

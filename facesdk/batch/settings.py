@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import __version__
 from ..articulation.phones import Alphabet
+from ..convert import user_maps
 from .plan import Line, Plan
 
 FACTS = 1
@@ -100,10 +101,13 @@ def file_hash(path: str | Path) -> str:
 
 @cache
 def data_hash() -> str:
-    """sha256 of the rigs, tables, maps and rules that come with facesdk."""
+    """sha256 of the rigs, tables, maps and rules that come with facesdk, and of the user's maps."""
     digest = hashlib.sha256()
-    for folder in _DATA:
-        for file in sorted(_files(resources.files("facesdk") / "data" / folder)):
+    folders = [resources.files("facesdk") / "data" / folder for folder in _DATA]
+    if user_maps().is_dir():
+        folders.append(user_maps())
+    for folder in folders:
+        for file in sorted(_files(folder)):
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
