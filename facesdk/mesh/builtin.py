@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..clip import Floats
+from .assemble import nearest_sphere
 from .complexion import BROWS, MOUTH, scalp, skin_colors, skin_tone
-from .eyes import eyeball
+from .eyes import GAZE, eyeball
 from .hairs import brow, lashes
 from .head import Head, Joint, Material, Part
 from .identity import Identity
@@ -35,13 +36,6 @@ IRIS = (0.36, 0.26, 0.17)
 
 SEAL = {"mouthClose": 0.022}
 """Shapes that the neutral wears to seal its lips; the base mesh lets a sliver of teeth show."""
-
-GAZE = {
-    f"eyeLook{way}{side}": (float(np.radians(yaw * sign)), float(np.radians(pitch)))
-    for side, sign in (("Left", 1), ("Right", -1))
-    for way, yaw, pitch in (("Out", 24, 0), ("In", -24, 0), ("Up", 0, -17), ("Down", 0, 19))
-}
-"""Yaw and pitch of ARKit's gaze shapes; the base mesh's own eyes bend instead of turning."""
 
 SIDES = {"left": 1, "right": -1}
 
@@ -183,7 +177,7 @@ class _Assembly:
         joints["jaw"] = Joint(self._jaw_hinge())
         for side in SIDES:
             used, _ = self._own(f"eye_{side}")
-            joints[f"eye_{side}"] = _sphere(self._points[used])
+            joints[f"eye_{side}"] = nearest_sphere(self._points[used])
         return joints
 
     def _jaw_hinge(self) -> tuple[float, float, float]:
@@ -285,9 +279,7 @@ class _Assembly:
         balls = []
         for side in SIDES:
             name = f"eye_{side}"
-            ball = eyeball(
-                self.joints[name], len(self.names), name=name, iris=IRIS, segments=segments
-            )
+            ball = eyeball(self.joints[name], self.names, name=name, iris=IRIS, segments=segments)
             balls.append(ball)
         return balls
 
@@ -384,14 +376,6 @@ def _rows_of(whole: Surface, part: str) -> Floats:
     mask = np.zeros(len(whole.points), np.float32)
     mask[np.unique(whole.triangles[rows])] = 1
     return mask
-
-
-def _sphere(points: Array) -> Joint:
-    """The sphere nearest to points."""
-    system = np.concatenate([2 * points, np.ones((len(points), 1))], 1)
-    x, y, z, rest = np.linalg.lstsq(system, (points**2).sum(1), rcond=None)[0]
-    radius = np.sqrt(rest + x * x + y * y + z * z)
-    return Joint((float(x), float(y), float(z)), float(radius))
 
 
 def _rigid(points: Array, moved: Array) -> tuple[Array, Array]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .head import Color, Joint, Material
+from .rotation import matrices
 from .surface import Array, Surface, smooth_step
 
 WHITE = np.array([0.90, 0.885, 0.87])
@@ -19,14 +22,23 @@ PUPIL_ANGLE = np.radians(8.5)
 CORNEA_BULGE = 0.035
 """Of the radius, at the middle of the cornea."""
 
+GAZE = {
+    f"eyeLook{way}{side}": (float(np.radians(yaw * sign)), float(np.radians(pitch)))
+    for side, sign in (("Left", 1), ("Right", -1))
+    for way, yaw, pitch in (("Out", 24, 0), ("In", -24, 0), ("Up", 0, -17), ("Down", 0, 19))
+}
+"""Yaw and pitch of ARKit's gaze shapes; about as far as eyes go without the head."""
+
 # Rings are close where the colour changes, so that rim and pupil are sharp.
 _RINGS = np.radians(
     [1.5, 5, 8.1, 8.9, 12, 16, 20, 22.6, 24.5, 26, 30, 38, 48, 60, 75, 90, 110, 140]
 )
 
 
-def eyeball(joint: Joint, shapes: int, *, name: str, iris: Color, segments: int) -> Surface:
-    """An eyeball that looks along +Z; no shape moves its surface, gaze turns it."""
+def eyeball(
+    joint: Joint, shapes: Sequence[str], *, name: str, iris: Color, segments: int
+) -> Surface:
+    """An eyeball that looks along +Z; the gaze shapes of its side turn it."""
     angle = np.concatenate([[0.0], _RINGS])
     around = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     radius = joint.radius * (1 + CORNEA_BULGE * smooth_step(1.1, 0.0, angle / IRIS_ANGLE))
@@ -34,12 +46,17 @@ def eyeball(joint: Joint, shapes: int, *, name: str, iris: Color, segments: int)
     y = np.outer(radius * np.sin(angle), np.sin(around))
     z = np.outer(radius * np.cos(angle), np.ones(segments))
     grid = np.stack([x, y, z], -1)
-    points = np.concatenate([grid[:1, 0], grid[1:].reshape(-1, 3)]) + np.array(joint.center)
+    ball = np.concatenate([grid[:1, 0], grid[1:].reshape(-1, 3)])
+    deltas = np.zeros((len(shapes), *ball.shape), np.float32)
+    for shape, (yaw, pitch) in GAZE.items():
+        if shape.lower().endswith(name.removeprefix("eye_")) and shape in shapes:
+            turn = matrices(np.array([yaw, pitch, 0.0]))
+            deltas[shapes.index(shape)] = ball @ turn.T - ball
     colors = _colors(angle, around, np.array(iris))
     return Surface.of(
-        points,
+        ball + np.array(joint.center),
         _fan_and_rings(len(_RINGS), segments),
-        np.zeros((shapes, *points.shape), np.float32),
+        deltas,
         EYE,
         name=name,
         colors=np.concatenate([colors[:1, 0], colors[1:].reshape(-1, 3)]),

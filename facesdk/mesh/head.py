@@ -190,7 +190,7 @@ class Head:
             raise MeshError(
                 f"weights must be (T, {len(self.names)}) for head {self.name!r}, got {rows.shape}"
             )
-        return rows.reshape(-1, len(self.names))
+        return rows[None] if rows.ndim == 1 else rows
 
     def _block(self, weights: Floats, angles: Floats | None) -> Floats:
         flat = weights @ self._basis
@@ -212,7 +212,7 @@ class Head:
             for eye in EYES:
                 if eye in self.joints and eye in self.masks and shape in self.names:
                     basis[self.index(shape), self.masks[eye] > 0] = 0
-        return basis.reshape(len(self.names), -1)
+        return basis.reshape(len(self.names), 3 * len(self.neutral))
 
     def _gaze_angles(self, weights: Floats, eye: str, asked: Floats | None) -> Floats:
         """(T, 3) yaw, pitch, roll of one eyeball."""
