@@ -15,16 +15,18 @@ from facesdk.errors import MeshError
 from facesdk.mesh.builtin import builtin_head
 from facesdk.mesh.dissection import MeshSystem
 from facesdk.mesh.flame import rotations
+from facesdk.mesh.head import Head
 from facesdk.mesh.register import (
     Correspondence,
     Face,
+    balls,
     nearest,
     pieces,
     register,
     similarity,
     thin_plate,
 )
-from facesdk.mesh.transfer import contacts, jaw_share, transfer, transfer_shapes
+from facesdk.mesh.transfer import contacts, face_of, transfer, transfer_shapes, transfer_to
 
 MAKE = runpy.run_path(str(Path(__file__).with_name("make_flame.py")))
 HEAD = builtin_head()
@@ -130,12 +132,6 @@ def test_a_neutral_of_another_mesh_is_refused(neutral):
 # ---------------------------------------------------------------- another mesh
 
 
-def face_of(head):
-    eyes = np.array([head.joints[name].center for name in ("eye_left", "eye_right")])
-    points = head.neutral.astype(float)
-    return Face(points, head.triangles, eyes=eyes, opening=jaw_share(head))
-
-
 @pytest.fixture(scope="module")
 def stranger():
     """Another person's skin and eyes on another mesh, with the shapes carried over as they are."""
@@ -192,6 +188,22 @@ def test_eyeballs_of_another_mesh_turn_about_their_own_centre(stranger, register
     before = np.linalg.norm(face.points[ball] - face.eyes[0], axis=1)
     assert_allclose(np.linalg.norm(turned, axis=1), before, atol=1e-3)
     assert np.linalg.norm(shape[ball], axis=1).max() > 0.001
+
+
+def test_a_bare_mesh_with_eyeballs_gets_all_shapes(stranger):
+    face, true = stranger
+    assert_allclose(balls(face), face.eyes, atol=1e-3)
+    neutral = face.points.astype(np.float32)
+    bare = Head("scan", neutral, face.triangles, (), np.zeros((0, *neutral.shape), np.float32))
+    head = transfer_to(HEAD, bare)
+    assert head.names == HEAD.names
+    error = np.linalg.norm(head.deltas[:52] - true, axis=-1)[:, face.skin] * 1000
+    assert error.mean() < 0.2
+    assert head.masks["lips"].sum() > 50
+    looks = head.vertices(np.eye(len(HEAD.names))[[HEAD.index("eyeLookInLeft")]])[0] - neutral
+    moved = np.linalg.norm(looks, axis=1)[np.setdiff1d(np.arange(len(neutral)), face.skin)]
+    assert (moved[: len(moved) // 2] > 1e-4).mean() > 0.8
+    assert moved[len(moved) // 2 :].max() < 1e-4
 
 
 def test_landmarks_may_be_given(stranger):

@@ -19,7 +19,7 @@ from .flame import JAW, LEFT_EYE, RIGHT_EYE, FlameModel
 from .head import Head
 from .register import Face, register
 from .solve import within_limits
-from .transfer import jaw_share, transfer_shapes
+from .transfer import dressed, face_of, known_points
 
 Doubles = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Calibration:
     """What ARKit's shapes are on a FLAME model."""
 
     head: Head
-    """The model's neutral with the transferred shapes: what `Solver` needs for FLAME vertices."""
+    """The model's neutral with the transferred shapes: to draw, and to solve FLAME vertices for."""
     weights: Mapping[str, Mapping[str, float]]
     """Shape -> control of the rig `flame` -> value at weight 1."""
     errors: Mapping[str, float]
@@ -95,32 +95,23 @@ def calibrate(
         opening=_opening(model),
         landmarks=given,
     )
-    matched = register(_source(head, given), target)
+    matched = register(face_of(head, known_points(head, target)), target)
+    own = dressed(head, _bare(model), target, matched)
+    fit = _Fit(model, target.skin, _region(own, target.skin))
     names = Rig.load("arkit").names
-    rows = [head.index(name) for name in names]
-    shapes = transfer_shapes(head, target, matched)[rows]
-    region = _region(head, matched.vertices, target.skin)
-    fit = _Fit(model, target.skin, region)
-    weights, errors = fit.all(dict(zip(names, shapes, strict=True)))
+    weights, errors = fit.all({name: own.delta(name).astype(np.float64) for name in names})
     for shape, (yaw, pitch) in head.gaze.items():
         eye = "leye" if shape.endswith("Left") else "reye"
         weights[shape] |= {f"{eye}_pose_x": pitch, f"{eye}_pose_y": yaw}
     rounded = {shape: _rounded(row) for shape, row in weights.items()}
-    return Calibration(
-        Head(model.name, model.template.astype(np.float32), model.triangles, names,
-             shapes.astype(np.float32)),
-        {shape: row for shape, row in rounded.items() if row},
-        errors,
-        matched.distance * 1000,
-    )  # fmt: skip
+    carried = {shape: row for shape, row in rounded.items() if row}
+    return Calibration(own, carried, errors, matched.distance * 1000)
 
 
-def _source(head: Head, given: Mapping[str, ArrayLike]) -> Face:
-    """The head to be registered; it shows its own points where the target's are given."""
-    known = {name: head.landmarks[name] for name in given if name in head.landmarks}
-    eyes = np.array([head.joints[name].center for name in ("eye_left", "eye_right")])
-    points = head.neutral.astype(np.float64)
-    return Face(points, head.triangles, eyes=eyes, opening=jaw_share(head), landmarks=known)
+def _bare(model: FlameModel) -> Head:
+    """The model's neutral without a shape."""
+    neutral = model.template.astype(np.float32)
+    return Head(model.name, neutral, model.triangles, (), np.zeros((0, *neutral.shape), np.float32))
 
 
 def _opening(model: FlameModel) -> Doubles:
@@ -131,12 +122,12 @@ def _opening(model: FlameModel) -> Doubles:
     return np.asarray(np.clip(fallen / np.median(fallen[fallen > 0.5 * fallen.max()]), 0, 1))
 
 
-def _region(head: Head, vertices: NDArray[np.intp], skin: NDArray[np.intp]) -> Doubles:
+def _region(head: Head, skin: NDArray[np.intp]) -> Doubles:
     """(skin,) how much each vertex counts: lips and lids are what people look at."""
     counts = np.ones(len(skin))
     for name, more in (("lips", 3.0), ("eyelids", 2.0)):
         if name in head.masks:
-            counts += more * head.masks[name][vertices[skin]]
+            counts += more * head.masks[name][skin]
     return np.asarray(counts / counts.sum())
 
 

@@ -80,6 +80,34 @@ class Face:
         return found
 
 
+def balls(face: Face) -> Doubles | None:
+    """(2, 3) centres of the left and the right eyeball, where two pieces beside the skin are."""
+    labels = pieces(len(face.points), face.triangles)
+    labels[face.skin] = -1
+    found: list[tuple[int, Doubles]] = []
+    for label in np.unique(labels[np.unique(face.triangles)]):
+        own = face.points[labels == label]
+        if label >= 0 and len(own) >= 12:
+            center, radius, rough = fit_ball(own)
+            if 0.007 < radius < 0.025 and rough < 0.1:
+                found.append((len(own), center))
+    if len(found) < 2:
+        return None
+    pair = [center for _, center in sorted(found, key=lambda entry: -entry[0])[:2]]
+    return np.array(sorted(pair, key=lambda center: -center[0]))
+
+
+def fit_ball(points: Doubles) -> tuple[Doubles, float, float]:
+    """Centre and radius of the ball that points lie on, and their spread as a share of it."""
+    mean = points.mean(0)
+    local = points - mean
+    rows = np.column_stack([2 * local, np.ones(len(local))])
+    center = np.linalg.lstsq(rows, np.square(local).sum(1), rcond=None)[0][:3]
+    away = np.linalg.norm(local - center, axis=1)
+    radius = float(away.mean())
+    return np.asarray(mean + center), radius, float(away.std()) / max(radius, 1e-12)
+
+
 @dataclass(frozen=True, eq=False)
 class Correspondence:
     """Where every vertex and triangle of a target lies on a source."""
@@ -92,6 +120,8 @@ class Correspondence:
     """(Vs, 3) the source brought onto the target."""
     linear: Doubles
     """(3, 3) turn and scale from source to target."""
+    shift: Doubles
+    """(3,) metres added after `linear`."""
     distance: float = 0.0
     """Mean distance in metres between the two surfaces after the warp."""
 
@@ -99,7 +129,9 @@ class Correspondence:
     def same(cls, points: ArrayLike, triangles: Triangles) -> Correspondence:
         """For a target with the source's own mesh; `points` is the target's neutral."""
         warped = np.asarray(points, np.float64)
-        return cls(np.arange(len(warped)), np.arange(len(triangles)), warped, np.eye(3))
+        return cls(
+            np.arange(len(warped)), np.arange(len(triangles)), warped, np.eye(3), np.zeros(3)
+        )
 
 
 def register(source: Face, target: Face) -> Correspondence:
@@ -122,7 +154,7 @@ def register(source: Face, target: Face) -> Correspondence:
             f"after registration the heads are {distance * 1000:.1f} mm apart, expected less than "
             f"{LIMIT * 1000:.0f} mm; both must be in metres, Y up, looking along +Z. Give landmarks"
         )
-    return _matched(source, target, points, linear, distance)
+    return _matched(source, target, points, linear, shift, distance)
 
 
 # ----------------------------------------------------------------------------------- landmarks
@@ -238,7 +270,12 @@ def _smoothed(moves: Doubles, trust: Doubles, edges: Vertices, *, times: int) ->
 
 
 def _matched(
-    source: Face, target: Face, points: Doubles, linear: Doubles, distance: float
+    source: Face,
+    target: Face,
+    points: Doubles,
+    linear: Doubles,
+    shift: Doubles,
+    distance: float,
 ) -> Correspondence:
     warped = Face(points, source.triangles, opening=source.opening)
     vertices = nearest(points, target.points)
@@ -252,7 +289,7 @@ def _matched(
             _triangle_features(target, np.arange(len(target.triangles)), source),
         )
     ]
-    return Correspondence(vertices, triangles, points, linear, distance)
+    return Correspondence(vertices, triangles, points, linear, shift, distance)
 
 
 def _mates(face: Face, which: Vertices, other: Face) -> Vertices:

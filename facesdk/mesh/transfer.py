@@ -7,6 +7,7 @@ pieces that float beside the skin (eyeballs, teeth, tongue) follow as the source
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import MeshError
 from .dissection import MeshSystem
 from .head import EYES, Head, Joint
-from .register import Correspondence, Face, Triangles, Vertices, nearest, pieces, similarity
+from .register import (
+    Correspondence,
+    Face,
+    Triangles,
+    Vertices,
+    balls,
+    fit_ball,
+    nearest,
+    pieces,
+    register,
+    similarity,
+)
 from .rotation import matrices
 
 Doubles = NDArray[np.float64]
@@ -48,6 +60,57 @@ def transfer(head: Head, neutral: ArrayLike, name: str = "transferred") -> Head:
         deltas=deltas.astype(np.float32),
         joints={n: _moved_joint(head, n, points, linear, shift) for n in head.joints},
     )
+
+
+def transfer_to(head: Head, other: Head, landmarks: Mapping[str, ArrayLike] | None = None) -> Head:
+    """The head's shapes on a head with a mesh of its own, such as a scan or a template.
+
+    `landmarks` are vertices or positions on the other head by name: `nose_tip`, `mouth_left` and
+    the like, as in `head.landmarks`. They may be left out where the other head has eyeballs.
+    Raises `MeshError` where the heads do not fit.
+    """
+    target = face_of(other, landmarks)
+    matched = register(face_of(head, known_points(head, target)), target)
+    return dressed(head, other, target, matched)
+
+
+def dressed(head: Head, other: Head, target: Face, matched: Correspondence) -> Head:
+    """Another head with the shapes, regions and eyes that it has by its registration."""
+    masks = {name: mask[matched.vertices].astype(np.float32) for name, mask in head.masks.items()}
+    beside = np.ones(len(target.points), bool)
+    beside[target.skin] = False
+    for name in masks:
+        if name not in ("head", "neck"):
+            masks[name][beside != (name in EYES)] = 0
+    joints = {n: _moved_joint(head, n, matched.warped, matched.linear, matched.shift)
+              for n in head.joints}  # fmt: skip
+    for eye, center in zip(EYES, () if target.eyes is None else target.eyes, strict=False):
+        if eye in joints and masks.get(eye, beside[:0]).any():
+            x, y, z = (float(c) for c in center)
+            joints[eye] = Joint((x, y, z), joints[eye].radius)
+    return replace(
+        other,
+        names=head.names,
+        deltas=transfer_shapes(head, target, matched).astype(np.float32),
+        masks={**masks, **other.masks},
+        joints={**joints, **other.joints},
+        gaze=head.gaze,
+    )
+
+
+def face_of(head: Head, landmarks: Mapping[str, ArrayLike] | None = None) -> Face:
+    """A head as something to register: its eyes, its jaw and the points that are known."""
+    points = head.neutral.astype(np.float64)
+    bare = Face(points, head.triangles)
+    known = set(EYES) <= set(head.joints)
+    eyes = np.array([head.joints[name].center for name in EYES]) if known else balls(bare)
+    opening = jaw_share(head) if "jawOpen" in head.names else None
+    return Face(points, head.triangles, eyes=eyes, opening=opening, landmarks=landmarks)
+
+
+def known_points(head: Head, target: Face) -> dict[str, int]:
+    """The head's own landmarks for the points that are given, not found, on the target."""
+    return {name: head.landmarks[name] for name in target.landmarks or {} if name in head.landmarks}
 
 
 def _moved_joint(head: Head, name: str, points: Doubles, linear: Doubles, shift: Doubles) -> Joint:
@@ -268,10 +331,5 @@ def _affine(piece: Doubles, moves: Doubles, points: Doubles) -> Doubles:
 
 def _center(points: Doubles) -> Doubles:
     """Centre of the ball that points lie on, or their mean where they lie on none."""
-    mean = points.mean(0)
-    local = points - mean
-    ball = np.linalg.lstsq(
-        np.column_stack([2 * local, np.ones(len(local))]), np.square(local).sum(1), rcond=None
-    )[0]
-    radii = np.linalg.norm(local - ball[:3], axis=1)
-    return np.asarray(mean + ball[:3] if radii.std() < 0.05 * radii.mean() else mean)
+    center, _, rough = fit_ball(points)
+    return center if rough < 0.05 else np.asarray(points.mean(0))
