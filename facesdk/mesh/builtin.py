@@ -16,7 +16,7 @@ import numpy as np
 
 from ..clip import Floats
 from .assemble import nearest_sphere
-from .complexion import BROWS, MOUTH, scalp, skin_colors, skin_tone
+from .complexion import MOUTH, hair_color, scalp, skin_colors, skin_tone
 from .eyes import GAZE, eyeball
 from .hairs import brow, lashes
 from .head import Head, Joint, Material, Part
@@ -336,7 +336,7 @@ class _Assembly:
     @property
     def _hairs(self) -> list[Surface]:
         count = 420 if self._fine else 260
-        color = np.array(BROWS)
+        color = hair_color(skin_tone(self._identity.ethnicity))
         hairs = []
         for name, side in SIDES.items():
             eye = self.joints[f"eye_{name}"]
@@ -353,7 +353,7 @@ class _Assembly:
                 deltas,
                 count=count,
                 length=length,
-                color=np.array(BROWS) * 0.5,
+                color=0.5 * hair_color(skin_tone(self._identity.ethnicity)),
                 name=f"lashes_{side}",
             )
             for lid, count, length in (("upper", 64, 0.85), ("lower", 40, 0.45))

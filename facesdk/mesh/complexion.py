@@ -11,21 +11,23 @@ from .surface import Array, smooth_step
 
 TONES: Mapping[str, Color] = {
     "african": (0.46, 0.31, 0.23),
-    "asian": (0.88, 0.72, 0.60),
-    "caucasian": (0.91, 0.75, 0.67),
+    "asian": (0.87, 0.70, 0.60),
+    "caucasian": (0.89, 0.72, 0.64),
 }
 """sRGB of the skin of the three poles of `ethnicity`."""
 
-LIPS = np.array([0.90, 0.68, 0.67])  # times the skin, so that they fit any tone
+LIPS = np.array([0.88, 0.66, 0.68])  # times the skin, so that they fit any tone
 BLOOD = np.array([0.97, 0.88, 0.86])
 SOCKET = np.array([0.90, 0.83, 0.80])
 STUBBLE = np.array([0.19, 0.155, 0.135])
 MOUTH = np.array([0.50, 0.20, 0.20])
 BROWS: Color = (0.22, 0.16, 0.125)
 
-# Height of the hairline over depth, metres from the head's pivot: nape, ear, temple, forehead.
-_HAIRLINE = np.array([[-0.11, -0.052], [-0.06, -0.044], [-0.02, 0.000], [0.006, 0.022],
-                      [0.020, 0.050], [0.045, 0.072], [0.066, 0.100], [0.090, 0.112]])  # fmt: skip
+# Height of the hairline over depth, in shares of the skull's height and metres from its pivot:
+# nape, ear, sideburn, temple, forehead.
+_HAIRLINE = np.array([[-0.11, -0.36], [-0.06, -0.30], [-0.02, -0.02], [0.008, 0.04],
+                      [0.028, 0.10], [0.036, 0.30], [0.048, 0.47], [0.062, 0.58], [0.074, 0.66],
+                      [0.090, 0.75]])  # fmt: skip
 
 
 def skin_tone(ethnicity: Mapping[str, float]) -> Array:
@@ -34,9 +36,14 @@ def skin_tone(ethnicity: Mapping[str, float]) -> Array:
     return np.asarray(sum(np.array(TONES[e]) * w / total for e, w in ethnicity.items()))
 
 
+def hair_color(tone: Array) -> Array:
+    """Colour of brows and lashes, darker on darker skin."""
+    return np.minimum(np.array(BROWS), 0.3 * tone)
+
+
 def scalp(points: Array, ears: Array) -> Array:
     """(V,) 1 where hair grows on the head, 0 on the face, the ears and the neck."""
-    line = np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
+    line = points[:, 1].max() * np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
     above = smooth_step(-0.004, 0.006, points[:, 1] - line)
     return np.asarray(above * (1 - smooth_step(0.2, 0.6, ears)))
 
