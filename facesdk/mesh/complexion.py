@@ -38,7 +38,7 @@ def skin_tone(ethnicity: Mapping[str, float]) -> Array:
 
 def hair_color(tone: Array) -> Array:
     """Colour of brows and lashes, darker on darker skin."""
-    return np.minimum(np.array(BROWS), 0.3 * tone)
+    return np.asarray(np.minimum(np.array(BROWS), 0.3 * tone))
 
 
 def scalp(points: Array, ears: Array) -> Array:
