@@ -199,6 +199,23 @@ def test_accessors_without_data_are_bounded(saved):
         load_head(saved(glb(document, binary)))
 
 
+def test_one_mesh_in_many_places_is_bounded(saved):
+    points = np.tile(POINTS, (50_000, 1))
+    document, binary = gltf(points, TRIANGLES, {})
+    document["nodes"] *= 5000
+    document["scenes"] = [{"nodes": list(range(5000))}]
+    with pytest.raises(FileFormatError, match="at most 2,000,000 vertices"):
+        load_head(saved(glb(document, binary)))
+
+
+def test_vrm_0_is_turned_to_the_front(saved):
+    document, binary = gltf()
+    document["extensions"] = {"VRM": {}}
+    assert_allclose(
+        load_head(saved(glb(document, binary), "head.vrm")).neutral, POINTS * [-1, 1, -1]
+    )
+
+
 GLB = glb(*gltf())
 
 

@@ -20,7 +20,7 @@ from .shape_names import shape_name
 Array = NDArray[Any]
 
 MAX_VERTICES = 2_000_000
-MAX_NUMBERS = 400_000_000
+MAX_NUMBERS = 100_000_000
 """Most vertices, and most numbers of all shapes together, that a head is read with."""
 
 UNITS = ((2.6, 1.0), (6.0, 0.1), (260.0, 0.01), (np.inf, 0.001))

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import struct
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -159,9 +160,9 @@ class _Scene:
             children = {int(c) for n in nodes for c in n.get("children", ())}
             roots = [i for i in range(len(nodes)) if i not in children]
         matrices: dict[int, Array] = {}
-        queue = [(int(root), np.eye(4)) for root in roots]
+        queue = deque((int(root), self._front()) for root in roots)
         while queue:
-            index, above = queue.pop(0)
+            index, above = queue.popleft()
             if index in matrices or len(matrices) > MAX_NODES:
                 raise ValueError("its nodes are no tree")
             matrices[index] = above @ _matrix(nodes[index])
@@ -169,6 +170,11 @@ class _Scene:
         for index, matrix in matrices.items():
             if "mesh" in nodes[index]:
                 yield nodes[index], self._bound(nodes[index], matrix, matrices)
+
+    def _front(self) -> Array:
+        """Matrix of the scene: VRM 0 looks along -Z, everything else along +Z."""
+        turned = "VRM" in self._document.get("extensions", {})
+        return np.diag([-1.0, 1.0, -1.0, 1.0]) if turned else np.eye(4)
 
     def _bound(self, node: Mapping[str, Any], own: Array, matrices: Mapping[int, Array]) -> Array:
         """Where a mesh stands at rest: a skinned one where the first joint of its skin holds it."""
@@ -185,17 +191,17 @@ class _Scene:
 
     def raw(self, name: str) -> Raw:
         """All meshes of the scene as one surface with its shapes."""
-        pieces = [
-            piece
-            for node, matrix in self._placed()
-            for piece in self._primitives(node, matrix)
-            if len(piece.triangles)
-        ]
-        if not pieces:
+        pieces: list[Raw] = []
+        names: dict[str, None] = {}
+        count = 0
+        for node, matrix in self._placed():
+            for piece in self._primitives(node, matrix):
+                pieces.append(piece)
+                names |= dict.fromkeys(piece.shapes)
+                count += len(piece.neutral)
+                check_size(count, len(names), self._path)  # one mesh may stand in many nodes
+        if not any(len(p.triangles) for p in pieces):
             raise FileFormatError(f"{self._path} shows no triangles")
-        count = sum(len(p.neutral) for p in pieces)
-        names = list(dict.fromkeys(shape for p in pieces for shape in p.shapes))
-        check_size(count, len(names), self._path)
         shapes = {shape: np.zeros((count, 3), np.float32) for shape in names}
         parts, triangles = [], []
         place = row = 0

@@ -14,7 +14,7 @@ from .assemble import MAX_VERTICES, Raw, check_size
 
 Array = NDArray[Any]
 
-MAX_BYTES = 1 << 28
+MAX_BYTES = 1 << 26
 NEUTRALS = ("generic_neutral_mesh", "neutral", "base", "basehead", "head", "rest", "default")
 """Names of the file at rest in a folder, the surer ones first; ICT-FaceKit has the first."""
 
