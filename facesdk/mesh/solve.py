@@ -92,9 +92,12 @@ class Solver:
 
     def distance(self, weights: ArrayLike, vertices: ArrayLike) -> Doubles:
         """(T,) root mean square distance in mm between the shapes at work and the vertices."""
-        offsets = self._offsets(np.asarray(vertices))
-        missed = np.asarray(weights, np.float64) @ self._basis.T - offsets
-        return np.asarray(np.sqrt((missed**2).sum(1)))
+        every = slice(None)
+        missed = self._offsets(np.asarray(vertices), every)
+        missed = missed.reshape(len(missed), -1, 3)
+        shaped = np.asarray(weights, np.float64) @ self._basis.T
+        missed[:, self._seen] -= shaped.reshape(len(missed), -1, 3)
+        return np.asarray(np.sqrt(np.square(missed).sum((1, 2))))
 
     def _whole_clip(self, pulls: Doubles) -> Doubles:
         weights = within_limits(self._products, pulls, *self._limits)
@@ -116,13 +119,24 @@ class Solver:
         return np.sqrt(np.asarray(region, np.float64) / max(float(region.sum()), 1e-12))
 
     @cached_property
-    def _basis(self) -> Doubles:
-        """(3 V, K) what each shape moves, in mm and by `_emphasis`."""
-        deltas = self.head.deltas[[self.head.index(name) for name in self.shapes]]
-        moved = deltas.astype(np.float64) * (MILLIMETRES * self._emphasis[:, None])
-        return np.ascontiguousarray(moved.reshape(len(deltas), -1).T)
+    def _deltas(self) -> Floats:
+        return self.head.deltas[[self.head.index(name) for name in self.shapes]]
 
-    def _offsets(self, frames: NDArray[Any]) -> Doubles:
+    @cached_property
+    def _seen(self) -> NDArray[np.intp]:
+        """Vertices that count and that any of the shapes moves; the others say nothing."""
+        moved = np.abs(self._deltas).max((0, 2), initial=0) > 0
+        return np.flatnonzero(moved & (self._emphasis > 0))
+
+    @cached_property
+    def _basis(self) -> Doubles:
+        """(3 seen, K) what each shape moves, in mm and by `_emphasis`."""
+        scale = MILLIMETRES * self._emphasis[self._seen, None]
+        moved = self._deltas[:, self._seen].astype(np.float64) * scale
+        return np.ascontiguousarray(moved.reshape(len(moved), 3 * len(self._seen)).T)
+
+    def _offsets(self, frames: NDArray[Any], which: NDArray[np.intp] | slice) -> Doubles:
+        """(T, 3 n) how far some vertices are from the neutral, in mm and by `_emphasis`."""
         count = len(self.head.neutral)
         if frames.shape[1:] != (count, 3):
             raise MeshError(
@@ -130,14 +144,14 @@ class Solver:
             )
         if not np.isfinite(frames).all():
             raise MeshError("vertices must be finite")
-        moved = frames - self.head.neutral.astype(np.float64)
-        moved *= MILLIMETRES * self._emphasis[:, None]
-        return np.asarray(moved.reshape(len(frames), 3 * count))
+        moved = frames[:, which] - self.head.neutral[which].astype(np.float64)
+        moved *= MILLIMETRES * self._emphasis[which, None]
+        return np.asarray(moved.reshape(len(frames), 3 * moved.shape[1]))
 
     def _pulls(self, frames: NDArray[Any]) -> Doubles:
         """(T, K) how strongly the vertices ask for each shape."""
         blocks = [
-            self._offsets(frames[start : start + BLOCK]) @ self._basis
+            self._offsets(frames[start : start + BLOCK], self._seen) @ self._basis
             for start in range(0, max(len(frames), 1), BLOCK)
         ]
         return np.concatenate(blocks) - self.sparsity / 2
