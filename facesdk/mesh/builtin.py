@@ -25,7 +25,7 @@ from .landmarks import face_masks, find_landmarks, lip_sides
 from .lips import sealed
 from .subdivide import Subdivision
 from .surface import Array, Carrier, Surface, joined, outward
-from .teeth import ENAMEL, GUM, Arch, dentition
+from .teeth import ENAMEL, GUM, Arch, dentition, shade
 from .tongue import SHAPES, TONGUE, Tongue, lowered
 
 Detail = Literal["low", "high"]
@@ -256,6 +256,7 @@ class _Assembly:
             eyes,
             skin_tone(self._identity.ethnicity),
             nose=points[self._landmarks["nose_tip"]],
+            mouth=(points[self._landmarks["mouth_left"]], points[self._landmarks["mouth_right"]]),
             hair=hair,
         )
         inside = np.setdiff1d(triangles[count:], triangles[:count])
@@ -303,7 +304,10 @@ class _Assembly:
         ):
             own, rows = np.unique(rows, return_inverse=True)
             rows = outward(points[own], rows.reshape(-1, 3))
-            surfaces.append(Surface.of(points[own], rows, deltas[:, own], material, name=name))
+            colors = np.array(material.color) * shade(arch, points[own])[:, None]
+            surfaces.append(
+                Surface.of(points[own], rows, deltas[:, own], material, name=name, colors=colors)
+            )
         return surfaces
 
     @cached_property

@@ -50,9 +50,12 @@ def scalp(points: Array, ears: Array) -> Array:
 
 def skin_colors(
     points: Array, masks: Mapping[str, Array], eyes: tuple[Joint, Joint], tone: Array,
-    *, nose: Array, hair: Array,
+    *, nose: Array, mouth: tuple[Array, Array], hair: Array,
 ) -> Array:  # fmt: skip
-    """(V, 3) sRGB of skin vertices; `nose` is its tip, `hair` where the scalp is."""
+    """(V, 3) sRGB of skin vertices.
+
+    `nose` and `mouth` are its tip and corners, `hair` is 1 where the scalp is.
+    """
     color = np.broadcast_to(tone, points.shape).copy()
     for eye in eyes:
         center = np.array(eye.center)
@@ -61,7 +64,8 @@ def skin_colors(
         _tint(color, SOCKET, _near(points, center + np.array([0, 0, 0.010]), 0.021) * 0.8)
     _tint(color, BLOOD, _near(points, nose, 0.013) * 0.6)
     _tint(color, BLOOD, masks["ears"] * 0.7)
-    _tint(color, LIPS, smooth_step(0.15, 0.75, masks["lips"]))
+    corners = np.maximum(*(_near(points, corner, 0.0026) for corner in mouth))
+    _tint(color, LIPS, np.maximum(smooth_step(0.15, 0.75, masks["lips"]), 0.5 * corners))
     color += hair[:, None] * 0.80 * (STUBBLE - color)
     return np.asarray(color.clip(0, 1))
 

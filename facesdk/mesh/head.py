@@ -240,14 +240,15 @@ class Head:
 
     def _turn_head(self, points: Floats, angles: Floats) -> None:
         """Turn neck, then head, in place; the masks say how far a vertex follows."""
-        head, neck = (self._pivot(name) for name in ("head", "neck"))
-        turns = matrices(angles[:, :2]).swapaxes(-1, -2)
-        with_head = (points - head) @ turns[:, 0] + head
-        follow = self.masks.get("head")
-        local = with_head if follow is None else points + follow[:, None] * (with_head - points)
-        with_neck = (local - neck) @ turns[:, 1] + neck
-        follow = self.masks.get("neck")
-        points[...] = with_neck if follow is None else local + follow[:, None] * (with_neck - local)
+        turns = matrices(angles[:, :2])
+        for i, name in enumerate(("head", "neck")):
+            if angles[:, i].any():
+                turned = (points - self._pivot(name)) @ turns[:, i].swapaxes(-1, -2)
+                turned += self._pivot(name)
+                turned -= points
+                if name in self.masks:
+                    turned *= self.masks[name][:, None]
+                points += turned
 
     def _pivot(self, name: str) -> Floats:
         joint = self.joints.get(name)

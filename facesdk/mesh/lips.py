@@ -23,7 +23,7 @@ def sealed(points: Array, lips: Array, landmarks: Mapping[str, int]) -> Array:
     middle = _meeting(points, lips)
     line = middle + (left[1] - middle) * across**2
     above = points[:, 1] - line
-    pressed = PRESSED + (PRESSED_AT_CORNERS - PRESSED) * smooth_step(0.25, 0.65, across)
+    pressed = PRESSED + (PRESSED_AT_CORNERS - PRESSED) * smooth_step(0.1, 0.85, across)
     share = smooth_step(REACH, 0.0003, np.abs(above)) * smooth_step(1.12, 1.0, across)
     share *= smooth_step(left[2] - 0.012, left[2] - 0.006, points[:, 2])
     moved = points.copy()

@@ -106,6 +106,12 @@ def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int]:
     )
 
 
+def shade(arch: Arch, points: Array) -> Array:
+    """(N,) how much light reaches points of an arch: little at the back of the mouth."""
+    angle = np.abs(np.arctan2(points[:, 0], points[:, 2] - arch.center))
+    return np.asarray(1 - 0.5 * smooth_step(np.radians(25), np.radians(75), angle))
+
+
 _ROWS = 7
 
 

@@ -29,12 +29,12 @@ def lowered(points: Array, bite: float) -> Array:
     flat = floor + 0.7 * (points[:, 1] - floor)
     placed[:, 1] += front * (flat - points[:, 1])
     top = placed[tongue.along > 0.5, 1].max()
-    placed[:, 1] += front * (bite + 4.0 * MILLIMETRE - top)
+    placed[:, 1] += front * (bite + 5.0 * MILLIMETRE - top)
     placed[:, 1] -= 2.5 * MILLIMETRE * smooth_step(0.8, 1.0, tongue.along)
     groove = 0.35 * np.exp(-((tongue.across / 0.2) ** 2))
     dome = np.clip(1 - tongue.across**2, 0, 1) - groove
     placed[:, 1] += 3.0 * MILLIMETRE * dome * front * smooth_step(0, 0.003, tongue.above)
-    placed[:, 0] *= 1 - 0.06 * front
+    placed[:, 0] *= 1 + 0.04 * front
     placed[:, 2] -= 1.0 * MILLIMETRE * front
     return placed
 
