@@ -40,6 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="film.mp4, picture.png, or a folder for PNG files; - is an MP4 on stdout")  # fmt: skip
     add("--audio", metavar="FILE", help="recording that the clip was made from, for an MP4")
     add("--head", metavar="PATH", help="head to draw; by default the built-in one")
+    add("--identity", action="append", default=[], type=_setting, metavar="NAME=VALUE",
+        help="of the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
     add("--view", action="append", metavar="NAME", help=_help_on_views())
     add("--size", type=_size, metavar="N|WxH", help=f"pixels; default: {_DEFAULT_SIDE}")
     add("--fps", type=option(exact_fps), help="frame rate of the film; by default the clip's")
@@ -152,9 +154,8 @@ def _shot(args: argparse.Namespace) -> Shot:
 def _head(args: argparse.Namespace, *, still: bool) -> Head:
     from ..mesh import load_head
 
-    if args.head:
-        return load_head(args.head)
-    return load_head(detail="high" if still else "low")
+    identity = dict(args.identity) or None
+    return load_head(args.head, identity=identity, detail="high" if still else "low")
 
 
 def _tell_why_slow(args: argparse.Namespace) -> None:
@@ -333,6 +334,13 @@ def _size(text: str) -> tuple[int, int]:
 
 def _words(text: str) -> Sequence[str]:
     return tuple(word for word in text.split(",") if word)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, is_, value = text.partition("=")
+    if not (name and is_ and value):
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, got {text!r}")
+    return name, value
 
 
 def _count(text: str) -> int:

@@ -80,8 +80,8 @@ def camera(head: Head, view: str = "front") -> Camera:
     yaw, pitch = angles(view)
     low, high = _box(head)
     tall = max(high[1] - low[1], (high[0] - low[0]) / 1.1)
-    middle, share = (low + high) / 2, 1.3
-    middle[1] -= 0.04 * tall
+    middle, share = (low + high) / 2, 1.2
+    middle[1] -= 0.025 * tall
     if view == "face":
         middle[1] = low[1] + 0.40 * tall
         share = 0.86

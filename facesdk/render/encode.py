@@ -51,8 +51,9 @@ class Encoder:
     ) -> None:
         """`start` is the second of the sound that goes with the first picture."""
         self._program = ffmpeg()
-        self._file, self._fps, self._audio, self._start = file, fps, audio, start
-        if audio is not None and not Path(audio).is_file():
+        self._file, self._fps, self._start = file, fps, start
+        self._audio = None if audio is None else Path(audio)
+        if self._audio is not None and not self._audio.is_file():
             raise FileNotFoundError(2, "there is no such recording", str(audio))
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
@@ -93,7 +94,8 @@ class Encoder:
     def _with_sound(self) -> list[str]:
         """The command that puts the sound to the pictures, exactly as long as they are."""
         # "file:" keeps a name with a colon in it from being taken for a protocol
-        name = f"file:{Path(self._audio).resolve()}"
+        assert self._audio is not None
+        name = f"file:{self._audio.resolve()}"
         seek = ("-ss", f"{float(self._start):.6f}") if self._start > 0 else ()
         late = ("-itsoffset", f"{float(-self._start):.6f}") if self._start < 0 else ()
         seconds = f"{float(self._count / self._fps):.6f}"

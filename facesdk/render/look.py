@@ -37,5 +37,6 @@ def backdrop(look: Look) -> Picture:
     x = (np.arange(width, dtype=np.float32) + 0.5) / width - 0.5
     y = (np.arange(height, dtype=np.float32) + 0.5) / height - 0.42
     away = np.minimum(np.hypot(x[None, :], y[:, None]) / 0.75, 1)
-    glow = (1.22 - 0.5 * away * away * (3 - 2 * away))[..., None]
+    depth = 0.5 - 0.38 * float(flat.mean())  # a bright wall shows its shading soon
+    glow = (1 + 0.45 * depth - depth * away * away * (3 - 2 * away))[..., None]
     return np.asarray(np.round(255 * np.clip(flat * glow, 0, 1)), np.uint8)

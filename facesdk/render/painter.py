@@ -44,17 +44,19 @@ class Painter:
         width, height = self.look.size
         scene = _Scene(self._surface, self.look, camera, points, colors)
         numbers = visible(scene.screen, scene.triangles, width, height)
-        rows, columns = np.nonzero(numbers != NOTHING)
-        light, depth = scene.at(numbers[rows, columns], *_centres(rows, columns))
+        covered = numbers != NOTHING
+        pixels = np.flatnonzero(covered)
+        light, depth = scene.at(numbers.reshape(-1)[pixels], *_centres(pixels, width))
         depths = np.full(numbers.shape, _FAR, np.float32)
-        depths[rows, columns] = depth
-        open_ = openness(depths, numbers != NOTHING, camera, self.look.lighting)
+        depths.reshape(-1)[pixels] = depth
+        clear = openness(depths, covered, camera, self.look.lighting).reshape(-1, 1)
         picture = self._canvas()
-        picture[rows, columns, :3] = developed(light * open_[rows, columns, None])
+        flat = picture.reshape(-1, picture.shape[2])
+        flat[pixels, :3] = developed(light * clear[pixels])
         if self.look.transparent:
-            picture[rows, columns, 3] = 255
+            flat[pixels, 3] = 255
         if self.look.smooth:
-            self._smooth(picture, scene, numbers, depths, open_)
+            self._smooth(flat, scene, numbers, depths, clear)
         return picture
 
     def _canvas(self) -> Picture:
@@ -68,55 +70,60 @@ class Painter:
         return backdrop(self.look)
 
     def _smooth(
-        self, picture: Picture, scene: _Scene, numbers: Ints, depths: Floats, open_: Floats
+        self, flat: Picture, scene: _Scene, numbers: Ints, depths: Floats, clear: Floats
     ) -> None:
         """Draw the pixels in which surfaces meet anew, from four samples each."""
         meets = _meeting(scene.parts, numbers, depths)
-        rows, columns = np.nonzero(meets)
-        if not len(rows):
+        pixels = np.flatnonzero(meets)
+        if not len(pixels):
             return
-        some = scene.touching(_grown(meets), numbers)
         height, width = numbers.shape
+        some = scene.touching(_grown(meets), numbers)
         twice = scene.screen * np.array([2, 2, 1], np.float32)
         fine = visible(twice, scene.triangles[some], 2 * width, 2 * height)
-        total = np.zeros((len(rows), 3), np.float32)
-        covered = np.zeros((len(rows), 1), np.float32)
-        clear = open_[rows, columns, None]
-        within = ~_grown(numbers == NOTHING)[rows, columns]
-        for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            found = fine[2 * rows + dy, 2 * columns + dx]
-            lost = np.flatnonzero((found == NOTHING) & within)  # between triangles left out
-            total[lost] += picture[rows[lost], columns[lost], :3]
-            covered[lost] += 1
-            hit = np.flatnonzero(found != NOTHING)
-            x, y = _centres(rows[hit], columns[hit], 0.25 + 0.5 * dx, 0.25 + 0.5 * dy)
-            light, _ = scene.at(some[found[hit]], x, y)
-            total[hit] += developed(light * clear[hit])
-            covered[hit] += 1
-        self._blend(picture, rows, columns, total, covered)
+        samples = _quarters(pixels, width)
+        found = fine.reshape(-1)[samples]
+        hit = np.flatnonzero(found != NOTHING)
+        x, y = _centres(samples[hit], 2 * width)
+        half = np.float32(0.5)
+        light, _ = scene.at(some[found[hit]], half * x, half * y)
+        owner = np.tile(pixels, 4)
+        colors = np.zeros((len(samples), 3), np.float32)
+        colors[hit] = developed(light * clear[owner[hit]])
+        # a sample between triangles that were left out is as its pixel was
+        within = ~_grown(numbers == NOTHING).reshape(-1)
+        lost = np.flatnonzero((found == NOTHING) & within[owner])
+        colors[lost] = flat[owner[lost], :3]
+        covered = found != NOTHING
+        covered[lost] = True
+        share = covered.reshape(4, -1, 1).sum(axis=0).astype(np.float32)
+        self._blend(flat, pixels, colors.reshape(4, -1, 3).sum(axis=0), share)
 
     def _blend(
-        self,
-        picture: Picture,
-        rows: NDArray[np.intp],
-        columns: NDArray[np.intp],
-        total: Floats,
-        covered: Floats,
+        self, flat: Picture, pixels: NDArray[np.intp], total: Floats, covered: Floats
     ) -> None:
         """Put sums over up to four samples into the picture, what is not covered behind them."""
         half = np.float32(0.5)
         if self.look.transparent:
-            picture[rows, columns, :3] = total / np.maximum(covered, 1) + half
-            picture[rows, columns, 3] = covered[:, 0] * np.float32(255 / 4) + half
+            flat[pixels, :3] = total / np.maximum(covered, 1) + half
+            flat[pixels, 3] = covered[:, 0] * np.float32(255 / 4) + half
         else:
-            behind = self._behind[rows, columns]
-            picture[rows, columns] = (total + behind * (4 - covered)) / 4 + half
+            behind = self._behind.reshape(-1, 3)[pixels]
+            flat[pixels] = (total + behind * (4 - covered)) / 4 + half
 
 
-def _centres(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], dx: float = 0.5, dy: float = 0.5
-) -> tuple[Floats, Floats]:
-    return columns.astype(np.float32) + np.float32(dx), rows.astype(np.float32) + np.float32(dy)
+def _quarters(pixels: NDArray[np.intp], width: int) -> NDArray[np.intp]:
+    """(4 N,) samples of pixels in a picture twice as large, the first of all, the second ..."""
+    row, column = np.divmod(pixels, width)
+    first = 4 * width * row + 2 * column
+    return np.concatenate([first, first + 1, first + 2 * width, first + 2 * width + 1])
+
+
+def _centres(samples: NDArray[np.intp], width: int) -> tuple[Floats, Floats]:
+    """Columns and rows of the middle of numbered samples."""
+    row, column = np.divmod(samples.astype(np.int32), np.int32(width))
+    half = np.float32(0.5)
+    return column.astype(np.float32) + half, row.astype(np.float32) + half
 
 
 class _Scene:
