@@ -25,7 +25,7 @@ from facesdk.errors import FileFormatError, MeshError, RigError
 from facesdk.mesh import load_head, unpickle
 from facesdk.mesh.calibrate import calibrate
 from facesdk.mesh.flame import JAW, FlameModel, rotations
-from facesdk.mesh.solve import Solver
+from facesdk.mesh.solve import Solver, skull, without_head_motion
 from facesdk.mesh.unpickle import load_arrays
 from facesdk.rig import Rig
 
@@ -358,6 +358,17 @@ def test_vertices_of_the_model_are_solved_for_arkit(model_file, to_flame, calibr
     solved = Solver(calibrated.head, sparsity=0.002)(vertices)
     for name, value in weights.items():
         assert solved[calibrated.head.index(name)] == pytest.approx(value, abs=0.15)
+
+
+def test_a_moving_head_is_held_by_its_skull(model_file, calibrated):
+    model, frames = FlameModel.load(model_file), np.zeros((3, 5, 3))
+    frames[1:, 1, 1], frames[2, JAW, 0] = 0.2, 0.25
+    still, _ = without_head_motion(
+        model.vertices(pose=frames), calibrated.head.neutral, skull(calibrated.head)
+    )
+    firm = skull(calibrated.head) > 0.5
+    assert firm.sum() > 500
+    assert_allclose(still[:, firm], np.tile(calibrated.head.neutral[firm], (3, 1, 1)), atol=1e-3)
 
 
 @pytest.fixture

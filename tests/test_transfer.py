@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,12 @@ def test_landmarks_may_be_given(stranger):
     assert set(bare.marks) == set(face.marks)
     vertex = Face(face.points, face.triangles, landmarks={"chin": 5})
     assert_array_equal(vertex.marks["chin"], face.points[5])
+
+
+def test_a_point_in_the_wrong_place_is_passed_over(stranger, registered):
+    face, _ = stranger
+    wrong = replace(face, landmarks={"chin": face.marks["chin"] + [0.0, 0.1, 0.0]})
+    assert register(face_of(HEAD), wrong).distance < 1.2 * registered.distance
 
 
 def test_heads_that_share_no_points_are_refused(stranger):

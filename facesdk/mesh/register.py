@@ -30,6 +30,9 @@ ROUNDS = 8
 REACH = 0.025
 """Metres within which a surface is drawn to the other."""
 
+WRONG = 0.02
+"""Metres that a named point may be off where faces differ; beyond that it was found wrongly."""
+
 LIMIT = 0.006
 """Mean distance in metres after registration above which the heads do not fit."""
 
@@ -142,8 +145,10 @@ def register(source: Face, target: Face) -> Correspondence:
             f"registration needs at least 4 points that both heads have, got {names or 'none'}; "
             "give landmarks"
         )
-    here = np.array([source.marks[name] for name in names])
-    there = np.array([target.marks[name] for name in names])
+    here, there = _agreeing(
+        np.array([source.marks[name] for name in names]),
+        np.array([target.marks[name] for name in names]),
+    )
     linear, shift = similarity(here, there)
     points = source.points @ linear.T + shift
     points = points + thin_plate(here @ linear.T + shift, there, points)
@@ -218,6 +223,18 @@ def similarity(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
     linear = (left * sign) @ right * (sizes @ sign / np.square(a).sum())
     return np.asarray(linear), np.asarray(goal - linear @ center)
+
+
+def _agreeing(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
+    """The points without those that were found in the wrong place, the worst first."""
+    while len(source) > 5:
+        linear, shift = similarity(source, target)
+        apart = np.linalg.norm(source @ linear.T + shift - target, axis=1)
+        if apart.max() < WRONG:
+            break
+        keep = np.arange(len(source)) != apart.argmax()
+        source, target = source[keep], target[keep]
+    return source, target
 
 
 def thin_plate(source: Doubles, target: Doubles, points: Doubles) -> Doubles:

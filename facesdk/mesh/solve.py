@@ -31,6 +31,9 @@ Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MILLIMETRES = 1000.0
+STILL = 5e-4
+"""Metres that a shape may move what still counts as skull."""
+
 BLOCK = 256
 """Frames compared with the shapes at once."""
 
@@ -285,13 +288,23 @@ def _descend(
 # --------------------------------------------------------------------------------- head motion
 
 
+def skull(head: Head) -> Floats:
+    """(V,) what of a head goes with the skull alone: no shape moves it, and no neck holds it."""
+    moved = np.linalg.norm(head.deltas, axis=-1).max(0, initial=0)
+    share = 1 / (1 + (moved / STILL) ** 4)
+    for name in ("head", "neck"):
+        if name in head.masks:
+            share = share * np.asarray(head.masks[name] > 0.99)
+    return np.asarray(share, np.float32)
+
+
 def without_head_motion(
     vertices: ArrayLike, neutral: ArrayLike, region: ArrayLike | None = None
 ) -> tuple[Floats, Doubles]:
     """(T, V, 3) metres with the head brought back onto the neutral, and its (T, 3, 4) motion.
 
-    `region` (V,) says what belongs to the skull: the scalp, the nose, not the jaw. The motion
-    takes a point of the neutral to where it is in the frame.
+    `region` (V,) says what belongs to the skull, as `skull` does. The motion takes a point of the
+    neutral to where it is in the frame.
     """
     frames, rest = np.asarray(vertices, np.float64), np.asarray(neutral, np.float64)
     share = np.ones(len(rest)) if region is None else np.asarray(region, np.float64)
