@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from facesdk.errors import FileFormatError, MeshError, UnknownNameError
-from facesdk.mesh import load_head
-from facesdk.mesh.a2f import write_bs_skin
-from facesdk.mesh.convention import close_contains_jaw, contains_jaw
+from facesdk.mesh import close_contains_jaw, load_head, write_bs_skin
+from facesdk.mesh.convention import contains_jaw
 from facesdk.mesh.shape_names import shape_name
 
 

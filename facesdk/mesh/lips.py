@@ -8,9 +8,9 @@ import numpy as np
 
 from .surface import Array, smooth_step
 
-PRESSED = 0.00012
+PRESSED = 0.0002
 """Metres by which each lip reaches over the line where they meet, in the middle."""
-PRESSED_AT_CORNERS = 0.00045
+PRESSED_AT_CORNERS = 0.00065
 REACH = 0.0040
 """Metres above and below that line which give way."""
 
