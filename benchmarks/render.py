@@ -92,7 +92,7 @@ def films(backends: list[str], count: int) -> None:
                 write_video(Chatter(count), io.BytesIO(), head, shot, jobs=jobs)
                 rate = count / (time.perf_counter() - began)
                 edges = "smooth" if smooth else "rough"
-                print(f"{draws(backend):<10}{edges:<24}{jobs:>12}{rate:>16.1f}")
+                print(f"{draws(backend, look):<10}{edges:<24}{jobs:>12}{rate:>16.1f}")
     picture = np.zeros((512, 512, 3), np.uint8)
     began = time.perf_counter()
     write_film((picture for _ in range(count)), io.BytesIO(), Fraction(30))

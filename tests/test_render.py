@@ -408,9 +408,11 @@ def test_curves_run_below_the_picture():
     strip = CurveStrip(ARKIT, ("jawOpen", "mouthClose"), width=120, fps=Fraction(30))
     picture = np.zeros((40, 120, 3), np.uint8)
     values = ARKIT.rest.copy()
-    low = strip.below(picture, values)
+    strip.add(values)
+    low = strip.below(picture)
     values[ARKIT.index("jawOpen")] = 1
-    high = strip.below(picture, values)
+    strip.add(values)
+    high = strip.below(picture)
     assert low.shape == (40 + strip.height, 120, 3)
     assert low.shape[0] % 2 == 0
     assert (low != high).any()

@@ -217,18 +217,26 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
 def _facts(args: argparse.Namespace, shot: Shot, head: Head) -> dict[str, Any]:
     from ..render import draws
 
-    return {"head": head.name, "backend": draws(args.backend), "size": list(shot.look.size)}
+    return {
+        "head": head.name,
+        "backend": draws(args.backend, shot.look),
+        "size": list(shot.look.size),
+    }
 
 
 @contextmanager
 def _opened(path: str, args: argparse.Namespace) -> Iterator[FrameSource]:
+    """The clip of a file, whose length a bar can show; from a pipe, frames as they come."""
     file = stdin() if path == _PIPE else path
     with open_clip(file, args.from_format, rig=args.from_rig) as source:
-        yield source if args.fps is None else collect(source).resample(args.fps)
+        if args.fps is not None:
+            yield collect(source).resample(args.fps)
+        else:
+            yield source if path == _PIPE else collect(source)
 
 
 def _draw_still(clip: Clip, head: Head, shot: Shot, args: argparse.Namespace) -> None:
-    from ..render import frame_tiles, pictures, sheet
+    from ..render import CurveStrip, frame_tiles, pictures, sheet
 
     if args.sheet:
         _write_png(sheet(head, frame_tiles(head, clip), shot), args.output)
@@ -236,14 +244,22 @@ def _draw_still(clip: Clip, head: Head, shot: Shot, args: argparse.Namespace) ->
     if not len(clip):
         raise UsageError(f"{args.input} has no frames; there is nothing to see")
     moment = len(clip) // 2 if args.at is None else round(args.at * clip.fps)
-    frame = clip.slice(min(moment, len(clip) - 1), min(moment, len(clip) - 1) + 1)
+    moment = min(moment, len(clip) - 1)
+    frame = clip.slice(moment, moment + 1)
     if args.against:
         with _opened(args.against, args) as truth:
-            other = collect(truth).slice(min(moment, len(clip) - 1), len(clip))
-            drawn = _errors(other, frame, head, shot, args)
+            other = collect(truth)
+            if moment >= len(other):
+                raise UsageError(f"{args.against} ends before frame {moment}; choose one with --at")
+            drawn = _errors(other.slice(moment, moment + 1), frame, head, shot, args)
             _write_png(next(drawn), args.output)
         return
-    (picture,) = pictures(frame, head, shot, curves=args.curves, jobs=1)
+    (picture,) = pictures(frame, head, shot, jobs=1)
+    if args.curves:
+        strip = CurveStrip(clip.rig, args.curves, width=picture.shape[1], fps=clip.fps)
+        for values in clip.values[: moment + 1]:
+            strip.add(values)
+        picture = strip.below(picture)
     _write_png(picture, args.output)
 
 

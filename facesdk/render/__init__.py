@@ -14,6 +14,7 @@ from .gl import GLPainter
 from .light import LIGHTINGS, Light, Lighting, color, lighting
 from .look import Look, Picture
 from .painter import Painter
+from .plot import CurveStrip
 from .png import write_png
 from .sheet import Tile, compared, control_tiles, error_colors, frame_tiles, shape_tiles, sheet
 from .stage import BACKENDS, Shot, Stage, draws, painter, why_slow
@@ -23,6 +24,7 @@ __all__ = [
     "LIGHTINGS",
     "VIEWS",
     "Camera",
+    "CurveStrip",
     "GLPainter",
     "Light",
     "Lighting",

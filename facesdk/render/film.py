@@ -52,7 +52,11 @@ def pictures(
     slates = _slates(source, head, rows if strip else None)
     with closing(drawn(slates, head, shot, jobs=jobs)) as done:
         for picture in done:
-            yield picture if strip is None else strip.below(picture, rows.popleft())
+            if strip is None:
+                yield picture
+            else:
+                strip.add(rows.popleft())
+                yield strip.below(picture)
 
 
 def motion(source: FrameSource, head: Head) -> Generator[Floats, None, None]:

@@ -90,9 +90,7 @@ class GLPainter:
         import pyrender
 
         surface = self._surface
-        material = pyrender.MetallicRoughnessMaterial(
-            doubleSided=bool(surface.both_sides.any()), wireframe=self.look.wireframe
-        )
+        material = pyrender.MetallicRoughnessMaterial(doubleSided=bool(surface.both_sides.any()))
         primitive = pyrender.Primitive(
             positions=seen,
             indices=surface.triangles.astype(np.uint32),

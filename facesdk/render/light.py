@@ -105,7 +105,7 @@ LIGHTINGS = {
         sky=(0.66, 0.76, 0.92), ground=(0.46, 0.44, 0.38), background=(0.60, 0.71, 0.82),
     ),
     "flat": Lighting(
-        {"key": Light(0, 15, 0.9)},
+        {"key": Light(0, 15, 1.7)},
         sky=(0.85, 0.85, 0.85), ground=(0.75, 0.75, 0.75), background=(1.0, 1.0, 1.0),
         shadow=0.25,
     ),

@@ -45,10 +45,13 @@ class CurveStrip:
         height = self._plot + 4 + (HEIGHT + 2) * len(self._legend)
         return height + height % 2
 
-    def below(self, picture: Picture, values: Floats) -> Picture:
-        """The picture with the strip as it is after one more frame of (C,) controls."""
+    def add(self, values: Floats) -> None:
+        """One more frame of (C,) controls."""
         self._past[:-1] = self._past[1:]
         self._past[-1] = (values[self._columns] - self._low) / self._span
+
+    def below(self, picture: Picture) -> Picture:
+        """The picture with the strip below it."""
         strip = np.full((self.height, self._width, 3), _BACK, np.uint8)
         strip[0] = _LINE
         top = 3 + (HEIGHT + 2) * len(self._legend)

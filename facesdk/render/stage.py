@@ -58,8 +58,10 @@ class Draws(Protocol):
     ) -> Picture: ...
 
 
-def draws(backend: str) -> str:
-    """What a backend means here: `gl` or `software`."""
+def draws(backend: str, look: Look) -> str:
+    """What a backend means here: `gl` or `software`, which alone knows how to draw wires."""
+    if look.wireframe:
+        return "software"
     if backend != "auto":
         return backend
     return "gl" if platform() else "software"
@@ -81,7 +83,7 @@ def why_slow() -> str | None:
 
 def painter(head: Head, look: Look, backend: str = "auto") -> Draws:
     """What draws a head here; raises `MissingExtraError` for `gl` where there is no OpenGL."""
-    return GLPainter(head, look) if draws(backend) == "gl" else Painter(head, look)
+    return GLPainter(head, look) if draws(backend, look) == "gl" else Painter(head, look)
 
 
 class Stage:
