@@ -55,7 +55,7 @@ def random_performance(frames: int = FRAMES, *, seed: int = 1) -> dict:
 def remeshed(points, triangles, values, seed: int = 0):
     """The same surface with other vertices and triangles, and (S, V, 3) values carried over.
 
-    Every vertex slides into a triangle beside it, and a third of the edges are cut in two.
+    Every vertex slides into a triangle beside it, and a tenth of the edges is cut in two.
     """
     random = np.random.default_rng(seed)
     inside = np.zeros(len(points), int)
@@ -70,7 +70,7 @@ def remeshed(points, triangles, values, seed: int = 0):
     points, values = slid(points), slid(values.swapaxes(0, 1)).swapaxes(0, 1)
     ends = np.sort(np.concatenate([triangles[:, [i, (i + 1) % 3]] for i in range(3)]), 1)
     edges, which = np.unique(ends, axis=0, return_inverse=True)
-    cut = random.random(len(edges)) < 1 / 3
+    cut = random.random(len(edges)) < 1 / 10
     middle = np.where(cut, len(points) + np.cumsum(cut) - 1, -1)
     pairs = edges[cut]
     points = np.concatenate([points, points[pairs].mean(1)])
