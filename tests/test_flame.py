@@ -371,6 +371,15 @@ def test_a_moving_head_is_held_by_its_skull(model_file, calibrated):
     assert_allclose(still[:, firm], np.tile(calibrated.head.neutral[firm], (3, 1, 1)), atol=1e-3)
 
 
+def test_a_model_by_path_is_a_head_to_look_at(model_file):
+    head = load_head(model_file)
+    assert set(Rig.load("arkit").names) < set(head.names)
+    assert [part.name for part in head.parts] == ["skin", "eyes"]
+    smile = head.vertices(np.eye(len(head.names))[head.index("mouthSmileLeft")])
+    assert np.linalg.norm(smile - head.neutral, axis=1).max() > 0.01
+    assert len(np.unique(head.colors, axis=0)) > 5
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("FACESDK_CACHE", str(tmp_path / "cache"))

@@ -8,7 +8,7 @@ joints they are. Nothing of the model leaves the machine, and none of it comes w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..convert import RigMap
 from ..rig import Rig
 from .flame import JAW, LEFT_EYE, RIGHT_EYE, FlameModel
-from .head import Head
+from .head import EYES, Head, Material, Part
 from .register import Face, register
 from .solve import within_limits
 from .transfer import dressed, face_of, known_points
@@ -41,6 +41,9 @@ FLAME_POINTS = {
     "stomion_upper": 3531, "stomion_lower": 3504,
 }  # fmt: skip
 """Vertices of FLAME's own mesh, as numbered by SAiD (Apache-2.0)."""
+
+SKIN, LIPS = (0.78, 0.58, 0.48), (0.68, 0.40, 0.37)
+WHITE, IRIS, PUPIL = (0.90, 0.88, 0.86), (0.36, 0.26, 0.17), (0.03, 0.03, 0.03)
 
 FLAME_SIZE = (5023, 9976)
 """Vertices and triangles of FLAME's own mesh."""
@@ -85,6 +88,30 @@ def calibrate(
     `landmarks` are vertices or positions on the model by name, where those found are wrong.
     Raises `MeshError` where the two heads do not fit.
     """
+    own, target, distance = _dressed(model, head, landmarks)
+    fit = _Fit(model, target.skin, _region(own, target.skin))
+    names = Rig.load("arkit").names
+    weights, errors = fit.all({name: own.delta(name).astype(np.float64) for name in names})
+    for shape, (yaw, pitch) in head.gaze.items():
+        eye = "leye" if shape.endswith("Left") else "reye"
+        weights[shape] |= {f"{eye}_pose_x": pitch, f"{eye}_pose_y": yaw}
+    rounded = {shape: _rounded(row) for shape, row in weights.items()}
+    carried = {shape: row for shape, row in rounded.items() if row}
+    return Calibration(own, carried, errors, distance * 1000)
+
+
+def flame_head(
+    model: FlameModel, head: Head, landmarks: Mapping[str, ArrayLike] | None = None
+) -> Head:
+    """A FLAME model's neutral with ARKit's shapes, skin and eyes coloured: something to look at."""
+    own, target, _ = _dressed(model, head, landmarks)
+    return _painted(own, target)
+
+
+def _dressed(
+    model: FlameModel, head: Head, landmarks: Mapping[str, ArrayLike] | None
+) -> tuple[Head, Face, float]:
+    """The model's neutral with all shapes, as a face too, and how far the surfaces are apart."""
     given = dict(landmarks or {})
     if (len(model.template), len(model.triangles)) == FLAME_SIZE:
         given = FLAME_POINTS | given
@@ -96,16 +123,28 @@ def calibrate(
         landmarks=given,
     )
     matched = register(face_of(head, known_points(head, target)), target)
-    own = dressed(head, _bare(model), target, matched)
-    fit = _Fit(model, target.skin, _region(own, target.skin))
-    names = Rig.load("arkit").names
-    weights, errors = fit.all({name: own.delta(name).astype(np.float64) for name in names})
-    for shape, (yaw, pitch) in head.gaze.items():
-        eye = "leye" if shape.endswith("Left") else "reye"
-        weights[shape] |= {f"{eye}_pose_x": pitch, f"{eye}_pose_y": yaw}
-    rounded = {shape: _rounded(row) for shape, row in weights.items()}
-    carried = {shape: row for shape, row in rounded.items() if row}
-    return Calibration(own, carried, errors, matched.distance * 1000)
+    return dressed(head, _bare(model), target, matched), target, matched.distance
+
+
+def _painted(own: Head, target: Face) -> Head:
+    """The head with plain colours: skin, lips, and eyes with an iris and a pupil."""
+    colors = np.tile(np.array(SKIN, np.float32), (len(own.neutral), 1))
+    if "lips" in own.masks:
+        colors += own.masks["lips"][:, None] * (np.array(LIPS, np.float32) - colors)
+    for name in EYES:
+        ball = np.flatnonzero(own.masks.get(name, np.zeros(0)))
+        ahead = own.neutral[ball] - np.array(own.joints[name].center, np.float32)
+        off_axis = np.arccos(np.clip(ahead[:, 2] / np.linalg.norm(ahead, axis=1), -1, 1))
+        for color, angle in ((WHITE, np.pi), (IRIS, 0.42), (PUPIL, 0.17)):
+            colors[ball[off_axis <= angle]] = color
+    floating = ~np.isin(own.triangles[:, 0], target.skin)
+    order = np.argsort(floating, kind="stable")
+    skin = int((~floating).sum())
+    parts = (
+        Part("skin", slice(0, skin), Material("skin", SKIN, roughness=0.52, specular=0.45)),
+        Part("eyes", slice(skin, len(order)), Material("eyes", WHITE, roughness=0.15)),
+    )
+    return replace(own, triangles=own.triangles[order], colors=colors, parts=parts)
 
 
 def _bare(model: FlameModel) -> Head:

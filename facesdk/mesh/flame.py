@@ -6,7 +6,7 @@ surface: what counts are five joints, expression directions and skinning weights
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,11 @@ BLOCK = 64
 """Frames posed at once: enough to keep a matrix product busy, little memory."""
 
 _KEYS = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
+
+
+def is_flame(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether a file's arrays are those of a FLAME model, not of a template alone."""
+    return set(_KEYS) <= set(arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +94,11 @@ class FlameModel:
         The file is read as data; see `load_arrays`. A model with fewer than 400 shape directions
         has its last ten, or half of them, as expressions.
         """
-        arrays = load_arrays(path)
+        return cls.from_arrays(load_arrays(path), path)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: str | Path) -> FlameModel:
+        """A model from the arrays of its file; `path` names it in errors."""
         if missing := [key for key in _KEYS if key not in arrays]:
             raise FileFormatError(f"{path} is no FLAME model: it lacks {', '.join(missing)}")
         _check_joints(arrays["kintree_table"], path)

@@ -13,6 +13,8 @@ from ..errors import FileFormatError, MeshError, unknown_name
 from .a2f import is_bs_skin, read_bs_skin
 from .assemble import Raw, assemble, check_size
 from .builtin import Detail, builtin_head
+from .calibrate import flame_head
+from .flame import FlameModel, is_flame
 from .gltf import read_gltf
 from .head import Head
 from .obj import read_obj, read_obj_folder
@@ -42,10 +44,11 @@ def load_head(
     """The built-in head, or the one at a path.
 
     Takes a folder of OBJ files (ICT-FaceKit is one), `.glb`, `.gltf`, `.vrm`, `.obj`, `.ply`,
-    Audio2Face's `bs_skin.npz`, and the templates of VOCASET and BIWI (`.pkl`, `.npz`), of which
-    `subject` picks one. Files that know vertices only take their triangles from `topology`, or
-    from an OBJ or PLY file beside them with as many vertices. `identity` (age, sex, ethnicity) and
-    `detail` ("low" for motion, "high" for stills) belong to the built-in head.
+    Audio2Face's `bs_skin.npz`, a FLAME model, which gets the built-in head's shapes, and the
+    templates of VOCASET and BIWI (`.pkl`, `.npz`), of which `subject` picks one. Files that know
+    vertices only take their triangles from `topology`, or from an OBJ or PLY file beside them with
+    as many vertices. `identity` (age, sex, ethnicity) and `detail` ("low" for motion, "high" for
+    stills) belong to the built-in head.
     """
     if path is None:
         return builtin_head(identity, detail=detail)
@@ -63,9 +66,10 @@ def load_head(
         kinds = ", ".join((*SURFACES, *ARRAYS))
         raise FileFormatError(f"{file} is no head that facesdk reads: {kinds}, or a folder of .obj")
     if suffix == ".npz" and is_bs_skin(file):
-        raw = read_bs_skin(file)
-    else:
-        raw = read_template(file, subject)
+        return assemble(_with_triangles(read_bs_skin(file), file, topology))
+    if subject is None and is_flame(arrays := load_arrays(file)):
+        return flame_head(FlameModel.from_arrays(arrays, file), builtin_head())
+    raw = read_template(file, subject)
     return assemble(_with_triangles(raw, file, topology))
 
 
