@@ -610,6 +610,26 @@ def test_a_clip_is_held_against_the_truth(tmp_path, line):
     assert main(words) == DONE
 
 
+def test_vertices_are_drawn_and_compared(tmp_path, ball):
+    """As other projects write them: flat rows, in millimetres, on a template."""
+    obj = tmp_path / "ball.obj"
+    lines = [f"v {x} {y} {z}" for x, y, z in ball.neutral]
+    obj.write_text(
+        "\n".join([*lines, *(f"f {a} {b} {c}" for a, b, c in ball.triangles + 1)]), "utf-8"
+    )
+    moving = 1000 * ball.vertices(np.linspace(0, 1, 4)[:, None])
+    np.save(tmp_path / "line.npy", moving.reshape(4, -1))
+    words = ["render", str(tmp_path / "line.npy"), "--head", str(obj), "--size", "48"]
+    assert main([*words, "-o", str(tmp_path / "frames")]) == DONE
+    frames = [p.read_bytes() for p in sorted((tmp_path / "frames").iterdir())]
+    assert len(frames) == len(set(frames)) == 4
+    picture = tmp_path / "error.png"
+    assert main([*words, "--against", str(tmp_path / "line.npy"), "-o", str(picture)]) == DONE
+    assert main([*words[:2], "--size", "48", "-o", str(picture)]) == FAILED  # another head
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    assert main(["render", str(tmp_path / "bad.npy"), "-o", str(picture)]) == FAILED
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -27,15 +27,18 @@ NAME = "render"
 HELP = "draw animation files: videos with sound, pictures, contact sheets"
 
 _PIPE = "-"
+_VERTICES = ".npy"
 _TILE = 192
 _DEFAULT_SIDE = 512
+_VERTEX_FPS = 30
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("input", nargs="?", metavar="CLIP",
-        help="animation file; - reads stdin; none for a sheet of shapes")  # fmt: skip
+        help="animation file, or .npy of (T, V, 3) vertices of --head; - reads stdin; none for a "
+             "sheet of shapes")  # fmt: skip
     add("-o", "--output", required=True, metavar="PATH",
         help="film.mp4, picture.png, or a folder for PNG files; - is an MP4 on stdout")  # fmt: skip
     add("--audio", metavar="FILE", help="recording that the clip was made from, for an MP4")
@@ -44,7 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
     add("--view", action="append", metavar="NAME", help=_help_on_views())
     add("--size", type=_size, metavar="N|WxH", help=f"pixels; default: {_DEFAULT_SIDE}")
-    add("--fps", type=option(exact_fps), help="frame rate of the film; by default the clip's")
+    add(
+        "--fps",
+        type=option(exact_fps),
+        help="frame rate of the film; by default the clip's, 30 of vertices",
+    )
     add("--light", default="studio", metavar="NAME",
         help="light preset: studio, soft, dramatic, daylight, flat; default: studio")  # fmt: skip
     add("--relight", action="append", default=[], metavar="LAMP=#RRGGBB@YAW,PITCH*STRENGTH",
@@ -86,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     shot = _shot(args)
     if args.sheet and args.sheet != "frames":
         report = _draw_shapes(args, shot)
+    elif args.input.endswith(_VERTICES):
+        report = _draw_vertices(args, shot)
     else:
         report = _draw_clip(args, shot)
     if args.json:
@@ -102,6 +111,7 @@ def _check(args: argparse.Namespace) -> None:
     film = args.output == _PIPE or args.output.lower().endswith(".mp4")
     suffix = Path(args.output).suffix
     shapes = bool(args.sheet) and args.sheet != "frames"
+    vertices = (args.input or "").endswith(_VERTICES)
     rules = (
         (args.json and args.output == _PIPE, "--json reports on stdout; send the film to a file"),
         (not (picture or film) and suffix and not Path(args.output).is_dir(),
@@ -113,6 +123,10 @@ def _check(args: argparse.Namespace) -> None:
          "an MP4 has no transparency; name a folder for PNG files with -o"),
         (args.audio and not film, "sound needs an MP4; name one with -o or leave --audio out"),
         (args.at is not None and (not picture or args.sheet), "--at belongs to a single PNG"),
+        (args.against and args.against.endswith(_VERTICES) != vertices,
+         "--against takes a clip for a clip, and vertices for vertices"),
+        (vertices and (args.sheet or args.curves),
+         "vertices have no controls; leave --sheet and --curves out"),
         (args.against and (args.sheet or args.curves or args.turntable),
          "--against goes without --sheet, --curves and --turntable"),
     )  # fmt: skip
@@ -211,6 +225,39 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
         "seconds": float(count / fps),
         "audio": args.audio,
         "drawn_per_second": round(count / seconds, 2),
+    } | _facts(args, shot, head)
+
+
+def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
+    from ..render import VertexFile, compared, surfaces, write_film, write_pictures_of
+
+    head = _head(args, still=False)
+    fps, largest = args.fps or exact_fps(_VERTEX_FPS), args.largest_error / 1000
+    files = [VertexFile(path, head) for path in (args.input, args.against) if path]
+    count = min(map(len, files))
+    still = args.output.lower().endswith(".png")
+    moment = count // 2 if args.at is None else min(round(args.at * fps), count - 1)
+    moving = [iter([file[moment]]) if still else file.frames() for file in files]
+    if args.against:
+        drawn = compared(head, moving[1], moving[0], shot, largest=largest)
+    else:
+        drawn = surfaces(moving[0], head, shot, fps=fps)
+    with Progress("drawing", count, unit="fps") as progress:
+
+        def told(done: int) -> None:
+            progress.reach(done, count)
+
+        if still:
+            _write_png(next(drawn), args.output)
+        elif args.output == _PIPE or args.output.lower().endswith(".mp4"):
+            _into(args.output, lambda f: write_film(drawn, f, fps, audio=args.audio, told=told))
+        else:
+            write_pictures_of(drawn, args.output, told=told)
+    return {
+        "input": args.input,
+        "output": args.output,
+        "frames": 1 if still else count,
+        "fps": [fps.numerator, fps.denominator],
     } | _facts(args, shot, head)
 
 

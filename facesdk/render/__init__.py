@@ -9,7 +9,7 @@ picture = sheet(head, shape_tiles(head))
 from __future__ import annotations
 
 from .camera import VIEWS, Camera, camera
-from .film import motion, pictures, write_film, write_pictures, write_video
+from .film import motion, pictures, write_film, write_pictures, write_pictures_of, write_video
 from .gl import GLPainter
 from .light import LIGHTINGS, Light, Lighting, color, lighting
 from .look import Look, Picture
@@ -18,6 +18,7 @@ from .plot import CurveStrip
 from .png import write_png
 from .sheet import Tile, compared, control_tiles, error_colors, frame_tiles, shape_tiles, sheet
 from .stage import BACKENDS, Shot, Stage, draws, painter, why_slow
+from .vertices import VertexFile, surfaces
 
 __all__ = [
     "BACKENDS",
@@ -34,6 +35,7 @@ __all__ = [
     "Shot",
     "Stage",
     "Tile",
+    "VertexFile",
     "camera",
     "color",
     "compared",
@@ -47,9 +49,11 @@ __all__ = [
     "pictures",
     "shape_tiles",
     "sheet",
+    "surfaces",
     "why_slow",
     "write_film",
     "write_pictures",
+    "write_pictures_of",
     "write_png",
     "write_video",
 ]

@@ -145,10 +145,18 @@ def write_pictures(
     told: Drawn | None = None,
 ) -> int:
     """Write `00000.png`, `00001.png`, ... into a folder; returns how many."""
+    film = pictures(source, head, shot, curves=curves, jobs=jobs)
+    return write_pictures_of(film, folder, told=told)
+
+
+def write_pictures_of(
+    film: Generator[Picture, None, None], folder: str | Path, *, told: Drawn | None = None
+) -> int:
+    """Write any pictures as numbered PNG files into a folder; returns how many."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     count = 0
-    for picture in pictures(source, head, shot, curves=curves, jobs=jobs):
+    for picture in film:
         with whole_file(target / f"{count:05}.png") as file:
             write_png(picture, file, level=3)
         count += 1

@@ -1,0 +1,65 @@
+"""Motion that comes as vertices: what models of FLAME, VOCASET and BIWI predict."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileFormatError, RenderError
+from ..mesh import Head
+from .look import Picture
+from .stage import Shot, Stage
+
+Floats = NDArray[np.float32]
+
+
+class VertexFile:
+    """An .npy of (T, V, 3) or (T, 3 V) numbers for a head of V vertices, read frame by frame."""
+
+    def __init__(self, path: str | Path, head: Head) -> None:
+        """Raises `FileFormatError` for a file that holds something else."""
+        shape = head.neutral.shape
+        try:
+            rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise FileFormatError(f"{path} is no array of numbers: {error}") from error
+        if rows.ndim < 2 or not len(rows) or rows[0].size != shape[0] * 3:
+            raise FileFormatError(
+                f"{path} must hold (T, {shape[0]}, 3) for head {head.name!r}, got {rows.shape}"
+            )
+        self._rows = rows.reshape(len(rows), *shape)
+        first = np.asarray(self._rows[0], np.float64)
+        if not (np.isfinite(first).all() and np.ptp(first, axis=0).any()):
+            raise FileFormatError(f"{path}: the first frame is no surface")
+        # heads are in metres; files in millimetres or decimetres are off by a power of ten
+        ratio = np.linalg.norm(np.ptp(head.neutral, axis=0)) / np.linalg.norm(np.ptp(first, axis=0))
+        self._scale = np.float32(10.0 ** round(float(np.log10(ratio))))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Floats:
+        """(V, 3) metres of one frame."""
+        return np.asarray(self._rows[index], np.float32) * self._scale
+
+    def frames(self) -> Generator[Floats, None, None]:
+        """(V, 3) metres, frame by frame."""
+        for index in range(len(self)):
+            yield self[index]
+
+
+def surfaces(
+    points: Iterable[Floats], head: Head, shot: Shot | None = None, *, fps: Fraction
+) -> Generator[Picture, None, None]:
+    """Pictures of a head's triangles with their vertices at (V, 3) metres, frame by frame."""
+    stage = Stage(head, shot or Shot())
+    for index, here in enumerate(points):
+        if here.shape != head.neutral.shape:
+            raise RenderError(
+                f"vertices must be {head.neutral.shape} for head {head.name!r}, got {here.shape}"
+            )
+        yield stage.picture(here, seconds=float(index / fps))
