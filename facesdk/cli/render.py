@@ -141,6 +141,9 @@ def _shot(args: argparse.Namespace) -> Shot:
     from ..render.camera import angles
 
     side = _TILE if args.sheet else _DEFAULT_SIDE
+    # numpy draws a single picture best: it lights wet surfaces at every pixel
+    still = args.output.lower().endswith(".png")
+    backend = "software" if still and args.backend == "auto" else args.backend
     views = tuple(
         v for text in args.view or ["face" if args.sheet else "front"] for v in text.split("+")
     )
@@ -159,7 +162,7 @@ def _shot(args: argparse.Namespace) -> Shot:
             ),
             views=views,
             turntable=args.turntable,
-            backend=args.backend,
+            backend=backend,
         )
     except (RenderError, UnknownNameError) as error:
         raise UsageError(str(error)) from error
@@ -195,7 +198,7 @@ def _draw_shapes(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
         poses = {n: {n: float(rig.maximum[rig.index(n)])} for n in args.curves or rig.names}
         tiles = control_tiles(head, rig, poses)
     _write_png(sheet(head, tiles, shot), args.output)
-    return {"output": args.output, "pictures": len(tiles)} | _facts(args, shot, head)
+    return {"output": args.output, "pictures": len(tiles)} | _facts(shot, head)
 
 
 def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
@@ -225,7 +228,7 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
         "seconds": float(count / fps),
         "audio": args.audio,
         "drawn_per_second": round(count / seconds, 2),
-    } | _facts(args, shot, head)
+    } | _facts(shot, head)
 
 
 def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
@@ -258,15 +261,15 @@ def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
         "output": args.output,
         "frames": 1 if still else count,
         "fps": [fps.numerator, fps.denominator],
-    } | _facts(args, shot, head)
+    } | _facts(shot, head)
 
 
-def _facts(args: argparse.Namespace, shot: Shot, head: Head) -> dict[str, Any]:
+def _facts(shot: Shot, head: Head) -> dict[str, Any]:
     from ..render import draws
 
     return {
         "head": head.name,
-        "backend": draws(args.backend, shot.look),
+        "backend": draws(shot.backend, shot.look),
         "size": list(shot.look.size),
     }
 

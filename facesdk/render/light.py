@@ -205,8 +205,16 @@ _BLEEDING = np.array([1.0, 0.6, 0.48], np.float32)
 """How far red, green and blue creep under skin, against each other."""
 
 
-def shade(normals: Floats, surfaces: Surfaces, lighting: Lighting) -> Floats:
-    """(N, 3) light that leaves surface points with (N, 3) normals towards the camera."""
+_LOWERED = 0.3
+"""How high a lamp is mirrored in an eye, against how high it hangs."""
+
+
+def shade(normals: Floats, surfaces: Surfaces, lighting: Lighting, *, wet: bool = False) -> Floats:
+    """(N, 3) light that leaves surface points with (N, 3) normals towards the camera.
+
+    On what is wet, highlights sit lower than lamps do, as portrait photographers place them: under
+    the upper lid, an eye without one looks dull.
+    """
     above = np.float32(0.5) + np.float32(0.5) * normals[:, 1:2]
     sky, ground = (linear(np.array(c, np.float32)) for c in (lighting.sky, lighting.ground))
     coming = np.float32(0.5 * lighting.ambient) * (ground + above * (sky - ground))
@@ -220,7 +228,8 @@ def shade(normals: Floats, surfaces: Surfaces, lighting: Lighting) -> Floats:
         coming += np.maximum((toward[:, None] + wrap) / (1 + wrap), 0) ** (1 + wrap) * (
             light.power * np.float32(0.62)
         )
-        half = light.direction + np.array([0, 0, 1], np.float32)
+        lamp = light.direction * np.array([1, _LOWERED if wet else 1, 1], np.float32)
+        half = lamp + np.array([0, 0, 1], np.float32)
         half /= max(float(np.linalg.norm(half)), 1e-6)
         spot = np.maximum(normals @ half, 0) ** surfaces.sharpness
         spot *= strength * (surfaces.sharpness + 8) / 25.0 * np.clip(toward * 4 + 0.4, 0, 1)

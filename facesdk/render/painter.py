@@ -180,7 +180,8 @@ class _Scene:
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         materials = self._materials.at(corners[:, 0])
         albedo = _mix(self._materials.albedo, corners, share)
-        return shade(normals, replace(materials, albedo=albedo), self._look.lighting)
+        materials = replace(materials, albedo=albedo)
+        return shade(normals, materials, self._look.lighting, wet=True)
 
     def _shares(self, numbers: Ints, x: Floats, y: Floats) -> Floats:
         """(N, 3) weights of the corners of triangles at positions."""
