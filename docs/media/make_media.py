@@ -74,7 +74,7 @@ def film() -> None:
         soundfile.write(line, samples, SAMPLE_RATE)
         clip = facesdk.bake(line, fps=30)
         with (FOLDER / "speaking.mp4").open("wb") as file:
-            write_video(clip, file, load_head(detail="high"), Shot(), audio=line)
+            write_video(clip, file, load_head(detail="high"), Shot(backend="software"), audio=line)
     print(f"speaking.mp4: {len(clip) / 30:.1f} s")
 
 

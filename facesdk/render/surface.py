@@ -28,7 +28,7 @@ _DARKENS = 0.03
 _FLESH = np.array([0.85, 1.15, 1.15], np.float32)
 """How fast red, green and blue fade inside the mouth, against each other."""
 
-_LAMP = 400.0
+_LAMP = 900.0
 """Sharpness of the highlight on a mirror: lamps have a size."""
 
 _GLOSSY = 0.3
