@@ -85,6 +85,11 @@ def test_a_larger_head_makes_larger_moves():
     assert_allclose(larger.neutral, HEAD.neutral * 1.3, rtol=1e-6)
     for name, joint in HEAD.joints.items():
         assert_allclose(larger.joints[name].center, np.multiply(joint.center, 1.3), atol=1e-5)
+    for name, frame in HEAD.frames.items():
+        assert_allclose(larger.frames[name], frame * ([[1, 1, 1, 1.3]] * 3 + [[1] * 4]), atol=1e-5)
+    opening, wider = (head.jaw_motion[HEAD.index("jawOpen")] for head in (HEAD, larger))
+    assert_allclose(wider[:3, :3], opening[:3, :3], atol=1e-5)
+    assert_allclose(wider[:3, 3], 1.3 * opening[:3, 3], atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +207,8 @@ def test_a_bare_mesh_with_eyeballs_gets_all_shapes(stranger):
     bare = Head("scan", neutral, face.triangles, (), np.zeros((0, *neutral.shape), np.float32))
     head = transfer_to(HEAD, bare)
     assert head.names == HEAD.names
+    assert head.jaw_motion.shape == HEAD.jaw_motion.shape
+    assert head.frames.keys() == HEAD.frames.keys()
     error = np.linalg.norm(head.deltas[:52] - true, axis=-1)[:, face.skin] * 1000
     assert error.mean() < 0.3
     assert head.masks["lips"].sum() > 50

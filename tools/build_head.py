@@ -51,7 +51,7 @@ GROUPS = {
     "helper-r-eyelashes-1": "lashes_right",
     "helper-r-eyelashes-2": "lashes_right",
 }
-JOINTS = ("head", "neck", "jaw")
+JOINTS = ("head", "neck")
 MASKS = ("lips", "eyelids", "ears", "inside-mouth")
 
 ETHNICITIES = ("african", "asian", "caucasian")
@@ -354,6 +354,42 @@ def _border(corner: int, step: int, around: dict[int, set[int]]) -> list[int]:
     return line
 
 
+# ----------------------------------------------------------------------------------- skull and jaw
+
+
+def jaw_motion(teeth: Array, deltas: Array) -> Array:
+    """(S, 4, 4) how the jaw moves at weight 1, from (S, N, 3) deltas of the lower teeth.
+
+    The identity for shapes that leave most of the teeth where they are.
+    """
+    motion = np.tile(np.eye(4), (len(deltas), 1, 1))
+    for transform, delta in zip(motion, deltas, strict=True):
+        if (np.abs(delta).max(1) > SMALLEST).mean() > 0.5:
+            transform[:3] = rigid(teeth, teeth + delta)
+    return np.round(motion, 7) + 0.0  # the last bits differ between computers
+
+
+def rigid(points: Array, moved: Array) -> Array:
+    """(3, 4) rotation and shift that carry points nearest to where they moved (Kabsch)."""
+    middle, goal = points.mean(0), moved.mean(0)
+    u, _, vt = np.linalg.svd((points - middle).T @ (moved - goal))
+    turn = (u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt).T
+    return np.column_stack([turn, goal - turn @ middle])
+
+
+def hinge(opening: Array) -> Array:
+    """The point in the plane of symmetry that stays when the jaw opens."""
+    y, z = np.linalg.solve((np.eye(3) - opening[:3, :3])[1:, 1:], opening[1:3, 3])
+    return np.array([0, y, z])
+
+
+def frame(origin: Array) -> Array:
+    """(4, 4) a frame at a point: at rest, skull and jaw have the head's axes."""
+    placed = np.eye(4)
+    placed[:3, 3] = origin
+    return np.round(placed, 7) + 0.0
+
+
 # --------------------------------------------------------------------------------------- symmetry
 
 
@@ -413,15 +449,21 @@ def build(wheel: Wheel) -> dict[str, Array]:
         "source_vertices": cut.used.astype(np.uint16),
     }
     for name, mask in masks.items():
-        even = (mask + mask[mirror]) / 2
-        arrays[f"mask_{name}"] = np.round(even * 255).clip(0, 255).astype(np.uint8)
+        balanced = (mask + mask[mirror]) / 2
+        arrays[f"mask_{name}"] = np.round(balanced * 255).clip(0, 255).astype(np.uint8)
     eyes = {}
     for side in ("left", "right"):
         part = cut.triangles[cut.parts == PARTS.index(f"eye_{side}")]
         eyes[side] = eyeball(neutral[np.unique(part)])
     grids = lash_grids(cut, neutral, eyes)
     arrays |= {name: grid.astype(np.uint16) for name, grid in grids.items()}
-    arrays |= packed_deltas(symmetric(deltas, mirror))
+    even = symmetric(deltas, mirror)
+    teeth = np.unique(cut.triangles[cut.parts == PARTS.index("teeth_lower")])
+    motion = jaw_motion(neutral[teeth], np.stack([delta[teeth] for delta in even.values()]))
+    arrays["skull_frame"] = frame((eyes["left"] + eyes["right"]) / 2).astype(np.float32)
+    arrays["jaw_frame"] = frame(hinge(motion[shapes.index("jawOpen")])).astype(np.float32)
+    arrays["jaw_motion"] = motion.astype(np.float32)
+    arrays |= packed_deltas(even)
     arrays |= packed_modes(identity_modes(targets), cut.used, mirror, neutral)
     return arrays
 

@@ -60,6 +60,10 @@ class _File:
     modes: Mapping[str, Array]
     lashes: Mapping[str, Array]
     """Vertices of the strips that lashes grow on, by lid and side."""
+    frames: Mapping[str, Floats]
+    """(4, 4) skull and jaw of the mean person."""
+    jaw_motion: Floats
+    """(S, 4, 4) of the mean person; the identity for shapes that leave the jaw alone."""
 
 
 @cache
@@ -101,6 +105,8 @@ def _file() -> _File:
             for n, mode in zip(data["identity_names"], data["identity_mm"], strict=True)
         },
         {n.removeprefix("lash_"): a.astype(int) for n, a in data.items() if n.startswith("lash_")},
+        {name: data[f"{name}_frame"] for name in ("skull", "jaw")},
+        data["jaw_motion"],
     )
 
 
@@ -140,6 +146,10 @@ class _Assembly:
             masks=masks,
             landmarks=self._landmarks,
             gaze=GAZE,
+            frames=self._frames,
+            jaw_motion=np.concatenate(
+                [self._jaw_motion, np.tile(np.eye(4, dtype=np.float32), (len(SHAPES), 1, 1))]
+            ),
         )
 
     @property
@@ -182,13 +192,29 @@ class _Assembly:
 
     def _jaw_hinge(self) -> tuple[float, float, float]:
         """The point that stays when the jaw opens."""
+        opening = self._jaw_motion[self._file.names.index("jawOpen")].astype(float)
+        y, z = np.linalg.solve((np.eye(3) - opening[:3, :3])[1:, 1:], opening[1:3, 3])
+        return 0.0, float(y), float(z)
+
+    @cached_property
+    def _jaw_motion(self) -> Floats:
+        """(S, 4, 4) the mean person's, fitted anew to this person's teeth where the jaw moves."""
+        motion = self._file.jaw_motion.copy()
         used, _ = self._own("teeth_lower")
         points = self._points[used]
-        turn, shift = _rigid(
-            points, points + self._file.deltas[self._file.names.index("jawOpen"), used]
-        )
-        y, z = np.linalg.solve((np.eye(3) - turn)[1:, 1:], shift[1:])
-        return 0.0, float(y), float(z)
+        for row in np.flatnonzero((motion != np.eye(4)).any((1, 2))):
+            moved = points + self._file.deltas[row, used]
+            motion[row, :3, :3], motion[row, :3, 3] = _rigid(points, moved)
+        return motion
+
+    @property
+    def _frames(self) -> dict[str, Floats]:
+        """The file's frames, placed between this person's eyes and on this hinge."""
+        eyes = [self.joints[f"eye_{side}"].center for side in SIDES]
+        frames = {name: frame.copy() for name, frame in self._file.frames.items()}
+        frames["skull"][:3, 3] = np.mean(eyes, axis=0)
+        frames["jaw"][:3, 3] = self.joints["jaw"].center
+        return frames
 
     # --------------------------------------------------------------------- skin
 

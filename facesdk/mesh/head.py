@@ -95,6 +95,12 @@ class Head:
     """Vertices of named points: `nose_tip`, `chin`, `mouth_left`, ..."""
     gaze: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Yaw and pitch in radians by which a shape turns the eyeball of its side, by shape."""
+    frames: Mapping[str, Floats] = field(default_factory=dict)
+    """(4, 4) where `skull` and `jaw` are at rest: axes in the first columns, origin in the last.
+    The skull's origin lies between the eyes, the jaw's on its hinge. Those that are known."""
+    jaw_motion: Floats | None = None
+    """(S, 4, 4) how each shape moves the lower jaw at weight 1, as a rigid body; None where it is
+    not known. `jaw_motion[s] @ frames["jaw"]` is where the jaw is then."""
 
     def __post_init__(self) -> None:
         count, shapes = len(self.neutral), len(self.names)
@@ -104,7 +110,9 @@ class Head:
             "deltas": (self.deltas, (shapes, count, 3)),
             "colors": (self.colors, (count, 3)),
             "uvs": (self.uvs, (count, 2)),
+            "jaw_motion": (self.jaw_motion, (shapes, 4, 4)),
             **{f"mask {n!r}": (mask, (count,)) for n, mask in self.masks.items()},
+            **{f"frame {n!r}": (frame, (4, 4)) for n, frame in self.frames.items()},
         }
         for what, (array, shape) in rules.items():
             if array is None:
@@ -124,7 +132,7 @@ class Head:
             )
         if len(set(self.names)) != shapes:
             raise MeshError(f"head {self.name!r} names a shape twice")
-        for name in ("joints", "masks", "landmarks", "gaze"):
+        for name in ("joints", "masks", "landmarks", "gaze", "frames"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def index(self, shape: str) -> int:

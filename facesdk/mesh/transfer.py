@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..clip import Floats
 from ..errors import MeshError
 from .dissection import MeshSystem
 from .head import EYES, Head, Joint
@@ -59,6 +60,8 @@ def transfer(head: Head, neutral: ArrayLike, name: str = "transferred") -> Head:
         neutral=points.astype(np.float32),
         deltas=deltas.astype(np.float32),
         joints={n: _moved_joint(head, n, points, linear, shift) for n in head.joints},
+        frames=_moved_frames(head, linear, shift),
+        jaw_motion=_moved_motion(head, linear, shift),
     )
 
 
@@ -95,6 +98,8 @@ def dressed(head: Head, other: Head, target: Face, matched: Correspondence) -> H
         masks={**masks, **other.masks},
         joints={**joints, **other.joints},
         gaze=head.gaze,
+        frames={**_moved_frames(head, matched.linear, matched.shift), **other.frames},
+        jaw_motion=_moved_motion(head, matched.linear, matched.shift),
     )
 
 
@@ -123,6 +128,27 @@ def _moved_joint(head: Head, name: str, points: Doubles, linear: Doubles, shift:
         shift = points[own].mean(0) - linear @ head.neutral[own].mean(0)
     x, y, z = (float(c) for c in linear @ center + shift)
     return Joint((x, y, z), joint.radius * float(np.cbrt(np.linalg.det(linear))))
+
+
+def _moved_frames(head: Head, linear: Doubles, shift: Doubles) -> dict[str, Floats]:
+    """Frames of the new neutral: turned and placed as the whole head is, not stretched."""
+    turn = linear / np.cbrt(np.linalg.det(linear))
+    frames = {}
+    for name, frame in head.frames.items():
+        moved = np.eye(4)
+        moved[:3, :3] = turn @ frame[:3, :3]
+        moved[:3, 3] = linear @ frame[:3, 3] + shift
+        frames[name] = moved.astype(np.float32)
+    return frames
+
+
+def _moved_motion(head: Head, linear: Doubles, shift: Doubles) -> Floats | None:
+    """The jaw's motion seen from the new neutral."""
+    if head.jaw_motion is None:
+        return None
+    place = np.eye(4)
+    place[:3, :3], place[:3, 3] = linear, shift
+    return np.asarray(place @ head.jaw_motion @ np.linalg.inv(place), np.float32)
 
 
 def transfer_shapes(head: Head, target: Face, matched: Correspondence) -> Doubles:
