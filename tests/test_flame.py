@@ -10,6 +10,7 @@ import sys
 import types
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,13 @@ from facesdk.cli import main
 from facesdk.clip import Clip, Pose
 from facesdk.convert import conversion, convert, reachable
 from facesdk.errors import FileFormatError, MeshError, RigError
+from facesdk.exporters import write_clip
 from facesdk.mesh import load_head, unpickle
 from facesdk.mesh.calibrate import calibrate
 from facesdk.mesh.flame import JAW, FlameModel, rotations
 from facesdk.mesh.solve import Solver, skull, without_head_motion
 from facesdk.mesh.unpickle import load_arrays
+from facesdk.render import FlameMotion
 from facesdk.rig import Rig
 
 MAKE = runpy.run_path(str(Path(__file__).with_name("make_flame.py")))
@@ -461,3 +464,17 @@ def test_landmark_files_are_checked(model_file, cache, tmp_path, capsys, text, c
     words = ["flame", "calibrate", str(model_file), "--landmarks", str(file)]
     assert main(words) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_clip_on_the_rig_is_drawn_by_its_model(model_file, to_flame, tmp_path):
+    """What is drawn are the model's own vertices: the open jaw moves the picture."""
+    values = np.zeros((4, len(to_flame.target)), np.float32)
+    clip = Clip(to_flame.target, values, 30)
+    values[2:, to_flame.target.index("jaw_pose_x")] = 0.3
+    write_clip(replace(clip, values=values), tmp_path / "line.json")
+    words = ["render", str(tmp_path / "line.json"), "--head", str(model_file), "--size", "64"]
+    assert main([*words, "--backend", "software", "-o", str(tmp_path / "frames")]) == 0
+    frames = [file.read_bytes() for file in sorted((tmp_path / "frames").iterdir())]
+    assert frames[0] == frames[1] != frames[2] == frames[3]
+    motion = FlameMotion(FlameModel.load(model_file), replace(clip, values=values))
+    assert_allclose(np.array(list(motion.frames())), [motion[i] for i in range(4)], atol=1e-7)

@@ -77,6 +77,11 @@ def test_example_programs_run(folder):
     assert read_clip(folder / "hello.json").rig.name == "arkit"
 
 
+def test_watch_example_runs(folder):
+    python("examples/watch_line.py", "examples/hello.wav", folder)
+    assert (folder / "hello.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_stream_example_runs(folder):
     code = (
         "import sys; sys.path.insert(0, 'examples'); import stream_line; stream_line.main(pace=0)"

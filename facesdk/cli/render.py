@@ -20,8 +20,12 @@ from . import DONE, UsageError, log, option, print_json, stdin, stdout
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from ..mesh import Head
-    from ..render import Picture, Shot
+    from ..render import FlameMotion, Picture, Shot, VertexFile
+
+    Motions = list[VertexFile] | list[FlameMotion]
 
 NAME = "render"
 HELP = "draw animation files: videos with sound, pictures, contact sheets"
@@ -93,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     shot = _shot(args)
     if args.sheet and args.sheet != "frames":
         report = _draw_shapes(args, shot)
-    elif args.input.endswith(_VERTICES):
+    elif args.input.endswith(_VERTICES) or _is_for_flame(args):
         report = _draw_vertices(args, shot)
     else:
         report = _draw_clip(args, shot)
@@ -231,12 +235,35 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
     } | _facts(shot, head)
 
 
-def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
-    from ..render import VertexFile, compared, surfaces, write_film, write_pictures_of
+def _is_for_flame(args: argparse.Namespace) -> bool:
+    """Whether a clip is on the rig `flame`, which a FLAME model itself puts into vertices."""
+    if args.head is None or args.input == _PIPE or args.sheet or args.curves:
+        return False
+    with open_clip(args.input, args.from_format, rig=args.from_rig) as source:
+        return bool(source.rig.name == "flame")
 
-    head = _head(args, still=False)
-    fps, largest = args.fps or exact_fps(_VERTEX_FPS), args.largest_error / 1000
-    files = [VertexFile(path, head) for path in (args.input, args.against) if path]
+
+def _motions(args: argparse.Namespace, head: Head) -> tuple[Motions, Fraction]:
+    """What moves, the truth after the prediction, and its frame rate."""
+    from ..mesh.flame import FlameModel
+    from ..render import FlameMotion, VertexFile
+
+    paths = [path for path in (args.input, args.against) if path]
+    if args.input.endswith(_VERTICES):
+        return [VertexFile(path, head) for path in paths], args.fps or exact_fps(_VERTEX_FPS)
+    clips = []
+    for path in paths:
+        with _opened(path, args) as source:
+            clips.append(collect(source))
+    model, fps = FlameModel.load(args.head), clips[0].fps
+    return [FlameMotion(model, clip.resample(fps)) for clip in clips], fps
+
+
+def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
+    from ..render import compared, surfaces, write_film, write_pictures_of
+
+    head, largest = _head(args, still=False), args.largest_error / 1000
+    files, fps = _motions(args, head)
     count = min(map(len, files))
     still = args.output.lower().endswith(".png")
     moment = count // 2 if args.at is None else min(round(args.at * fps), count - 1)

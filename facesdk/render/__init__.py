@@ -18,7 +18,7 @@ from .plot import CurveStrip
 from .png import write_png
 from .sheet import Tile, compared, control_tiles, error_colors, frame_tiles, shape_tiles, sheet
 from .stage import BACKENDS, Shot, Stage, draws, painter, why_slow
-from .vertices import VertexFile, surfaces
+from .vertices import FlameMotion, VertexFile, surfaces
 
 __all__ = [
     "BACKENDS",
@@ -26,6 +26,7 @@ __all__ = [
     "VIEWS",
     "Camera",
     "CurveStrip",
+    "FlameMotion",
     "GLPainter",
     "Light",
     "Lighting",

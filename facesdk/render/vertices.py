@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..clip import Clip
 from ..errors import FileFormatError, RenderError
 from ..mesh import Head
+from ..mesh.flame import FlameModel
 from .look import Picture
 from .stage import Shot, Stage
 
@@ -50,6 +52,29 @@ class VertexFile:
         """(V, 3) metres, frame by frame."""
         for index in range(len(self)):
             yield self[index]
+
+
+class FlameMotion:
+    """A clip on the rig `flame`, as the vertices that a FLAME model makes of it."""
+
+    def __init__(self, model: FlameModel, clip: Clip) -> None:
+        """Raises `MeshError` for a clip on another rig."""
+        self._model = model
+        self._expression, self._pose = model.parameters(clip)
+
+    def __len__(self) -> int:
+        return len(self._pose)
+
+    def __getitem__(self, index: int) -> Floats:
+        """(V, 3) metres of one frame."""
+        row = slice(index, index + 1)
+        points = self._model.vertices(self._expression[row], pose=self._pose[row])
+        return np.asarray(points[0], np.float32)
+
+    def frames(self) -> Generator[Floats, None, None]:
+        """(V, 3) metres, frame by frame."""
+        for block in self._model.blocks(self._expression, pose=self._pose):
+            yield from block
 
 
 def surfaces(
