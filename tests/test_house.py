@@ -25,7 +25,7 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 FOLDERS = {package: ROOT / folder for package, folder in SETUPTOOLS["package-dir"].items()}
 
 LEVELS = (
-    {"errors", "files", "resample", "rig", "clip", "convert"},
+    {"errors", "files", "interrupts", "resample", "rig", "clip", "convert"},
     {"audio", "articulation", "mesh", "metrics"},
     {"motion", "model"},
     {"exporters", "live", "render"},

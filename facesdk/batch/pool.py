@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from ..interrupts import no_interrupts
 from .line import Bakery, Outcome, failure
 from .plan import Line
 from .settings import Settings
@@ -71,7 +72,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # the same on every system
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _no_interrupts():
+        with no_interrupts():
             self._process.start()
         theirs.close()  # so that its death ends the pipe
         self.job: Job | None = None
@@ -115,16 +116,3 @@ def _work(pipe: Connection[Any, Any]) -> None:
             if bakery is None:
                 bakery = Bakery(settings.model)
             pipe.send(bakery.attempt(line, settings))
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C from this process, and so from a child that is not ready for it, for a moment."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

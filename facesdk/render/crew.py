@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import fields
 from itertools import chain, islice
 from multiprocessing.connection import Connection
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RenderError
+from ..interrupts import no_interrupts
 from ..mesh import Head
 from .look import Picture
 from .stage import Shot, Stage
@@ -93,7 +94,7 @@ class _Crew:
         for _ in range(jobs):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs,), daemon=True)
-            with _no_interrupts():
+            with no_interrupts():
                 process.start()
             theirs.close()  # so that its death ends the pipe
             self._pipes.append(ours)
@@ -154,16 +155,3 @@ def _packed(head: Head) -> dict[str, Any]:
     """The fields of a head in types that travel."""
     facts = {f.name: getattr(head, f.name) for f in fields(head) if f.init}
     return {n: dict(v) if hasattr(v, "items") else v for n, v in facts.items()}
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C from this process, and so from a child that is not ready for it, for a moment."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
