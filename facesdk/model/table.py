@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,19 @@ from ..errors import FaceSDKError, RigError, unknown_name
 from ..rig import Rig
 
 Floats = NDArray[np.float32]
+
+
+class Layers(NamedTuple):
+    """A table as arrays: `clip(units @ scale + offset, 0, 1)`, products of these, weights."""
+
+    scale: Floats
+    """(units, factors)."""
+    offset: Floats
+    """(factors,)."""
+    terms: NDArray[np.intp]
+    """(K, terms) factors whose product is each term."""
+    weights: Floats
+    """(terms, controls)."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +65,8 @@ class RigTable:
     derived: tuple[Derived, ...] = ()
     remainder: str | None = None
     """Control that takes what all others leave of 1; they are scaled to fit in 1 together."""
-    _scale: Floats = field(init=False, repr=False, compare=False)
-    _offset: Floats = field(init=False, repr=False, compare=False)
-    _terms: NDArray[np.intp] = field(init=False, repr=False, compare=False)
-    _weights: Floats = field(init=False, repr=False, compare=False)
+    layers: Layers = field(init=False, repr=False, compare=False)
+    """The same as constant arrays, for graphs and training."""
 
     def __post_init__(self) -> None:
         names = sorted({term for weights in self.controls.values() for term in weights})
@@ -64,11 +75,8 @@ class RigTable:
             for term, weight in shares.items():
                 weights[names.index(term), self.rig.index(control)] = weight
         scale, offset, columns = self._factors()
-        set_field = object.__setattr__
-        set_field(self, "_scale", scale)
-        set_field(self, "_offset", offset)
-        set_field(self, "_terms", self._products(names, columns))
-        set_field(self, "_weights", weights)
+        layers = Layers(scale, offset, self._products(names, columns), weights)
+        object.__setattr__(self, "layers", layers)
 
     def _factors(self) -> tuple[Floats, Floats, dict[str, int]]:
         """Every factor as `clip(units @ scale + offset, 0, 1)`, and its column by name.
@@ -105,12 +113,13 @@ class RigTable:
 
     def __call__(self, units: Floats) -> Floats:
         """(T, units) curves to (T, controls), inside the rig's ranges."""
-        factors = np.clip(units @ self._scale + self._offset, 0, 1)
-        first, *others = self._terms
+        layers = self.layers
+        factors = np.clip(units @ layers.scale + layers.offset, 0, 1)
+        first, *others = layers.terms
         terms = factors[:, first]
         for other in others:
             terms *= factors[:, other]
-        values = terms @ self._weights + self.rig.rest
+        values = terms @ layers.weights + self.rig.rest
         if self.remainder is not None:
             values = _share_out(values, self.rig.index(self.remainder))
         return np.asarray(np.clip(values, self.rig.minimum, self.rig.maximum), np.float32)
