@@ -270,9 +270,9 @@ class RigMap:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _check_names(self.source, [*self.weights, *(n for r in self._parts for n in r.inputs)])
+        _check_names(self.source, [*self.weights, *(n for r in self.parts for n in r.inputs)])
         weighted = dict.fromkeys(name for row in self.weights.values() for name in row)
-        written = [*weighted, *(name for part in self._parts for name in part.outputs)]
+        written = [*weighted, *(name for part in self.parts for name in part.outputs)]
         _check_names(self.target, written)
         twice = sorted({name for name in written if written.count(name) > 1})
         if twice:
@@ -284,14 +284,15 @@ class RigMap:
         return f"{self.source.name}-to-{self.target.name}"
 
     @property
-    def _parts(self) -> tuple[Rule | Mix, ...]:
+    def parts(self) -> tuple[Rule | Mix, ...]:
+        """The rules, and the mix where there is one."""
         return self.rules if self.mix is None else (*self.rules, self.mix)
 
     @cached_property
     def reach(self) -> Mapping[str, frozenset[str]]:
         """Target controls and pose angles that each source control or pose angle moves."""
         reached: dict[str, set[str]] = {name: set(row) for name, row in self.weights.items()}
-        for part in self._parts:
+        for part in self.parts:
             for name in part.inputs:
                 reached.setdefault(name, set()).update(part.outputs)
         for angle in POSE_ANGLES:

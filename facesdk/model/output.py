@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..convert import Conversion, conversion
+from ..convert import RigMap, conversion, reachable
 from ..rig import Rig
 from .table import RigTable, table_names
 
@@ -15,28 +15,52 @@ Floats = NDArray[np.float32]
 
 
 class Output:
-    """Units to the controls of the wanted rig: by its own table, else through ARKit's."""
+    """Units to the controls of the wanted rig: by its own table, else through another rig's.
 
-    def __init__(self, rig: str) -> None:
-        self._table: RigTable | None = None
-        self._conversion: Conversion | None = None
+    A rig's own table may leave controls to the table of another rig (`beside`), or stand in for it
+    as long as no map leads from there (`until`): FLAME before a model was calibrated.
+    """
+
+    def __init__(self, rig: str | RigTable) -> None:
+        """`rig` is a name, or a table that takes the place of its rig's own."""
+        self.table: RigTable | None = None
+        """What reads the units; None for the units themselves."""
+        self.maps: tuple[RigMap, ...] = ()
+        """From the table's rig to the wanted one."""
+        self.beside: RigTable | None = None
+        """What tells some controls in place of table and maps."""
+        own = rig if isinstance(rig, RigTable) else None
+        if own is None and rig in table_names():
+            own = RigTable.load(rig)
+        name = rig if own is None else own.rig.name
         if rig == "units":
             self.rig = Rig.load("units")
-            return
-        if rig in table_names():
-            self._table = RigTable.load(rig)
-            self.rig = self._table.rig
-            return
-        self._table = RigTable.load(_nearest_table(rig))
-        self._conversion = conversion(self._table.rig, rig)
-        self.rig = self._conversion.target
+        elif own is None:
+            self._through(_nearest_table(name), name)
+        elif own.beside is not None:
+            self.beside = own
+            self._through(own.beside, name)
+        elif own.until is not None and name in reachable(own.until):
+            self._through(own.until, name)
+        else:
+            self.table, self.rig = own, own.rig
+
+    def _through(self, source: str, rig: str) -> None:
+        self.table = RigTable.load(source)
+        way = conversion(self.table.rig, rig)
+        self.maps, self.rig = way.maps, way.target
 
     def __call__(self, units: Floats) -> Floats:
         """(T, units) to (T, controls)."""
-        values: Any = units if self._table is None else self._table(units)
-        if self._conversion is not None:
-            values, _ = self._conversion(values)
-        return np.asarray(values, np.float32)
+        values: Any = units if self.table is None else self.table(units)
+        pose = None
+        for rig_map in self.maps:
+            values, pose = rig_map(values, pose)
+        values = np.asarray(values, np.float32)
+        if self.beside is not None:
+            own = [self.rig.index(name) for name in self.beside.moved]
+            values[..., own] = self.beside(units)[..., own]
+        return values
 
 
 def _nearest_table(rig: str) -> str:

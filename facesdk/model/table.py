@@ -45,6 +45,8 @@ class Derived:
     unit: str
     begin: float
     end: float
+    less: str | None = None
+    """Unit that is taken off first."""
 
     def __post_init__(self) -> None:
         if not self.begin < self.end:
@@ -65,6 +67,10 @@ class RigTable:
     derived: tuple[Derived, ...] = ()
     remainder: str | None = None
     """Control that takes what all others leave of 1; they are scaled to fit in 1 together."""
+    beside: str | None = None
+    """Rig whose table, carried over by a map, tells all controls that this table does not."""
+    until: str | None = None
+    """Rig whose table takes this one's place once a map leads here from it."""
     layers: Layers = field(init=False, repr=False, compare=False)
     """The same as constant arrays, for graphs and training."""
 
@@ -83,19 +89,19 @@ class RigTable:
 
         Factors are the units, the derived units, the complements of both, and 1.
         """
-        plain = [(unit, unit, 0.0, 1.0) for unit in self.units.names]
-        stretched = [(d.name, d.unit, d.begin, d.end) for d in self.derived]
-        factors = [*plain, *stretched]
+        factors = [*(Derived(u, u, 0.0, 1.0) for u in self.units.names), *self.derived]
         count = len(factors)
         scale = np.zeros((len(self.units), 2 * count + 1), np.float32)
         offset = np.ones(2 * count + 1, np.float32)
         columns = {"1": 2 * count}
-        for i, (name, unit, begin, end) in enumerate(factors):
-            slope = 1 / (end - begin)
-            row = self.units.index(unit)
-            scale[row, i], offset[i] = slope, -begin * slope
-            scale[row, count + i], offset[count + i] = -slope, 1 + begin * slope
-            columns |= {name: i, f"~{name}": count + i}
+        for i, factor in enumerate(factors):
+            slope = 1 / (factor.end - factor.begin)
+            scale[self.units.index(factor.unit), i] = slope
+            if factor.less is not None:
+                scale[self.units.index(factor.less), i] -= slope
+            offset[i] = -factor.begin * slope
+            scale[:, count + i], offset[count + i] = -scale[:, i], 1 - offset[i]
+            columns |= {factor.name: i, f"~{factor.name}": count + i}
         return scale, offset, columns
 
     def _products(self, names: Sequence[str], columns: Mapping[str, int]) -> NDArray[np.intp]:
@@ -110,6 +116,12 @@ class RigTable:
         longest = max(map(len, rows), default=1)
         padded = [row + [columns["1"]] * (longest - len(row)) for row in rows]
         return np.array(padded, np.intp).reshape(-1, longest).T
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Controls that the table moves."""
+        rest = () if self.remainder is None else (self.remainder,)
+        return (*self.controls, *rest)
 
     def __call__(self, units: Floats) -> Floats:
         """(T, units) curves to (T, controls), inside the rig's ranges."""
@@ -135,12 +147,12 @@ class RigTable:
             )
         try:
             derived = tuple(
-                Derived(name, d["unit"], float(d["from"]), float(d["to"]))
+                Derived(name, d["unit"], float(d["from"]), float(d["to"]), d.get("less"))
                 for name, d in document.get("derived", {}).items()
             )
             rig, units = Rig.load(document["rig"]), Rig.load("units")
-            remainder = document.get("remainder")
-            return cls(rig, units, document["controls"], derived, remainder)
+            words = [document.get(key) for key in ("remainder", "beside", "until")]
+            return cls(rig, units, document["controls"], derived, *words)
         except FaceSDKError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
