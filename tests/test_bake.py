@@ -216,7 +216,6 @@ def test_a_bad_file_does_not_stop_the_others(lines, capsys, jobs):
         (["lines/a.wav", "-o", "x.json", "--report", "x.pdf"], "must end in .json"),
         (["lines/a.wav", "-o", "x.json", "--report", "x.json"], "would replace x.json"),
         (["lines/a.wav", "-o", "x.json", "--alphabet", "ipa"], "give both"),
-        (["lines/a.wav", "-o", "x.json", "--rig", "flame"], "no map leads"),
         (["lines/a.wav", "-o", "x.json", "--look-ahead", "-3"], "must be 0 or more"),
         (["lines/a.wav", "-o", "x.json", "--tail", "100"], "tail must lie in"),
         (["lines/a.wav", "-o", "x.json", "--fps", "0"], "fps must lie in (0, 1000]"),
@@ -238,6 +237,15 @@ def test_wrong_usage_is_told_before_any_work(lines, capsys, words, message):
     assert message in capsys.readouterr().err
     assert contents(Path()) == before
     assert not Path("out").exists()
+
+
+def test_flame_moves_its_jaw_before_a_model_was_calibrated(lines, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("FACESDK_CACHE", str(tmp_path / "cache"))
+    assert bake("lines/a.wav", "-o", "x.json", "--rig", "flame") == 0
+    assert "jaw_pose_x alone until" in capsys.readouterr().err
+    clip = read_clip("x.json")
+    assert clip.curve("jaw_pose_x").max() > 0.02
+    assert np.flatnonzero(np.ptp(clip.values, axis=0)).tolist() == [clip.rig.index("jaw_pose_x")]
 
 
 def test_a_model_that_is_none_is_told_at_once(lines, capsys):

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from facesdk.convert import RigMap, conversion
 from facesdk.errors import FaceSDKError, RigError, UnknownNameError
+from facesdk.model.output import Output
 from facesdk.model.table import RigTable, table_names
 from facesdk.rig import Rig
 
@@ -90,7 +92,7 @@ def test_metahuman_seals_all_four_quadrants_and_moves_its_tongue():
     assert value(table, "CTRL_expressions_tongueOut", tongue_dental=1) > 0.3
 
 
-@pytest.mark.parametrize("name", ["arkit", "metahuman"])
+@pytest.mark.parametrize("name", ["arkit", "metahuman", "vrm", "a2f"])
 def test_left_and_right_are_treated_alike(name):
     table = RigTable.load(name)
     rng = np.random.default_rng(1)
@@ -134,3 +136,82 @@ def test_tables_can_be_files(tmp_path):
     path.write_text("{")
     with pytest.raises(FaceSDKError, match="cannot be read"):
         RigTable.load(path)
+
+
+# ------------------------------------------------------------- beside other rigs
+
+
+@given(curves)
+def test_audio2face_is_arkit_with_a_tongue(values):
+    output, arkit = Output("a2f"), RigTable.load("arkit")
+    mouth, _ = conversion("arkit", "a2f")(arkit(values))
+    tongue = [output.rig.index(name) for name in output.beside.moved]
+    assert {output.rig.controls[i].region for i in tongue} == {"tongue"}
+    result = output(values)
+    np.testing.assert_array_equal(np.delete(result, tongue, 1), np.delete(mouth, tongue, 1))
+    np.testing.assert_array_equal(result[:, tongue], RigTable.load("a2f")(values)[:, tongue])
+
+
+@given(curves)
+def test_vrm_blinks_both_eyes_at_once_and_one_alone(values):
+    table = RigTable.load("vrm")
+    out = table(values)
+    left, right = (values[:, UNITS.index(f"blink_{side}")] for side in ("left", "right"))
+    both, more_left, more_right = (
+        out[:, table.rig.index(name)] for name in ("blink", "blinkLeft", "blinkRight")
+    )
+    np.testing.assert_allclose(both, np.minimum(left, right), atol=1e-6)
+    np.testing.assert_allclose(both + more_left, left, atol=1e-6)
+    np.testing.assert_allclose(both + more_right, right, atol=1e-6)
+
+
+@given(curves)
+def test_flames_jaw_opens_but_never_behind_sealed_lips(values):
+    table = RigTable.load("flame")
+    jaw = table.rig.index("jaw_pose_x")
+    sealed, open_ = values.copy(), values.copy()
+    sealed[:, UNITS.index("closure")] = 1
+    open_[:, UNITS.index("closure")] = 0
+    assert (table(sealed)[:, jaw] == 0).all()
+    wider = open_.copy()
+    wider[:, [UNITS.index("jaw"), UNITS.index("aperture")]] = 1
+    assert (table(wider)[:, jaw] >= table(open_)[:, jaw]).all()
+    assert (np.delete(table(values), jaw, 1) == 0).all()
+
+
+def test_a_calibrated_flame_takes_arkits_table(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACESDK_CACHE", str(tmp_path))
+    assert Output("flame").stand_in is RigTable.load("flame")
+    weights = {"jawOpen": {"jaw_pose_x": 0.4}, "mouthFunnel": {"expression_003": 1.5}}
+    made = RigMap(Rig.load("arkit"), Rig.load("flame"), weights)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "arkit-to-flame.json").write_text(made.to_text(), "utf-8")
+    output = Output("flame")
+    assert output.stand_in is None
+    row = output(units(rounding=1, aperture=1, jaw=1))[0]
+    assert row[output.rig.index("jaw_pose_x")] > 0.05
+    assert row[output.rig.index("expression_003")] > 0.05
+
+
+def test_a_unit_may_be_taken_off_another():
+    document = {
+        "format": "facesdk.table", "version": 1, "rig": "arkit",
+        "derived": {"more": {"unit": "jaw", "less": "closure", "from": 0, "to": 0.5}},
+        "controls": {"jawOpen": {"more": 1}, "mouthClose": {"~more": 1}},
+    }  # fmt: skip
+    table = RigTable.from_json(document)
+    assert value(table, "jawOpen", jaw=0.6, closure=0.4) == pytest.approx(0.4)
+    assert value(table, "mouthClose", jaw=0.6, closure=0.4) == pytest.approx(0.6)
+    assert value(table, "jawOpen", jaw=0.4, closure=0.6) == 0
+    document["derived"]["more"]["less"] = "clossure"
+    with pytest.raises(UnknownNameError, match="did you mean 'closure'"):
+        RigTable.from_json(document)
+
+
+def test_an_edited_table_takes_the_place_of_its_rigs_own(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('{"format": "facesdk.table", "version": 1, "rig": "vrm", '
+                    '"controls": {"aa": {"jaw": 0.5}}}')  # fmt: skip
+    output = Output(RigTable.load(path))
+    assert output.rig.name == "vrm"
+    assert output(units(jaw=1))[0].tolist() == [0.5] + [0.0] * 17

@@ -175,12 +175,14 @@ def _require_possible(settings: Settings, lines: Plan, bakery: Bakery) -> None:
     """Raise `UsageError` for settings that no line could be baked with."""
     model = None if all(line.phones for line in lines.lines) else bakery.model
     try:
-        if model is None:
-            Output(settings.rig)
-        else:
+        output = Output(settings.rig)
+        if model is not None:
             model.session(**settings.session())
     except (ModelError, RigError, UnknownNameError) as error:
         raise UsageError(str(error)) from error
+    if (table := output.stand_in) is not None:
+        log(f"{table.rig.name} moves {', '.join(table.moved)} alone until a model of yours "
+            "gives it more: facesdk flame calibrate MODEL")  # fmt: skip
 
 
 # --------------------------------------------------------------------- work

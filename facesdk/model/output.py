@@ -50,6 +50,12 @@ class Output:
         way = conversion(self.table.rig, rig)
         self.maps, self.rig = way.maps, way.target
 
+    @property
+    def stand_in(self) -> RigTable | None:
+        """The table in use, where it tells less than the map that it waits for will."""
+        waits = self.table is not None and self.table.until is not None
+        return self.table if waits else None
+
     def __call__(self, units: Floats) -> Floats:
         """(T, units) to (T, controls)."""
         values: Any = units if self.table is None else self.table(units)
