@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -12,6 +12,9 @@ from typing import Any
 
 from ..errors import ArticulationError, FaceSDKError
 from .phones import PhoneSet
+
+_BRIEF = 0.015
+"""Seconds; the glide that is left in curves in time with the sound."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,24 @@ class Rules:
     def load(cls, path: Path | str | None = None) -> Rules:
         """Rules from a JSON file, or the built-in ones."""
         return _builtin() if path is None else _read(Path(path))
+
+    def synchronous(self) -> Rules:
+        """The same targets in time with the sound: no lead, no gain, next to no glide.
+
+        What these rules make tells which sound is heard at each instant; `articulate` with them
+        gives the curves of rig `articulation`.
+        """
+        postures = {unit: Posture(0.0, _BRIEF, _BRIEF) for unit in self.postures}
+        gestures = {unit: Gesture(_BRIEF, 0.0, 0.0, _BRIEF) for unit in self.gestures}
+        limits = replace(
+            self.limits,
+            stressed_gain=1.0,
+            secondary_gain=1.0,
+            unstressed_gain=1.0,
+            loudness_gain=(1.0, 1.0),
+            smoothing=_BRIEF / 3,
+        )
+        return replace(self, postures=postures, gestures=gestures, limits=limits)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], *, source: str = "rules") -> Rules:

@@ -6,11 +6,14 @@ Every function takes (B, T, 64) band power and a generator and returns the same 
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Generator, Tensor
 
 from ..audio.features import BANDS, HIGH_HZ, LOW_HZ, mel_matrix
+
+_POOL_FRAMES = 1 << 15
 
 
 def _uniform(rng: Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:
@@ -31,9 +34,9 @@ def _centres() -> Tensor:
 
 
 def vocal_tract(power: Tensor, rng: Generator) -> Tensor:
-    """Another vocal-tract length: the frequency axis scaled by 0.85..1.18."""
+    """Another vocal-tract length: the frequency axis scaled by 0.84 (big men)..1.32 (children)."""
     low, high = (_mel(torch.tensor(f)) for f in (LOW_HZ, HIGH_HZ))
-    factor = _uniform(rng, (len(power), 1), 0.85, 1.18)
+    factor = torch.exp(_uniform(rng, (len(power), 1), math.log(0.84), math.log(1.32)))
     wanted = (_mel(_centres() / factor) - low) / (high - low) * (BANDS + 1) - 1
     wanted = wanted.clamp(0, BANDS - 1.001)
     floor = wanted.floor().long()
@@ -69,9 +72,19 @@ def _band_power(shape: torch.Size, rng: Generator) -> Tensor:
 
     Neighbouring bins of a windowed spectrum are correlated: about two make one degree of freedom.
     """
+    batch, frames, _ = shape
+    pool = _noise_pool()
+    starts = torch.randint(0, len(pool) - frames, (batch, 1), generator=rng)
+    return pool[starts + torch.arange(frames)]
+
+
+@cache
+def _noise_pool() -> Tensor:
+    """(frames, 64) of white noise to cut pieces from: drawing it anew is slow."""
     filters = torch.from_numpy(mel_matrix())
     bins = filters.sum(0) ** 2 / (filters**2).sum(0)
-    degrees = (0.5 * bins).clamp_min(1).expand(shape).contiguous()
+    degrees = (0.5 * bins).clamp_min(1).expand(_POOL_FRAMES, BANDS).contiguous()
+    rng = Generator().manual_seed(0)
     return torch._standard_gamma(degrees, generator=rng) / degrees
 
 
@@ -103,10 +116,22 @@ def noise(power: Tensor, rng: Generator) -> Tensor:
     )
 
 
+def whisper(power: Tensor, rng: Generator) -> Tensor:
+    """A twentieth of the lines without a voice: no low harmonics, noise in their place."""
+    chosen = _chance(rng, len(power), 0.05)
+    depth = _uniform(rng, (len(power), 1, 1), 12, 30)
+    low = (1 - torch.log2(_centres() / 250) / 2.5).clamp(0, 1)
+    breathy = power * 10 ** (-depth * low / 10) * _band_power(power.shape, rng)
+    return power + chosen * (breathy - power)
+
+
 def telephone(power: Tensor, rng: Generator) -> Tensor:
-    """A low-pass of 3.4..7.6 kHz for a quarter of the lines."""
-    cut = _uniform(rng, (len(power), 1, 1), 3400, 7600)
-    closed = (_centres()[None, None] > cut).float() * _chance(rng, len(power), 0.25)
+    """A low-pass of 3.4..7.6 kHz for a quarter of the lines, half of them without bass too."""
+    narrow = _chance(rng, len(power), 0.25)
+    top = _uniform(rng, (len(power), 1, 1), 3400, 7600)
+    bottom = _uniform(rng, (len(power), 1, 1), 100, 320) * _chance(rng, len(power), 0.5)
+    centres = _centres()[None, None]
+    closed = ((centres > top) | (centres < bottom)).float() * narrow
     return power * (1 - closed * 0.9999)
 
 
@@ -153,10 +178,9 @@ def _chords(frames: int, rng: Generator) -> Tensor:
         envelope = torch.exp(-torch.arange(length) / float(_uniform(rng, (1,), 20, 200)))
         for _ in range(int(torch.randint(1, 5, (1,), generator=rng))):
             pitch = float(110 * 2 ** _uniform(rng, (1,), 0, 3))
-            tone = torch.zeros(BANDS)
-            for harmonic in range(1, 1 + math.floor(HIGH_HZ / pitch)):
-                width = 40 + 0.06 * centres
-                tone += torch.exp(-(((centres - harmonic * pitch) / width) ** 2)) / harmonic**1.5
+            number = torch.arange(1, 1 + math.floor(HIGH_HZ / pitch))[:, None]
+            distance = (centres - number * pitch) / (40 + 0.06 * centres)
+            tone = (torch.exp(-(distance**2)) / number**1.5).sum(0)
             end = min(frames, start + length)
             power[start:end] += envelope[: end - start, None] * tone
         start += length

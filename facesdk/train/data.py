@@ -27,7 +27,10 @@ UNITS = (
     "jaw", "aperture", "closure", "labiodental", "rounding", "protrusion", "spread", "sibilant",
     "tongue_tip", "tongue_dental", "tongue_back", "tongue_lateral", "voicing", "loudness", "accent",
 )  # fmt: skip
-"""What the trunk predicts; other units come from the motion layer."""
+"""What the trunk predicts, once as the lips move and once in time with the sound.
+
+Other units come from the motion layer.
+"""
 
 SILENCE = "SIL"
 _POWER_FLOOR = 1e-9
@@ -43,11 +46,13 @@ class Line:
     mel: NDArray[np.float16]
     """(2 T, 64) log10 of band power of the clean line after one step of silence."""
     targets: NDArray[np.float16]
-    """(T, units) at frame times k / 50 s."""
+    """(T, 2 units) at frame times k / 50 s: as the lips move, then in time with the sound."""
     phones: NDArray[np.int16]
     """(T,) label of the sound at each frame."""
     segments: tuple[tuple[str, float, float], ...]
     """Sounds with start and end, for scoring."""
+    weight: float = 1.0
+    """How much more often than others it is trained on."""
 
 
 class Labels:
@@ -133,12 +138,14 @@ def _line(
 ) -> Line:
     frames = len(mel) // STACK
     alphabet: Alphabet = "arpabet" if utterance.alphabet == "arpabet" else "ipa"
-    clip = articulate(
-        utterance.phones, seconds=utterance.seconds, alphabet=alphabet,
-        loudness=level, rules=rules,
-    )  # fmt: skip
-    columns = [clip.rig.index(u) for u in UNITS]
-    targets = np.pad(clip.values[:, columns], ((0, frames), (0, 0)), "edge")[:frames]
+    both = []
+    for chosen in (rules, rules.synchronous()):
+        clip = articulate(
+            utterance.phones, seconds=utterance.seconds, alphabet=alphabet,
+            loudness=level, rules=chosen,
+        )  # fmt: skip
+        both.append(clip.values[:, [clip.rig.index(u) for u in UNITS]])
+    targets = np.pad(np.concatenate(both, 1), ((0, frames), (0, 0)), "edge")[:frames]
     return Line(
         utterance.id,
         utterance.speaker,
@@ -174,7 +181,7 @@ class Batch:
     mel: Tensor
     """(B, 2 T, 64) natural-log band power with all augmentation."""
     targets: Tensor
-    """(B, T, units)."""
+    """(B, T, 2 units); see `Line`."""
     phones: Tensor
     """(B, T) labels."""
 
@@ -187,7 +194,7 @@ class Batches:
     ) -> None:
         self._lines = lines
         self._size, self._steps, self._seed, self._clutter = size, steps, seed, clutter
-        weight = np.array([len(line.targets) for line in lines], float)
+        weight = np.array([line.weight * len(line.targets) for line in lines])
         self._odds = weight / weight.sum()
 
     def batch(self, step: int) -> Batch:
@@ -219,6 +226,7 @@ class Batches:
         power = 10**mel
         power, clutter = augment.not_speech(power, rng, self._clutter)
         for change in (
+            augment.whisper,
             augment.vocal_tract,
             augment.equaliser,
             augment.reverb,
@@ -236,4 +244,4 @@ class Batches:
 
 def _rest_targets() -> list[float]:
     silence = Rules.load().silence
-    return [float(silence.get(u, 0.0)) for u in UNITS]
+    return 2 * [float(silence.get(u, 0.0)) for u in UNITS]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from .data import FRAMES, UNITS, Line
 from .network import Trunk
 
 Doubles = NDArray[np.float64]
+Curves = Literal["units", "articulation"]
+"""As the lips move, or in time with the sound."""
 
 BILABIALS = frozenset("pbm")
 LABIODENTALS = frozenset("fv")
@@ -60,14 +63,14 @@ def closure_events(
 
 
 def predict(trunk: Trunk, line: Line, head: int) -> Doubles:
-    """(T, units) of one line with one look-ahead, in frame time."""
+    """(T, curves) of one line with one look-ahead, in frame time."""
     delay = trunk.config.delays[head]
     mel = torch.from_numpy(line.mel.astype(np.float32) * np.log(10.0)).float()
     silence = torch.full((2 * delay, mel.shape[1]), float(np.log(1e-6)))
     floored = torch.log(torch.exp(mel) + 1e-6)
     with torch.no_grad():
-        units = trunk.units(torch.cat([floored, silence])[None])[0, :, head]
-    return units[delay:].numpy().astype(np.float64)
+        curves = trunk.curves(torch.cat([floored, silence])[None])[0, :, head]
+    return curves[delay:].numpy().astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,17 @@ class _Tracks:
         return float(np.corrcoef(given, wanted)[0, 1])
 
 
-def _tracks(trunk: Trunk, lines: Iterable[Line], head: int) -> _Tracks:
+def _tracks(trunk: Trunk, lines: Iterable[Line], head: int, curves: Curves) -> _Tracks:
+    first = 0 if curves == "units" else len(UNITS)
+    columns = slice(first, first + len(UNITS))
     names = np.array(trunk.config.phones)
     given, wanted, phones = [], [], []
     hits: list[float] = []
     false: list[float] = []
     for line in lines:
-        units = predict(trunk, line, head)
+        units = predict(trunk, line, head)[:, columns]
         given.append(units)
-        wanted.append(line.targets.astype(np.float64))
+        wanted.append(line.targets[:, columns].astype(np.float64))
         phones.append(names[line.phones])
         found = closure_events(units[:, UNITS.index("closure")], line.segments)
         hits += found[0]
@@ -115,9 +120,11 @@ def _tracks(trunk: Trunk, lines: Iterable[Line], head: int) -> _Tracks:
     )
 
 
-def score(trunk: Trunk, lines: Iterable[Line], *, head: int = -1) -> dict[str, float]:
+def score(
+    trunk: Trunk, lines: Iterable[Line], *, head: int = -1, curves: Curves = "articulation"
+) -> dict[str, float]:
     """Figures over all frames of some lines; `head` picks the look-ahead."""
-    tracks = _tracks(trunk, lines, head % len(trunk.config.delays))
+    tracks = _tracks(trunk, lines, head % len(trunk.config.delays), curves)
     vowels = {s: p for s, p in Rules.load().phones.phones.items() if p.vowel and not p.path}
     rounded = [s for s, p in vowels.items() if p.targets.get("rounding", 0) >= ROUNDED_FROM]
     spoken = tracks.phones != "SIL"

@@ -87,17 +87,20 @@ class _Graph:
 
 def state_shapes(trunk: Trunk) -> dict[str, tuple[int, ...]]:
     """Shape of every state tensor, without the batch axis; a session starts from zeros."""
-    shapes: dict[str, tuple[int, ...]] = {"samples": (_TAIL,), "mean": (features.BANDS + 1,)}
-    for i, dilation in enumerate(trunk.config.dilations):
-        shapes[f"block_{i}"] = (2 * dilation, trunk.config.channels)
-    return shapes
+    past = 2 * sum(trunk.config.dilations)
+    return {
+        "samples": (_TAIL,),
+        "mean": (features.BANDS + 1,),
+        "history": (past, trunk.config.channels),
+    }
 
 
 def build_graph(trunk: Trunk) -> onnx.ModelProto:
     """The trunk as an ONNX model.
 
-    Inputs `audio` (batch, 320 T) and `state_*`; outputs `units` (batch, T, look-aheads, units)
-    and `next_*`, to be fed back as `state_*` with the following chunk.
+    Inputs `audio` (batch, 320 T) and `state_*`; outputs `units` and `articulation`, both
+    (batch, T, look-aheads, curves), and `next_*`, to be fed back as `state_*` with the
+    following chunk.
     """
     graph = _Graph()
     states = {
@@ -109,15 +112,14 @@ def build_graph(trunk: Trunk) -> onnx.ModelProto:
     mel, following["samples"] = _log_mel(graph, audio, states["samples"])
     steps, following["mean"] = _normalise(graph, trunk, mel, states["mean"])
     x = graph.add("Relu", graph.linear(steps, *_weights(trunk.enter)))
-    for i, block in enumerate(trunk.blocks):
-        assert isinstance(block, Block)
-        x, following[f"block_{i}"] = _block(graph, block, x, states[f"block_{i}"])
-    units = _heads(graph, trunk, graph.add("Relu", x))
+    x, following["history"] = _blocks(graph, trunk, x, states["history"])
     config = trunk.config
-    graph.output(units, "units", ("batch", "steps", len(config.delays), len(config.units)))
+    names = {"units": config.units, "articulation": config.articulation}
+    for output, tensor in _heads(graph, trunk, graph.add("Relu", x)).items():
+        graph.output(tensor, output, ("batch", "steps", len(config.delays), len(names[output])))
     for name, shape in state_shapes(trunk).items():
         graph.output(following[name], f"next_{name}", ("batch", *shape))
-    return graph.model("facesdk_trunk", {"units": ",".join(config.units)})
+    return graph.model("facesdk_trunk", {n: ",".join(curves) for n, curves in names.items()})
 
 
 def _weights(layer: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -168,6 +170,18 @@ def _normalise(graph: _Graph, trunk: Trunk, mel: str, state: str) -> tuple[str, 
     return graph.add("Reshape", scaled, shape), kept
 
 
+def _blocks(graph: _Graph, trunk: Trunk, x: str, history: str) -> tuple[str, str]:
+    """All blocks; their pasts lie in one tensor, one below the other."""
+    rows = graph.constant([2 * d for d in trunk.config.dilations], np.int64)
+    pasts = graph.add("Split", history, rows, outputs=len(trunk.blocks), axis=1)
+    kept = []
+    for block, past in zip(trunk.blocks, pasts, strict=True):
+        assert isinstance(block, Block)
+        x, following = _block(graph, block, x, past)
+        kept.append(following)
+    return x, graph.add("Concat", *kept, axis=1)
+
+
 def _block(graph: _Graph, block: Block, x: str, state: str) -> tuple[str, str]:
     d = block.dilation
     past = graph.add("Concat", state, x, axis=1)
@@ -178,20 +192,26 @@ def _block(graph: _Graph, block: Block, x: str, state: str) -> tuple[str, str]:
     return out, graph.slice(past, -2 * d, 0, 1)
 
 
-def _heads(graph: _Graph, trunk: Trunk, x: str) -> str:
+def _heads(graph: _Graph, trunk: Trunk, x: str) -> dict[str, str]:
     """All look-aheads at once: one wide hidden layer, one block-diagonal output layer."""
     config = trunk.config
     heads: Any = trunk.heads
     enter = np.concatenate([_weights(h.enter)[0] for h in heads], 1)
     enter_bias = np.concatenate([_weights(h.enter)[1] for h in heads])
     hidden = graph.add("Relu", graph.linear(x, enter, enter_bias))
-    width, units = config.head_channels, len(config.units)
-    leave = np.zeros((width * len(heads), units * len(heads)), np.float32)
+    width, count, curves = config.head_channels, len(heads), config.curves
+    leave = np.zeros((count, width, count, curves), np.float32)
     for i, head in enumerate(heads):
-        leave[i * width : (i + 1) * width, i * units : (i + 1) * units] = _weights(head.leave)[0]
+        leave[i, :, i] = _weights(head.leave)[0]
     leave_bias = np.concatenate([_weights(h.leave)[1] for h in heads])
-    values = graph.add("Sigmoid", graph.linear(hidden, leave, leave_bias))
-    return graph.add("Reshape", values, graph.constant([0, -1, len(heads), units], np.int64))  # type: ignore[no-any-return]
+    flat = leave.reshape(count * width, count * curves)
+    values = graph.add("Sigmoid", graph.linear(hidden, flat, leave_bias))
+    shaped = graph.add("Reshape", values, graph.constant([0, -1, count, curves], np.int64))
+    if not config.articulation:
+        return {"units": shaped}
+    sizes = graph.constant([len(config.units), len(config.articulation)], np.int64)
+    units, articulation = graph.add("Split", shaped, sizes, outputs=2, axis=-1)
+    return {"units": units, "articulation": articulation}
 
 
 def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
@@ -213,6 +233,7 @@ def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
         "frame_rate": [FRAME_RATE, 1],
         "step_samples": STEP,
         "units": list(config.units),
+        "articulation": list(config.articulation),
         "look_aheads_ms": [1000 * d // FRAME_RATE for d in config.delays],
         "states": {name: list(shape) for name, shape in state_shapes(trunk).items()},
         "parameters": sum(p.numel() for n, p in trunk.named_parameters() if "phones" not in n),

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from .data import UNITS, Batch
+from .surface import Surface
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class LossWeights:
     """Cross-entropy of the phone head; it teaches the trunk phonetics, nothing more."""
     closure: float = 3.0
     """Extra weight on frames with a lip contact: rare, short and what viewers notice first."""
+    articulation: float = 0.7
+    """Weight of the curves in time with the sound against those of the lips."""
+    vertices: float = 0.02
+    """Squared error in mm of the built-in head's lips, driven through the ARKit table."""
     unit: tuple[tuple[str, float], ...] = (
         ("jaw", 1.5), ("aperture", 2.0), ("closure", 2.5), ("labiodental", 1.5), ("rounding", 1.5),
         ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
@@ -36,34 +41,43 @@ class Loss:
         self._weights = weights
         self._delays = tuple(delays)
         factors = dict(weights.unit)
-        self._factors = torch.tensor([factors.get(u, 1.0) for u in UNITS])
+        plain = torch.tensor([factors.get(u, 1.0) for u in UNITS])
+        self._factors = torch.cat([plain, weights.articulation * plain])
         self._contacts = [UNITS.index("closure"), UNITS.index("labiodental")]
+        self._surface = Surface() if weights.vertices else None
 
     def __call__(
         self, logits: Sequence[Tensor], phones: Sequence[Tensor], batch: Batch
     ) -> tuple[Tensor, dict[str, float]]:
         """Scalar loss and its parts by name, averaged over the look-aheads."""
-        parts = {"units": torch.zeros(()), "velocity": torch.zeros(()), "phones": torch.zeros(())}
+        parts = {name: torch.zeros(()) for name in ("units", "velocity", "phones", "vertices")}
         for delay, unit_logits, phone_logits in zip(self._delays, logits, phones, strict=True):
             frames = batch.targets.shape[1] - delay
             wanted = batch.targets[:, :frames]
             given = unit_logits[:, delay:]
             parts["units"] = parts["units"] + self._units(given, wanted)
-            parts["velocity"] = parts["velocity"] + self._velocity(torch.sigmoid(given), wanted)
+            curves = torch.sigmoid(given)
+            parts["velocity"] = parts["velocity"] + self._velocity(curves, wanted)
+            if self._surface is not None:
+                parts["vertices"] = parts["vertices"] + self._surface(curves, wanted)
             parts["phones"] = parts["phones"] + cross_entropy(
                 phone_logits[:, delay:].flatten(0, 1), batch.phones[:, :frames].flatten()
             )
         parts = {name: part / len(self._delays) for name, part in parts.items()}
         weights = self._weights
         total = (
-            parts["units"] + weights.velocity * parts["velocity"] + weights.phones * parts["phones"]
+            parts["units"]
+            + weights.velocity * parts["velocity"]
+            + weights.phones * parts["phones"]
+            + weights.vertices * parts["vertices"]
         )
         return total, {name: float(part.detach()) for name, part in parts.items()}
 
     def _units(self, logits: Tensor, wanted: Tensor) -> Tensor:
         error = binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        contact = wanted[..., self._contacts].amax(-1, keepdim=True)
-        emphasis = 1 + (self._weights.closure - 1) * contact
+        groups = wanted.unflatten(-1, (2, len(UNITS)))
+        contact = groups[..., self._contacts].amax(-1, keepdim=True).expand_as(groups)
+        emphasis = 1 + (self._weights.closure - 1) * contact.flatten(-2)
         return (error * self._factors * emphasis).mean()
 
     def _velocity(self, given: Tensor, wanted: Tensor) -> Tensor:

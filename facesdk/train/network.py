@@ -29,6 +29,9 @@ class TrunkConfig:
     delays: tuple[int, ...] = (0, 2, 5, 10)
     """Look-aheads, in steps of 20 ms."""
     units: tuple[str, ...] = field(default_factory=tuple)
+    """Curves of the lips, which lead the sound."""
+    articulation: tuple[str, ...] = field(default_factory=tuple)
+    """Curves in time with the sound."""
     phones: tuple[str, ...] = field(default_factory=tuple)
     """Labels of the training-only phone head."""
     mean_seconds: float = 3.0
@@ -38,6 +41,11 @@ class TrunkConfig:
     prior_frames: float = 30.0
     """Weight of the training mean in the running mean, in mel frames of ordinary speech."""
     feature_scale: float = 0.35
+
+    @property
+    def curves(self) -> int:
+        """Outputs of one head: units first, then articulation."""
+        return len(self.units) + len(self.articulation)
 
 
 class RunningMean(nn.Module):
@@ -87,15 +95,15 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """Trunk state to unit logits."""
+    """Trunk state to logits of units and articulation."""
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         self.enter = nn.Linear(config.channels, config.head_channels)
-        self.leave = nn.Linear(config.head_channels, len(config.units))
+        self.leave = nn.Linear(config.head_channels, config.curves)
 
     def forward(self, state: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, units) logits."""
+        """(B, T, C) to (B, T, curves) logits."""
         logits: Tensor = self.leave(torch.relu(self.enter(state)))
         return logits
 
@@ -124,11 +132,11 @@ class Trunk(nn.Module):
         return torch.relu(x)
 
     def forward(self, mel: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """(B, 2 T, 64) log-mel to unit logits and phone logits, one each per look-ahead."""
+        """(B, 2 T, 64) log-mel to curve logits and phone logits, one each per look-ahead."""
         x = self.state(mel)
         return [head(x) for head in self.heads], [head(x) for head in self.phones]
 
-    def units(self, mel: Tensor) -> Tensor:
-        """(B, 2 T, 64) log-mel to (B, T, look-aheads, units) in 0..1."""
+    def curves(self, mel: Tensor) -> Tensor:
+        """(B, 2 T, 64) log-mel to (B, T, look-aheads, curves) in 0..1."""
         x = self.state(mel)
         return torch.stack([torch.sigmoid(head(x)) for head in self.heads], 2)

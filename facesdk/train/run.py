@@ -84,7 +84,7 @@ def _fit(
     options: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in recipe.network.items()
     }
-    config = TrunkConfig(units=UNITS, phones=labels.names, **options)
+    config = TrunkConfig(units=UNITS, articulation=UNITS, phones=labels.names, **options)
     network = Trunk(config, mel_mean(lines))
     batches = Batches(lines, seed=recipe.seed, **recipe.batches)
     schedule = Schedule(**recipe.schedule)
