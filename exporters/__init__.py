@@ -11,73 +11,48 @@ Other packages add formats as entry points of the group `facesdk.exporters` that
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, Unpack
 
 from ..clip import Clip, FrameSource
-from ..errors import FileFormatError, unknown_name
+from ..errors import ExportError, FileFormatError, unknown_name
 from ..files import whole_file
 from ..rig import Rig
 from . import a2f_csv, clip_json, curves_csv, livelink_csv
 from .blocks import collect
-from .format import Format, Reader, Writer
+from .format import Format, Reader, Writer, alone
+from .options import TIMES, OptionFields, Setting, WriteOptions, clip_name, named
+from .timeline import moved
 
 __all__ = [
     "EXPORTERS",
+    "TIMES",
     "Format",
     "Reader",
+    "Setting",
+    "WriteOptions",
     "Writer",
+    "alone",
+    "clip_name",
     "format_for",
     "formats",
     "open_clip",
+    "open_clips",
     "read_clip",
+    "read_clips",
     "write_clip",
+    "write_clips",
 ]
 
-EXPORTERS = {
-    f.name: f
-    for f in (
-        Format(
-            "json",
-            ".json",
-            clip_json.write_json,
-            clip_json.read_json,
-            description="facesdk's own clip file: everything, bit-exact",
-            recognises=lambda head: head.lstrip().startswith(b"{"),
-        ),
-        Format(
-            "csv",
-            ".csv",
-            curves_csv.write_csv,
-            curves_csv.read_csv,
-            description="a table of times, controls and pose",
-        ),
-        Format(
-            "livelink-csv",
-            ".csv",
-            livelink_csv.write_livelink_csv,
-            livelink_csv.read_livelink_csv,
-            rigs=(livelink_csv.RIG,),
-            description="Live Link Face take for Unreal",
-            recognises=lambda head: head.lower().startswith(b"timecode,blendshapecount,"),
-        ),
-        Format(
-            "a2f-csv",
-            ".csv",
-            a2f_csv.write_a2f_csv,
-            a2f_csv.read_a2f_csv,
-            rigs=(a2f_csv.RIG,),
-            description="table of Audio2Face-3D clients",
-            recognises=lambda head: b"timeCode" in head and b",blendShapes." in head,
-        ),
-    )
-}
+_MODULES = (clip_json, curves_csv, livelink_csv, a2f_csv)
+
+EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}
 """The formats that come with facesdk."""
 
 _HEAD = 1 << 16
@@ -108,18 +83,73 @@ def write_clip(
     source: FrameSource,
     file: str | Path | BinaryIO,
     format: str | Format | None = None,  # noqa: A002
+    **options: Unpack[OptionFields],
 ) -> tuple[str, ...]:
     """Write a clip; returns the names of the channels that the format could not carry.
 
-    A path appears whole or not at all. An open file needs the format's name.
+    `options` are the fields of `WriteOptions`. A path appears whole or not at all, and so do the
+    files that some formats have beside it. An open file needs the format's name. Raises
+    `ExportError` for an option that the format cannot honour.
     """
+    chosen = _chosen(file, format)
+    asked = chosen.honoured(WriteOptions(**options))
+    source = moved(source, asked)
+    return _written(chosen, file, source, asked, lambda out: chosen.write(source, out, asked))
+
+
+def write_clips(
+    sources: Sequence[FrameSource] | Mapping[str, FrameSource],
+    file: str | Path | BinaryIO,
+    format: str | Format | None = None,  # noqa: A002
+    **options: Unpack[OptionFields],
+) -> tuple[str, ...]:
+    """Write several clips into one file; returns what it could not carry, as `write_clip` does.
+
+    Clips in a mapping are named by it, those in a sequence by their `meta["name"]` or a number.
+    Raises `ExportError` for a format that holds one clip a file.
+    """
+    chosen = _chosen(file, format)
+    asked = chosen.honoured(WriteOptions(**options))
+    if chosen.write_several is None:
+        able = ", ".join(f.name for f in _known().values() if f.several) or "none"
+        raise ExportError(f"format {chosen.name!r} holds one clip a file; several: {able}")
+    if asked.name is not None:
+        raise ExportError("a name is for one clip; give several clips as a mapping by name")
+    by_name = dict(sources) if isinstance(sources, Mapping) else named(sources)
+    if not by_name:
+        raise ExportError("expected at least one clip")
+    takes = {name: moved(source, asked) for name, source in by_name.items()}
+    write = chosen.write_several
+    return _written(chosen, file, next(iter(takes.values())), asked,
+                    lambda out: write(takes, out, asked))  # fmt: skip
+
+
+def _written(
+    format_: Format,
+    file: str | Path | BinaryIO,
+    source: FrameSource,
+    options: WriteOptions,
+    write: Callable[[BinaryIO], Sequence[str]],
+) -> tuple[str, ...]:
+    """Write to an open file, or to a path and what belongs beside it."""
+    if not isinstance(file, str | Path):
+        return tuple(write(file))
+    with ExitStack() as stack:
+        lost = tuple(write(stack.enter_context(whole_file(file))))
+        for ending, companion in format_.beside.items():
+            path = Path(file)
+            opened = stack.enter_context(whole_file(path.with_name(path.name + ending)))
+            opened.write(companion(path.name, source, options))
+    return lost
+
+
+def _chosen(file: str | Path | BinaryIO, format_: str | Format | None) -> Format:
+    """The format named, else the one of the path's extension."""
+    if chosen := _format(format_):
+        return chosen
     if isinstance(file, str | Path):
-        chosen = _format(format) or format_for(Path(file))
-        with whole_file(file) as opened:
-            return tuple(chosen.write(source, opened))
-    if (chosen_ := _format(format)) is None:
-        raise FileFormatError("writing to an open file needs a format name")
-    return tuple(chosen_.write(source, file))
+        return format_for(Path(file))
+    raise FileFormatError("writing to an open file needs a format name")
 
 
 def read_clip(
@@ -133,6 +163,17 @@ def read_clip(
         return collect(source)
 
 
+def read_clips(
+    file: str | Path | BinaryIO,
+    format: str | Format | None = None,  # noqa: A002
+    *,
+    rig: Rig | None = None,
+) -> tuple[Clip, ...]:
+    """All clips in a file, in its order; their names are in `meta["name"]` where it tells them."""
+    with open_clips(file, format, rig=rig) as sources:
+        return tuple(collect(source) for source in sources)
+
+
 @contextmanager
 def open_clip(
     file: str | Path | BinaryIO,
@@ -144,11 +185,27 @@ def open_clip(
 
     What is wrong with a row shows when it is read. A pipe is copied to a temporary file first.
     """
+    with open_clips(file, format, rig=rig, first=True) as sources:
+        yield sources[0]
+
+
+@contextmanager
+def open_clips(
+    file: str | Path | BinaryIO,
+    format: str | Format | None = None,  # noqa: A002
+    *,
+    rig: Rig | None = None,
+    first: bool = False,
+) -> Iterator[Sequence[FrameSource]]:
+    """All clips of a file as frame sources, or the `first` alone; see `open_clip`."""
     with _opened(file) as raw, _seekable(raw) as seekable:
         chosen = _format(format) or _recognise(seekable, file)
         if chosen.read is None:
             raise FileFormatError(f"facesdk writes {chosen.name} but cannot read it")
-        yield chosen.read(seekable, rig)
+        if first or chosen.read_several is None:
+            yield (chosen.read(seekable, rig),)
+            return
+        yield tuple(chosen.read_several(seekable, rig))
 
 
 @contextmanager
@@ -184,7 +241,7 @@ def _recognise(file: BinaryIO, source: str | Path | BinaryIO) -> Format:
             return format_
     if isinstance(source, str | Path):
         return format_for(Path(source))
-    return EXPORTERS["csv"]
+    return EXPORTERS["json" if head.lstrip().startswith(b"{") else "csv"]
 
 
 def _format(format_: str | Format | None) -> Format | None:

@@ -11,7 +11,9 @@ from ..errors import FileFormatError
 from ..rig import Rig
 from .blocks import ClipFile, blocks, moving_pose_channels
 from .curves_csv import Clock, header_line, lines
+from .format import Format
 from .numbers import csv_rows
+from .options import PLAIN, TIMES, WriteOptions
 from .rigs import loose_rig
 from .table import Layout, TableClip, named_columns
 
@@ -19,7 +21,11 @@ RIG = "a2f"
 _PREFIX = "blendShapes."
 
 
-def write_a2f_csv(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
+def write_a2f_csv(
+    source: FrameSource,
+    file: BinaryIO,
+    options: WriteOptions = PLAIN,  # noqa: ARG001
+) -> tuple[str, ...]:
     """One row a frame: index, audio time in seconds, the controls in the rig's order.
 
     Returns what the table does not hold: `events`, and pose channels that move.
@@ -59,3 +65,17 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     if others := [n for n in others if not n.startswith("Unnamed")]:
         meta["ignored_columns"] = others
     return Layout(rig, columns["timeCode"], controls, meta=meta)
+
+
+FORMATS = (
+    Format(
+        "a2f-csv",
+        ".csv",
+        write_a2f_csv,
+        read_a2f_csv,
+        rigs=(RIG,),
+        description="table of Audio2Face-3D clients",
+        recognises=lambda head: b"timeCode" in head and b",blendShapes." in head,
+        options=TIMES,
+    ),
+)

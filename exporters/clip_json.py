@@ -15,7 +15,9 @@ from ..clip import Event, Floats, FrameSource, exact_fps
 from ..errors import ClipError, FaceSDKError, FileFormatError
 from ..rig import Rig
 from .blocks import POSE_CHANNELS, Block, ClipFile, Header, blocks
+from .format import Format
 from .numbers import json_rows
+from .options import PLAIN, TIMES, WriteOptions
 from .rigs import listed_rig
 from .scanner import Scanner
 
@@ -30,7 +32,9 @@ _MAX_CONTROLS = 10_000
 # ---------------------------------------------------------------------- writing
 
 
-def write_json(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
+def write_json(
+    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+) -> tuple[str, ...]:
     """The clip in full; returns the names of what was left out, which is nothing."""
     parts = blocks(source)
     first = next(parts)
@@ -46,7 +50,7 @@ def write_json(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
             separator = b",\n"
         file.write(b'\n],\n"pose":')
         _write_pose(poses if first.angles is not None else None, file)
-    for line in _closing(source):
+    for line in _closing(source, options):
         file.write(b",\n" + line)
     file.write(b"\n}\n")
     return ()
@@ -77,9 +81,10 @@ def _opening(source: FrameSource) -> Iterator[bytes]:
     yield _member("controls", source.rig.names)
 
 
-def _closing(source: FrameSource) -> Iterator[bytes]:
+def _closing(source: FrameSource, options: WriteOptions) -> Iterator[bytes]:
     yield _member("events", [_event_to_json(e) for e in source.events])
-    yield _member("meta", dict(source.meta))
+    name = {} if options.name is None else {"name": options.name}
+    yield _member("meta", dict(source.meta) | name)
     for key, value in source.extra.items():
         if key in _KEYS:
             raise ClipError(f"extra key {key!r} is part of the clip format; rename it")
@@ -300,3 +305,16 @@ class _Rows:
             self._held = np.concatenate([self._held, block])
         taken, self._held = self._held[:count], self._held[count:]
         return taken
+
+
+FORMATS = (
+    Format(
+        "json",
+        ".json",
+        write_json,
+        read_json,
+        description="facesdk's own clip file: everything, bit-exact",
+        recognises=lambda head: head.lstrip().startswith(b"{") and b'"facesdk.clip"' in head,
+        options=TIMES | {"name"},
+    ),
+)

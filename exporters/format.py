@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from ..clip import FrameSource
+from ..errors import ExportError, unknown_name
 from ..rig import Rig
+from .options import OPTIONS, Setting, WriteOptions, clip_name, settle
 
-Writer = Callable[[FrameSource, BinaryIO], Sequence[str]]
+Writer = Callable[[FrameSource, BinaryIO, WriteOptions], Sequence[str]]
 """Writes the frames as they come, the same bytes for the same frames, and returns the names of
-the channels that the format cannot carry."""
+the channels that the format cannot carry. `start` and `offset` are in the source already."""
+
+SeveralWriter = Callable[[Mapping[str, FrameSource], BinaryIO, WriteOptions], Sequence[str]]
+"""The same for several clips by name, in order; one clip is the usual case of it."""
 
 Reader = Callable[[BinaryIO, Rig | None], FrameSource]
 """Opens the clip in a seekable file, which stays open while its frames are read; onto the rig
 given, or the one that the file tells of."""
+
+SeveralReader = Callable[[BinaryIO, Rig | None], Sequence[FrameSource]]
+"""Opens all clips of a file; each tells its name in `meta["name"]`."""
+
+Companion = Callable[[str, FrameSource, WriteOptions], bytes]
+"""A small file that belongs beside the one called so, from the source that was just written."""
 
 
 @dataclass(frozen=True)
@@ -32,3 +43,46 @@ class Format:
     description: str = ""
     recognises: Callable[[bytes], bool] | None = None
     """Whether a file begins like this format, where its extension does not tell."""
+    options: frozenset[str] = frozenset()
+    """Options of `WriteOptions` that the writer honours; asking for another one is an error."""
+    settings: tuple[Setting, ...] = ()
+    """Choices of this format alone, in `WriteOptions.settings`."""
+    write_several: SeveralWriter | None = None
+    read_several: SeveralReader | None = None
+    beside: Mapping[str, Companion] = field(default_factory=dict)
+    """Companions by what is added to the file's name, such as `.meta`."""
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(self.options - set(OPTIONS)):
+            raise unknown_name("no option", unknown[0], OPTIONS)
+
+    @property
+    def several(self) -> bool:
+        """Whether a file holds more than one clip."""
+        return self.write_several is not None
+
+    def honoured(self, options: WriteOptions) -> WriteOptions:
+        """The options with every setting filled in.
+
+        Raises `ExportError` naming what this format cannot honour.
+        """
+        if foreign := sorted(options.asked - self.options):
+            able = ", ".join(sorted(self.options)) or "none"
+            raise ExportError(
+                f"format {self.name!r} cannot honour {', '.join(foreign)}; its options: {able}"
+            )
+        if unknown := [n for n in options.settings if n not in {s.name for s in self.settings}]:
+            known = ", ".join(s.name for s in self.settings) or "none"
+            raise ExportError(
+                f"format {self.name!r} has no setting {unknown[0]!r}; its settings: {known}"
+            )
+        return replace(options, settings=settle(self.settings, options.settings))
+
+
+def alone(write_several: SeveralWriter) -> Writer:
+    """The writer of one clip that a writer of several makes."""
+
+    def write(source: FrameSource, file: BinaryIO, options: WriteOptions) -> Sequence[str]:
+        return write_several({clip_name(source, options): source}, file, options)
+
+    return write

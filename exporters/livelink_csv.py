@@ -11,7 +11,9 @@ from ..errors import ClipError, FileFormatError
 from ..rig import Rig
 from .blocks import ClipFile, blocks, moving_pose_channels
 from .curves_csv import Clock, lines
+from .format import Format
 from .numbers import csv_rows
+from .options import PLAIN, TIMES, WriteOptions
 from .rigs import loose_rig
 from .table import Layout, TableClip, named_columns
 
@@ -22,7 +24,11 @@ _DAY = 24 * 3600.0
 _ROTATIONS = {"head": "HeadYaw", "left_eye": "LeftEyeYaw", "right_eye": "RightEyeYaw"}
 
 
-def write_livelink_csv(source: FrameSource, file: BinaryIO) -> tuple[str, ...]:
+def write_livelink_csv(
+    source: FrameSource,
+    file: BinaryIO,
+    options: WriteOptions = PLAIN,  # noqa: ARG001
+) -> tuple[str, ...]:
     """One row a frame: timecode, number of curves, the curves of any rig under their names.
 
     The nine rotation columns of the `livelink` rig are written like any other. Returns what the
@@ -115,3 +121,17 @@ def _fields(cell: str) -> tuple[float, float, float, float]:
         raise FileFormatError(f"expected a timecode HH:MM:SS:FF.sss, got {cell[:40]!r}")
     h, m, s, last = (float(part) for part in parts)
     return h, m, s, last
+
+
+FORMATS = (
+    Format(
+        "livelink-csv",
+        ".csv",
+        write_livelink_csv,
+        read_livelink_csv,
+        rigs=(RIG,),
+        description="Live Link Face take for Unreal",
+        recognises=lambda head: head.lower().startswith(b"timecode,blendshapecount,"),
+        options=TIMES,
+    ),
+)

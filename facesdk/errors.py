@@ -53,6 +53,10 @@ class FileFormatError(FaceSDKError, ValueError):
     """A file is not what its format asks for."""
 
 
+class ExportError(FaceSDKError, ValueError):
+    """A file cannot be written as asked for."""
+
+
 class MissingExtraError(FaceSDKError, ImportError):
     """An optional dependency, system library or asset is not installed."""
 

@@ -461,7 +461,7 @@ def test_tables_are_recognised_by_their_header(tmp_path):
 
 
 def test_other_packages_add_formats(monkeypatch):
-    mine = Format("mine", ".mine", lambda source, file: ())
+    mine = Format("mine", ".mine", lambda source, file, options: ())
 
     class Entry:
         name = value = "mine"

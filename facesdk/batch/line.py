@@ -148,16 +148,16 @@ class Bakery:
         self, line: Line, settings: Settings, source: FrameSource, count: Callable[[], int]
     ) -> dict[str, Any]:
         """Write the file; `count` tells how many frames the source had."""
-        sound = None if line.audio == PIPE else line.audio
-        format_ = kind_for(settings.format, audio=sound)
+        format_ = kind_for(settings.format)
+        options = settings.options(line, format_)
         file: dict[str, Any] = {}
         if line.output == PIPE:
             assert self._stdout is not None
-            uncarried = write_clip(source, self._stdout, format_)
+            uncarried = write_clip(source, self._stdout, format_, **options)
         else:
             path = Path(line.output)
             path.parent.mkdir(parents=True, exist_ok=True)
-            uncarried = write_clip(source, path, format_)
+            uncarried = write_clip(source, path, format_, **options)
             file = {"bytes": path.stat().st_size, "sha256": file_hash(path)}
         return {
             "format": format_.name,

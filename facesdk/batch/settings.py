@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import __version__
 from ..articulation.phones import Alphabet
 from ..convert import user_maps
-from .plan import Line, Plan
+from ..exporters import Format
+from ..exporters.options import OptionFields, Value
+from .kinds import VIDEO
+from .plan import PIPE, Line, Plan
 
 FACTS = 1
 """Version of the facts that are kept about a line; others are measured again."""
@@ -41,6 +46,42 @@ class Settings:
     """Folder of the model; None for the default one."""
     alphabet: Alphabet | None = None
     """Of timed phones; None detects it for every line."""
+    tolerance: float | None = None
+    start: str | None = None
+    offset: float = 0.0
+    """Of the file, with `tolerance` and `start` as in `exporters.WriteOptions`."""
+    head: str | None = None
+    """Path of the mesh to put into the file."""
+    link_audio: bool = False
+    """Whether the file refers to the recording."""
+    own: Mapping[str, Value] = field(default_factory=dict)
+    """The format's own settings."""
+
+    def options(self, line: Line, format_: Format) -> OptionFields:
+        """How a line is written."""
+        options = OptionFields(
+            tolerance=self.tolerance, start=self.start, offset=self.offset, settings=self.own
+        )
+        if format_.several:
+            options["name"] = PurePosixPath(line.name).name
+        if audio := self._audio(line, format_):
+            options["audio"] = audio
+        if self.head is not None:
+            from ..mesh import load_head
+
+            options["head"] = load_head(self.head)
+        return options
+
+    def _audio(self, line: Line, format_: Format) -> str | None:
+        """The recording: for a film the file itself, else where it lies seen from the output."""
+        if line.audio is None or line.audio == PIPE:
+            return None
+        if format_.name == VIDEO:
+            return line.audio
+        if not self.link_audio:
+            return None
+        folder = Path() if line.output == PIPE else Path(line.output).parent
+        return Path(os.path.relpath(line.audio, folder)).as_posix()
 
     def session(self) -> dict[str, Any]:
         """The arguments of `Model.session`."""
@@ -84,10 +125,19 @@ def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None
         "data": data_hash(),
         "model": None if line.phones else model,
         "settings": settings.to_json(),
+        "head": settings.head and _mesh_hash(settings.head),
         "audio": line.audio and file_hash(line.audio),
         "phones": line.phones and file_hash(line.phones),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _mesh_hash(path: str) -> str:
+    """Hash of a head's file, or of the names and sizes in its folder."""
+    if not Path(path).is_dir():
+        return file_hash(path)
+    held = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in Path(path).iterdir())
+    return hashlib.sha256(repr(held).encode()).hexdigest()
 
 
 def file_hash(path: str | Path) -> str:

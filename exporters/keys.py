@@ -1,0 +1,168 @@
+"""Which frames of a curve need a key, so that nothing between them is further off than allowed.
+
+Keys are always source frames with their own values. Linear reduction goes forwards once: from the
+last key a cone of slopes is kept that passes every frame seen since within the tolerance, and the
+frame before the one that leaves the cone becomes a key. Its state is a few numbers a curve, so an
+hour costs no more than a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..clip import Floats
+
+Mask = NDArray[np.bool_]
+
+_SPANS = (64, 32, 16, 8, 4, 2)
+_BLOCK = 4096
+
+
+class LinearKeys:
+    """Chooses the keys of several curves, frame by frame, for linear interpolation.
+
+    Decisions come one frame late: `push` tells about all frames before the last one pushed.
+    """
+
+    def __init__(self, curves: int, tolerance: ArrayLike, *, shared: bool = False) -> None:
+        """`tolerance` is one number or (curves,); `shared` gives all curves the same keys."""
+        self._tolerance = np.broadcast_to(np.asarray(tolerance, np.float64), (curves,))
+        self._shared = shared
+        self._anchor = np.zeros(curves)
+        self._anchored = np.zeros(curves, np.int64)
+        self._low = np.full(curves, -np.inf)
+        self._high = np.full(curves, np.inf)
+        self._last: NDArray[np.float64] | None = None
+        self._count = 0
+
+    def push(self, values: Floats) -> Mask:
+        """(m, C) whether the frames decided by (n, C) further values are keys."""
+        rows = np.asarray(values, np.float64)
+        decided = [self._step(row) for row in rows]
+        known = [mask for mask in decided if mask is not None]
+        return np.array(known, bool).reshape(len(known), len(self._anchor))
+
+    def flush(self) -> Mask:
+        """(1, C) for the last frame, which is a key, or (0, C) where there was none."""
+        return np.ones((int(self._last is not None), len(self._anchor)), bool)
+
+    def _step(self, row: NDArray[np.float64]) -> Mask | None:
+        """Whether the frame before this one is a key, by curve."""
+        last, self._last = self._last, row
+        self._count += 1
+        if last is None:
+            self._anchor = row
+            return None
+        here = self._count - 1
+        slope = (row - self._anchor) / (here - self._anchored)
+        left = (slope < self._low) | (slope > self._high)
+        if self._shared:
+            left[:] = left.any()
+        if left.any():
+            self._anchor = np.where(left, last, self._anchor)
+            self._anchored = np.where(left, here - 1, self._anchored)
+            self._low = np.where(left, -np.inf, self._low)
+            self._high = np.where(left, np.inf, self._high)
+            slope = np.where(left, row - last, slope)
+        room = self._tolerance / (here - self._anchored)
+        self._low = np.maximum(self._low, slope - room)
+        self._high = np.minimum(self._high, slope + room)
+        return np.ones_like(left) if here == 1 else left
+
+
+def linear_keys(curve: ArrayLike, tolerance: float) -> NDArray[np.int64]:
+    """Frames of a (T,) curve that are keys of its linear interpolation."""
+    column = np.asarray(curve, np.float32).reshape(-1, 1)
+    chooser = LinearKeys(1, tolerance)
+    mask = np.concatenate([chooser.push(column), chooser.flush()])
+    return np.flatnonzero(mask)
+
+
+def slopes(curve: ArrayLike) -> NDArray[np.float64]:
+    """(T,) change a frame: of both neighbours inside the curve, of the only one at its ends."""
+    values = np.asarray(curve, np.float64)
+    return np.gradient(values) if len(values) > 1 else np.zeros(len(values))
+
+
+def hermite(
+    frames: ArrayLike, keys: ArrayLike, values: ArrayLike, tangents: ArrayLike
+) -> NDArray[np.float64]:
+    """Values at `frames` of cubic Hermite curves through keys with one slope a frame at each."""
+    at = np.asarray(frames, np.float64)
+    k, v, m = (np.asarray(a, np.float64) for a in (keys, values, tangents))
+    if len(k) == 1:
+        return np.full(at.shape, v[0])
+    i = np.clip(np.searchsorted(k, at, "right") - 1, 0, len(k) - 2)
+    return _cubic((at - k[i]) / (k[i + 1] - k[i]), k[i + 1] - k[i], v[i], v[i + 1], m[i], m[i + 1])
+
+
+def _cubic(
+    u: NDArray[np.float64],
+    span: ArrayLike,
+    begin: ArrayLike,
+    end: ArrayLike,
+    leaving: ArrayLike,
+    arriving: ArrayLike,
+) -> NDArray[np.float64]:
+    """Cubic Hermite at share `u` of a span of frames."""
+    square, cube = u * u, u * u * u
+    rise = np.asarray(3 * square - 2 * cube)
+    bend = (cube - 2 * square + u) * leaving + (cube - square) * arriving
+    return np.asarray(begin + rise * np.subtract(end, begin) + bend * span)
+
+
+def hermite_keys(
+    curve: ArrayLike, tolerance: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Keys of a (T,) curve for cubic Hermite interpolation, and the slope a frame at each.
+
+    Slopes are those of the whole curve, see `slopes`, so the curve has no corners. Keys are at
+    most 64 frames apart.
+    """
+    values = np.asarray(np.asarray(curve, np.float32), np.float64)
+    tangents = slopes(values)
+    spans = np.concatenate([*_longest_spans(values, tangents, tolerance), np.ones(0, np.int64)])
+    keys, last = [], len(values) - 1
+    at = 0
+    while at < last:
+        keys.append(at)
+        at += int(spans[at])
+    chosen = np.array([*keys, *([last] if last >= 0 else [])], np.int64)
+    return chosen, tangents[chosen]
+
+
+def _longest_spans(
+    values: NDArray[np.float64], tangents: NDArray[np.float64], tolerance: float
+) -> Iterator[NDArray[np.int64]]:
+    """How many frames one piece may reach over from each frame: a power of two."""
+    for start in range(0, len(values), _BLOCK):
+        here = np.arange(start, min(start + _BLOCK, len(values)))
+        longest = np.ones(len(here), np.int64)
+        for span in reversed(_SPANS):
+            ends = here + span < len(values)
+            if not ends.any():
+                break
+            first = here[ends]
+            error = _deviation(values, tangents, first, span)
+            longest[: len(first)][error <= tolerance] = span
+        yield longest
+
+
+def _deviation(
+    values: NDArray[np.float64], tangents: NDArray[np.float64], first: NDArray[np.int64], span: int
+) -> NDArray[np.float64]:
+    """How far one piece over `span` frames from each frame of `first` misses those between."""
+    inside = np.arange(1, span)
+    last = first + span
+    piece = _cubic(
+        inside / span,
+        span,
+        values[first, None],
+        values[last, None],
+        tangents[first, None],
+        tangents[last, None],
+    )
+    return np.asarray(np.abs(piece - values[first[:, None] + inside]).max(1))

@@ -1,0 +1,134 @@
+"""Frames come all channels at once, many formats want one channel at a time: the turn on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clip import Floats, FrameSource
+from .blocks import POSE_CHANNELS, Block, blocks
+from .keys import LinearKeys
+
+_RUN = 1024
+"""Frames of a channel that lie together in the file."""
+
+
+class Curve(NamedTuple):
+    """The keys of one channel."""
+
+    name: str
+    """A control, or `pose.<joint>.<axis>`."""
+    frames: NDArray[np.int64]
+    """(K,) frames that have a key, from 0."""
+    values: Floats
+    """(K,) values there."""
+
+
+class Spool:
+    """All channels of a source, in a temporary file, to be read one by one and more than once."""
+
+    def __init__(self, file: IO[bytes], names: tuple[str, ...], runs: list[int]) -> None:
+        self._file = file
+        self._runs = runs
+        self._kept: list[NDArray[np.uint8]] = []
+        self.names = names
+        """Controls, then the twelve pose channels where the source has a pose."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames the source had."""
+        return sum(self._runs)
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether the source has a pose."""
+        return self.names[-1:] == POSE_CHANNELS[-1:]
+
+    def column(self, index: int) -> Floats:
+        """(T,) all values of one channel, by its place in `names`."""
+        parts, begin = [], 0
+        for run in self._runs:
+            self._file.seek(4 * (begin * len(self.names) + index * run))
+            parts.append(np.frombuffer(self._file.read(4 * run), "<f4"))
+            begin += run
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def curve(self, index: int) -> Curve:
+        """The keys of one channel: every frame, or those that the tolerance needs."""
+        column = self.column(index)
+        if not self._kept:
+            return Curve(self.names[index], np.arange(len(column)), column)
+        bits = np.concatenate([part[index] for part in self._kept])
+        kept = np.flatnonzero(np.unpackbits(bits)[: len(column)])
+        return Curve(self.names[index], kept, column[kept])
+
+    def curves(self) -> Iterator[Curve]:
+        """The keys of every channel."""
+        return (self.curve(i) for i in range(len(self.names)))
+
+    def rows(self) -> Iterator[Floats]:
+        """(n, C) all channels, some frames at a time."""
+        begin = 0
+        for run in self._runs:
+            self._file.seek(4 * begin * len(self.names))
+            data = np.frombuffer(self._file.read(4 * run * len(self.names)), "<f4")
+            yield data.reshape(len(self.names), run).T
+            begin += run
+
+    def moving(self, index: int, rest: float = 0.0) -> bool:
+        """Whether a channel is ever away from rest."""
+        return bool((self.column(index) != np.float32(rest)).any())
+
+
+@contextmanager
+def spooled(
+    source: FrameSource, tolerance: float | None = None, *, shared: bool = False
+) -> Iterator[Spool]:
+    """The source's channels one by one; `tolerance` leaves out keys as `LinearKeys` does.
+
+    `shared` gives all channels their keys at the same frames. In memory are one channel, one run
+    of frames and, with a tolerance, a bit a key.
+    """
+    parts = blocks(source)
+    first = next(parts)
+    names = source.rig.names if first.angles is None else (*source.rig.names, *POSE_CHANNELS)
+    with TemporaryFile() as file:
+        spool = Spool(file, names, [])
+        rows = _whole_runs(chain([first], parts), len(names))
+        if tolerance is not None:
+            rows = _chosen(rows, spool, LinearKeys(len(names), tolerance, shared=shared))
+        for run in rows:
+            file.write(np.ascontiguousarray(run.T, "<f4").tobytes())
+            spool._runs.append(len(run))
+        yield spool
+
+
+def _whole_runs(parts: Iterable[Block], width: int) -> Iterator[Floats]:
+    """(n, C) rows of controls and pose in runs of equal length, the last one shorter."""
+    held = np.empty((0, width), np.float32)
+    for values, angles in parts:
+        new = values if angles is None else np.hstack([values, angles.reshape(len(values), -1)])
+        held = np.concatenate([held, new])
+        while len(held) >= _RUN:
+            yield held[:_RUN]
+            held = held[_RUN:]
+    if len(held):
+        yield held
+
+
+def _chosen(rows: Iterable[Floats], spool: Spool, chooser: LinearKeys) -> Iterator[Floats]:
+    """The same rows; which of their frames are keys is noted in the spool."""
+    held = np.empty((0, len(spool.names)), bool)
+    for run in rows:
+        held = np.concatenate([held, chooser.push(run)])
+        whole = len(held) // 8 * 8
+        spool._kept.append(np.packbits(held[:whole], axis=0).T)
+        held = held[whole:]
+        yield run
+    spool._kept.append(np.packbits(np.concatenate([held, chooser.flush()]), axis=0).T)
