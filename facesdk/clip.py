@@ -125,6 +125,9 @@ class Frame:
     """(C,) one value a control, in the rig's order."""
     pose: Floats | None = None
     """(4, 3) radians as in `Pose.angles`, or None for a rig without joints."""
+    rigs: Mapping[str, Floats] = field(default_factory=dict)
+    """(C,) values by rig for all that the session speaks for, `values` being the first's; empty
+    for frames of anything else."""
 
 
 @dataclass(frozen=True)

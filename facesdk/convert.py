@@ -325,19 +325,20 @@ class RigMap:
 
     def __call__(self, values: Floats, pose: Floats | None) -> tuple[Floats, Floats | None]:
         """(..., C) values and (..., 4, 3) angles on the target rig."""
-        rest = np.broadcast_to(self.target.rest, (*values.shape[:-1], len(self.target)))
-        sums = np.concatenate([rest, _flat_pose(values, pose)], -1)
-        moved = np.concatenate([values - self.source.rest, _flat_pose(values, pose)], -1)
+        frames = values.shape[:-1]
+        sums = _with_pose(frames, self.target, pose)
+        sums[..., : len(self.target)] = self.target.rest
+        moved = _with_pose(frames, self.source, pose)
+        np.subtract(values, self.source.rest, out=moved[..., : len(self.source)])
         self._linear.write(sums, moved)
         result = sums[..., : len(self.target)]
         for part, inputs, outputs in self._steps:
             result[..., outputs] = part(values[..., inputs])
         if self.clamp:
-            result = np.clip(result, self.target.minimum, self.target.maximum)
-        writes_pose = any(name in self._linear.written for name in POSE_ANGLES)
-        if pose is None and not writes_pose:
+            result = np.minimum(np.maximum(result, self.target.minimum), self.target.maximum)
+        if pose is None and not self._linear.replaced:
             return result, None
-        return result, sums[..., len(self.target) :].reshape(*values.shape[:-1], 4, 3)
+        return result, sums[..., len(self.target) :].reshape(*frames, 4, 3)
 
     def to_json(self) -> dict[str, Any]:
         """JSON document that `from_json` reads."""
@@ -444,9 +445,12 @@ def _channels(rig: Rig) -> tuple[str, ...]:
     return (*rig.names, *POSE_ANGLES)
 
 
-def _flat_pose(values: Floats, pose: Floats | None) -> Floats:
-    shape = (*values.shape[:-1], len(POSE_ANGLES))
-    return np.zeros(shape, np.float32) if pose is None else pose.reshape(shape)
+def _with_pose(frames: tuple[int, ...], rig: Rig, pose: Floats | None) -> Floats:
+    """(..., C + 12) room for the controls of a rig, and the pose behind them."""
+    room = np.zeros((*frames, len(rig) + len(POSE_ANGLES)), np.float32)
+    if pose is not None:
+        room[..., len(rig) :] = pose.reshape(*frames, len(POSE_ANGLES))
+    return room
 
 
 def _check_names(rig: Rig, names: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import AudioError
 from .channels import Downmix
+from .polyphase import Polyphase
 from .samples import Samples, as_float32
 
 SAMPLE_RATE = 16_000
@@ -39,6 +40,8 @@ class StreamResampler:
     The output does not depend on how the input was cut and lasts as long to one sample. It is not
     shifted in time, but it comes late: see `latency`. Equal rates pass mono float32 through bit by
     bit. Values may exceed 1.0 where the input was mastered to the edge; nothing is clipped.
+
+    `low_delay` takes a short filter, see `polyphase`: 1.5 to 3 ms late where soxr is 38 to 117.
     """
 
     def __init__(
@@ -48,16 +51,22 @@ class StreamResampler:
         channels: int = 1,
         *,
         layout: Sequence[str] | None = None,
+        low_delay: bool = False,
     ) -> None:
         self.source_rate = require_rate(source_rate)
         self.target_rate = require_rate(target_rate)
         self._downmix = Downmix(channels, layout=layout)
-        self._stream = None if source_rate == target_rate else _stream(source_rate, target_rate)
+        self._stream: soxr.ResampleStream | Polyphase | None = None
+        if source_rate != target_rate:
+            filters = Polyphase if low_delay else _stream
+            self._stream = filters(source_rate, target_rate)
         self._pushed = 0
 
     @property
     def latency(self) -> Fraction:
         """Seconds of audio that the stream may hold back before `flush`: the worst case."""
+        if isinstance(self._stream, Polyphase):
+            return self._stream.latency
         return _latency(self.source_rate, self.target_rate)
 
     def push(self, samples: ArrayLike) -> Samples:

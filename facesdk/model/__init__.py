@@ -6,7 +6,9 @@ from .bake import SpokenLine, bake, session_meta
 from .manifest import Manifest
 from .model import Model, load
 from .output import Output
+from .outputs import Outputs
 from .perform import perform
+from .runner import Runner
 from .session import Session
 from .table import RigTable
 
@@ -14,7 +16,9 @@ __all__ = [
     "Manifest",
     "Model",
     "Output",
+    "Outputs",
     "RigTable",
+    "Runner",
     "Session",
     "SpokenLine",
     "bake",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,10 +77,66 @@ def session_meta(session: Session, model: Model) -> dict[str, Any]:
     }  # fmt: skip
 
 
+class _Remembered(SpokenLine):
+    """A spoken line that keeps the frames it gave, with all their rigs."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Listen, keep and yield."""
+        self.given: list[Frame] = []
+        for frame in super().frames():
+            self.given.append(frame)
+            yield frame
+
+    def clips(self) -> dict[str, Clip]:
+        """The line on every rig of its session, by name."""
+        first = Clip.from_frames(self)
+        return {rig.name: replace(first, rig=rig, values=self._on(rig)) for rig in self.rigs}
+
+    @property
+    def rigs(self) -> Sequence[Rig]:
+        return self._session.rigs
+
+    def _on(self, rig: Rig) -> Floats:
+        values = [frame.rigs[rig.name] for frame in self.given]
+        return np.array(values, np.float32).reshape(-1, len(rig))
+
+
+@overload
 def bake(
     audio: str | Path | BinaryIO | Floats,
     *,
-    rig: str = "arkit",
+    rig: str = ...,
+    fps: Fraction | float | str = ...,
+    look_ahead_ms: float | None = ...,
+    seed: int = ...,
+    sample_rate: int | None = ...,
+    blinks: bool = ...,
+    settle: bool = ...,
+    tail: float = ...,
+    model: Model | None = ...,
+) -> Clip: ...
+
+
+@overload
+def bake(
+    audio: str | Path | BinaryIO | Floats,
+    *,
+    rig: list[str] | tuple[str, ...],
+    fps: Fraction | float | str = ...,
+    look_ahead_ms: float | None = ...,
+    seed: int = ...,
+    sample_rate: int | None = ...,
+    blinks: bool = ...,
+    settle: bool = ...,
+    tail: float = ...,
+    model: Model | None = ...,
+) -> dict[str, Clip]: ...
+
+
+def bake(
+    audio: str | Path | BinaryIO | Floats,
+    *,
+    rig: str | list[str] | tuple[str, ...] = "arkit",
     fps: Fraction | float | str = 60,
     look_ahead_ms: float | None = None,
     seed: int = 0,
@@ -88,8 +145,8 @@ def bake(
     settle: bool = True,
     tail: float = 0.0,
     model: Model | None = None,
-) -> Clip:
-    """A finished clip for a line of speech.
+) -> Clip | dict[str, Clip]:
+    """A finished clip for a line of speech; for a list of rigs, one for each by its name.
 
     `audio` is the path of a sound file, an open binary file, or (N,) or (N, channels) samples at
     `sample_rate` (16 kHz if not given). The clip is as long as its audio, to one frame, plus
@@ -99,7 +156,7 @@ def bake(
     """
     model = model or load()
     settings: dict[str, Any] = {
-        "rig": rig, "fps": fps, "look_ahead_ms": look_ahead_ms, "seed": seed,
+        "rig": rig, "fps": fps, "low_delay": False, "look_ahead_ms": look_ahead_ms, "seed": seed,
         "blinks": blinks, "settle": settle, "tail": tail,
     }  # fmt: skip
     if isinstance(audio, np.ndarray):
@@ -107,8 +164,13 @@ def bake(
             raise AudioError("there are no samples to bake; give at least one")
         channels = 1 if audio.ndim == 1 else audio.shape[1]
         session = model.session(sample_rate=sample_rate, channels=channels, **settings)
-        return Clip.from_frames(SpokenLine(session, [audio], meta=session_meta(session, model)))
+        return _baked(_Remembered(session, [audio], meta=session_meta(session, model)), rig)
     session = model.session(**settings)
     with open_audio(audio, sample_rate=session.sample_rate) as file:
         meta = session_meta(session, model)
-        return Clip.from_frames(SpokenLine(session, file.blocks(BLOCK_SECONDS), meta=meta))
+        return _baked(_Remembered(session, file.blocks(BLOCK_SECONDS), meta=meta), rig)
+
+
+def _baked(line: _Remembered, rig: str | list[str] | tuple[str, ...]) -> Clip | dict[str, Clip]:
+    clips = line.clips()
+    return clips[line.rig.name] if isinstance(rig, str) else clips

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..motion import Performance, settle
 from ..resample import LinearResampler
 from ..rig import Rig
-from .output import Output
+from .outputs import Outputs
 
 if TYPE_CHECKING:
     from .model import Model
@@ -44,43 +44,52 @@ class Session:
         self,
         model: Model,
         *,
-        rig: str,
+        rig: str | Sequence[str],
         fps: Fraction | float | str,
         look_ahead_ms: float | None,
         seed: int,
         sample_rate: int | None,
         channels: int,
+        low_delay: bool,
         blinks: bool,
         settle: bool,
         tail: float,
     ) -> None:
         """Use `Model.session`.
 
-        `rig` is a name that the units can reach; `look_ahead_ms` None waits for all the future
-        audio the model can use; `sample_rate` and `channels` are those of the audio pushed;
-        `tail` adds seconds after the audio in which the face comes to rest.
+        `rig` is a name that the units can reach, or several: then `Frame.rigs` has the values of
+        each, and `Frame.values` are those of the first. `look_ahead_ms` None waits for all the
+        future audio the model can use; `sample_rate` and `channels` are those of the audio
+        pushed; `low_delay` resamples it with the short filter of `StreamResampler`; `tail` adds
+        seconds after the audio in which the face comes to rest.
         """
         manifest = model.manifest
         if not 0 <= tail <= 60:
             raise ModelError(f"tail must lie in 0..60 seconds, got {tail}")
-        self._model = model
+        self._network = model.runner()
         self._step = manifest.step_samples
         self._unit_fps = manifest.frame_rate
         self._head = model.look_ahead(look_ahead_ms)
         self.look_ahead_ms = manifest.look_aheads_ms[self._head]
         self._delay = round(Fraction(self.look_ahead_ms, 1000) * self._unit_fps)
-        self._output = Output(rig)
-        self.rig = self._output.rig
+        self._output = Outputs([rig] if isinstance(rig, str) else rig)
+        self.rigs = self._output.rigs
+        """The rigs it speaks for, in the order asked for."""
+        self.rig = self.rigs[0]
+        self._places = self._output.columns
         self.fps = exact_fps(fps)
         self.sample_rate = manifest.sample_rate
         self._source_rate = sample_rate or manifest.sample_rate
-        self._audio = StreamResampler(self._source_rate, manifest.sample_rate, channels)
+        self._audio = StreamResampler(
+            self._source_rate, manifest.sample_rate, channels, low_delay=low_delay
+        )
         self._performance = Performance(self._unit_fps, seed=seed, blinks=blinks)
         self._settle, self._tail = settle, Fraction(tail)
         self._units = Rig.load("units")
-        self._columns = [self._units.index(unit) for unit in manifest.units]
+        self._columns = _columns([self._units.index(unit) for unit in manifest.units])
         self._curves = LinearResampler(self._unit_fps, self.fps)
         self._watcher: Watcher | None = None
+        self._waiting = np.zeros(_LARGEST_BLOCK * self._step, np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -88,9 +97,10 @@ class Session:
         self._audio.reset()
         self._performance.reset()
         self._curves.reset()
-        self._state = self._model.start()
+        self._network.reset()
         # the network starts with one step of silence, so frame 0 needs no audio of its own
-        self._waiting = np.zeros(self._step, np.float32)
+        self._waiting.fill(0)
+        self._fill = self._step
         self._pushed = 0
         self._steps = 0
         self._shown = 0
@@ -112,12 +122,11 @@ class Session:
     def latency(self) -> Fraction:
         """Seconds between a frame's instant and the last audio it needs, at most.
 
-        Look-ahead, plus up to one unit frame where `fps` asks for interpolation, plus what the
-        audio resampler holds back.
+        Look-ahead, plus what is missing to the next unit frame where `fps` asks for
+        interpolation, plus what the audio resampler holds back.
         """
-        between = (
-            Fraction(0) if (self._unit_fps / self.fps).denominator == 1 else 1 / self._unit_fps
-        )
+        parts = (self._unit_fps / self.fps).denominator
+        between = Fraction(parts - 1, parts) / self._unit_fps
         return Fraction(self.look_ahead_ms, 1000) + between + self._audio.latency
 
     def watch(self, watcher: Watcher | None) -> None:
@@ -150,7 +159,7 @@ class Session:
         needed = math.ceil(Fraction(max(0, total - 1)) * self._unit_fps / self.fps) + 1
         missing = max(0, (needed + self._delay) * self._step - self._steps * self._step)
         heard = self._audio.flush()
-        silence = np.zeros(max(0, missing - len(heard) - len(self._waiting)), np.float32)
+        silence = np.zeros(max(0, missing - len(heard) - self._fill), np.float32)
         units = self._listen(np.concatenate([heard, silence]))[: max(0, needed - self._shown)]
         if self._settle:
             units = settle(units, self._units.rest, self._settle_frames())
@@ -167,19 +176,32 @@ class Session:
 
     def _listen(self, heard: Floats) -> Floats:
         """(T, all units) of the frames that more 16 kHz audio makes known."""
-        self._waiting = np.concatenate([self._waiting, heard])
-        blocks = [np.zeros((0, len(self._columns)), np.float32)]
-        while steps := min(len(self._waiting) // self._step, _LARGEST_BLOCK):
-            size = steps * self._step
-            chunk, self._waiting = self._waiting[None, :size], self._waiting[size:]
-            units, self._state = self._model.step(chunk, self._state)
-            early = max(0, self._delay - self._steps)
-            blocks.append(units[0, early:, self._head])
-            self._steps += steps
-        spoken = np.concatenate(blocks)
-        full = np.tile(self._units.rest, (len(spoken), 1))
-        full[:, self._columns] = spoken
+        steps = (self._fill + len(heard)) // self._step
+        early = min(steps, max(0, self._delay - self._steps))
+        full = np.empty((steps - early, len(self._units)), np.float32)
+        full[:] = self._units.rest
+        done = -early
+        for chunk in self._chunks(heard):
+            spoken = self._network.step(chunk)[0, max(0, -done) :, self._head]
+            begin, done = max(0, done), done + len(chunk[0]) // self._step
+            full[begin : max(0, done), self._columns] = spoken
+        self._steps += steps
         return full
+
+    def _chunks(self, heard: Floats) -> Iterator[Floats]:
+        """(1, whole steps) of what waits and more; what is left of a step waits on."""
+        waiting, step = self._waiting, self._step
+        while True:
+            taken = heard[: len(waiting) - self._fill]
+            heard = heard[len(taken) :]
+            waiting[self._fill : self._fill + len(taken)] = taken
+            self._fill += len(taken)
+            size = self._fill // step * step
+            if not size:
+                return
+            yield waiting[None, :size]
+            self._fill -= size
+            waiting[: self._fill] = waiting[size : size + self._fill]
 
     def _frames(self, units: Floats, total: int | None = None) -> Iterator[Frame]:
         units = self._performance(units, self._shown)
@@ -194,4 +216,12 @@ class Session:
         index = self._emitted
         self._emitted += 1
         sample = frame_sample(index, self.fps, sample_rate=self.sample_rate)
-        return Frame(index, sample, values)
+        rigs = {name: values[place] for name, place in self._places.items()}
+        return Frame(index, sample, rigs[self.rig.name], None, rigs)
+
+
+def _columns(columns: list[int]) -> slice | list[int]:
+    """The same columns as a slice where they follow each other: quicker to write to."""
+    first, count = columns[0], len(columns)
+    follows = columns == list(range(first, first + count))
+    return slice(first, first + count) if follows else columns

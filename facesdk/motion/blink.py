@@ -41,6 +41,11 @@ class Blinks:
         rate = np.clip(self._rng.lognormal(RATE_MEAN, RATE_DEVIATION), *RATE_RANGE)
         return max(60.0 / float(rate), DURATION)
 
+    @property
+    def next(self) -> float:
+        """Seconds at which the lids move next, or have begun to."""
+        return self._start
+
     def __call__(self, times: NDArray[np.float64]) -> Floats:
         """(T,) lid closure at ascending times in seconds, not before those asked for last."""
         closed = np.zeros(len(times), np.float32)

@@ -29,7 +29,8 @@ class Performance:
 
     def __call__(self, units: Floats, first: int) -> Floats:
         """(T, units) curves of the frames from `first` on, with motion added."""
-        if self._blinks is None:
+        last = (first + len(units) - 1) / float(self._fps)
+        if self._blinks is None or self._blinks.next > last:
             return units
         times = np.arange(first, first + len(units)) / float(self._fps)
         moved = units.copy()

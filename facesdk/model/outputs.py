@@ -1,0 +1,82 @@
+"""Several rigs in one pass: their controls side by side, what they have in common computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..convert import RigMap
+from ..errors import ModelError
+from ..rig import Rig
+from .bank import TableBank
+from .output import Output
+from .table import RigTable
+
+Floats = NDArray[np.float32]
+
+
+class _Way(NamedTuple):
+    """How the columns of one rig come about."""
+
+    columns: slice
+    """Where they stand."""
+    table: slice | None
+    """Where the table's controls stand in the bank; None for the units themselves."""
+    maps: tuple[RigMap, ...]
+    own: Sequence[int]
+    """Controls that another table tells."""
+    beside: Sequence[int]
+    """Where these stand in the bank."""
+
+
+class Outputs:
+    """Units to the controls of the wanted rigs, equal to an `Output` for each."""
+
+    def __init__(self, rigs: Sequence[str]) -> None:
+        """Names of rigs, at least one and none twice; raises `ModelError` otherwise."""
+        outputs = [Output(rig) for rig in rigs]
+        self.rigs: tuple[Rig, ...] = tuple(output.rig for output in outputs)
+        if not rigs or len({rig.name for rig in self.rigs}) != len(rigs):
+            raise ModelError(f"give at least one rig and none twice, got {list(rigs)}")
+        ends = np.cumsum([len(rig) for rig in self.rigs]).tolist()
+        self.columns = {
+            rig.name: slice(end - len(rig), end) for rig, end in zip(self.rigs, ends, strict=True)
+        }
+        """Where the controls of each rig stand, by its name."""
+        self._width: int = ends[-1]
+        tables = {id(t): t for o in outputs for t in (o.table, o.beside) if t is not None}
+        self._bank = TableBank(list(tables.values())) if tables else None
+        self._ways = [self._way(output, list(tables)) for output in outputs]
+        # nothing but tables: the bank's columns are the output's
+        self._plain = len(tables) == len(rigs) and not any(o.maps or o.beside for o in outputs)
+
+    def _way(self, output: Output, tables: Sequence[int]) -> _Way:
+        def place(table: RigTable) -> slice:
+            assert self._bank is not None
+            return self._bank.columns[tables.index(id(table))]
+
+        table = None if output.table is None else place(output.table)
+        own: list[int] = []
+        beside: list[int] = []
+        if output.beside is not None:
+            own = [output.rig.index(name) for name in output.beside.moved]
+            beside = [place(output.beside).start + column for column in own]
+        return _Way(self.columns[output.rig.name], table, output.maps, own, beside)
+
+    def __call__(self, units: Floats) -> Floats:
+        """(T, units) to (T, controls of all rigs)."""
+        told = units if self._bank is None else self._bank(units)
+        if self._plain:
+            return told
+        values = np.empty((len(units), self._width), np.float32)
+        for columns, table, maps, own, beside in self._ways:
+            part, pose = (units if table is None else told[:, table]), None
+            for rig_map in maps:
+                part, pose = rig_map(part, pose)
+            values[:, columns] = part
+            if own:
+                values[:, columns][:, own] = told[:, beside]
+        return values
