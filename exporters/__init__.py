@@ -42,6 +42,7 @@ __all__ = [
     "clip_name",
     "format_for",
     "formats",
+    "named",
     "open_clip",
     "open_clips",
     "read_clip",

@@ -34,6 +34,7 @@ from ..model import Output
 from ..rig import Rig
 from . import DONE, FAILED, NOT_INSTALLED, UsageError, log, option, print_json, stdin, stdout
 from .progress import Progress
+from .writing import add_writing_options, writing_options
 
 NAME = "bake"
 HELP = "turn speech recordings into animation files"
@@ -67,7 +68,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--report", metavar="FILE", help="write what to check, worst first, as .json or .html")
     add("--jobs", type=_positive, metavar="N", help="processes; by default what pays")
     add("--force", action="store_true", help="bake lines again whose file is up to date")
+    add("--link-audio", action="store_true",
+        help="let the file refer to the recording, in formats that can")  # fmt: skip
     add("--json", action="store_true", help="print the report as JSON")
+    add_writing_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> Settings:
     format_ = _format(args)
+    options = writing_options(args, format_)
+    if args.link_audio and ("audio" not in format_.options or format_.name == VIDEO):
+        raise UsageError(f"format {format_.name!r} has no place for --link-audio; leave it out")
     return Settings(
         rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
         fps=args.fps or exact_fps(30 if format_.name == VIDEO else 60),
@@ -104,6 +111,12 @@ def _settings(args: argparse.Namespace) -> Settings:
         tail=args.tail,
         model=args.model,
         alphabet=args.alphabet,
+        tolerance=options["tolerance"],
+        start=args.start,
+        offset=args.offset,
+        head=args.head,
+        link_audio=args.link_audio,
+        own=options["settings"],
     )
 
 

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Container, Iterable, Sequence
+from contextlib import ExitStack
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from ..clip import exact_fps
+from ..clip import FrameSource, exact_fps
 from ..convert import Conversion, conversion, conversion_from_file
-from ..errors import RigError, UnknownNameError
-from ..exporters import Format, format_for, formats, open_clip, write_clip
+from ..errors import ExportError, RigError, UnknownNameError, unknown_name
+from ..exporters import (
+    Format,
+    clip_name,
+    format_for,
+    formats,
+    named,
+    open_clips,
+    write_clip,
+    write_clips,
+)
 from ..exporters.blocks import collect
 from ..exporters.converted import ConvertedBlocks
+from ..exporters.options import OptionFields
 from ..rig import Rig
 from . import UsageError, each, log, option, output_paths, print_json, stdin, stdout
+from .writing import add_writing_options, writing_options
 
 NAME = "convert"
 HELP = "turn animation files into other formats, rigs and frame rates"
@@ -33,7 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--fps", type=option(exact_fps), help="frame rate of the result, such as 30 or 30000/1001")
     add("--from-format", type=option(format_for), metavar="NAME", help="format of the input")
     add("--from-rig", type=option(Rig.load), metavar="RIG", help="rig of the input")
+    add("--clip", metavar="NAME", help="of an input that holds several clips, this one alone")
+    add("--name", help="what the clip is called in the file; by default as the input is")
+    add("--audio", metavar="PATH", help="the recording, for formats that refer to it or hold it")
     add("--json", action="store_true", help="report what was written as JSON")
+    add_writing_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,13 +61,13 @@ def run(args: argparse.Namespace) -> int:
     if args.json and args.output == "-":
         raise UsageError("--json reports on stdout; send the result to a file with -o")
     format_ = _output_format(args)
-    outputs = output_paths(args.inputs, args.output, format_.extension)
+    options = _options(args, format_)
     reports: list[dict[str, Any]] = []
-    jobs = list(zip(args.inputs, outputs, strict=True))
+    jobs = _jobs(args, format_)
     code = each(
         jobs,
-        lambda job: reports.append(_convert(*job, format_, args)),
-        name=lambda job: str(job[0]),
+        lambda job: reports.extend(_convert(*job, format_, options, args)),
+        name=lambda job: ", ".join(job[0]),
         debug=args.debug,
     )
     if args.json:
@@ -60,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
 def _output_format(args: argparse.Namespace) -> Format:
     if args.format:
         return args.format  # type: ignore[no-any-return]
-    if len(args.inputs) > 1 or not Path(args.output).suffix:
+    suffix = Path(args.output).suffix
+    if not suffix or (len(args.inputs) > 1 and not _one_file(args)):
         return format_for("json")
     try:
         return format_for(Path(args.output))
@@ -68,24 +87,126 @@ def _output_format(args: argparse.Namespace) -> Format:
         raise UsageError(f"{error}; or name one with --format") from error
 
 
+def _one_file(args: argparse.Namespace) -> bool:
+    """Whether all inputs go into the file that the output names."""
+    output = args.output
+    if output == "-" or output.endswith(("/", os.sep)) or Path(output).is_dir():
+        return False
+    if args.format:
+        return bool(args.format.several and Path(output).suffix)
+    try:
+        return format_for(Path(output)).several
+    except UnknownNameError:
+        return False
+
+
+def _options(args: argparse.Namespace, format_: Format) -> OptionFields:
+    """How files are written; raises `UsageError` for what the format cannot honour."""
+    options = writing_options(args, format_)
+    for name in ("audio", "name"):
+        if getattr(args, name) is None:
+            continue
+        if name not in format_.options:
+            raise UsageError(f"format {format_.name!r} cannot honour --{name}; leave it out")
+        if len(args.inputs) > 1:
+            raise UsageError(f"--{name} is for one input, got {len(args.inputs)}")
+        options[name] = getattr(args, name)
+    if args.head is not None:
+        from ..mesh import load_head
+
+        options["head"] = load_head(args.head)
+    return options
+
+
+def _jobs(args: argparse.Namespace, format_: Format) -> list[tuple[list[str], str]]:
+    """Inputs and the file that they become."""
+    if len(args.inputs) > 1 and _one_file(args):
+        return [(args.inputs, args.output)]
+    outputs = output_paths(args.inputs, args.output, format_.extension)
+    return [([path], output) for path, output in zip(args.inputs, outputs, strict=True)]
+
+
 def _convert(
-    source_path: str, target: str, format_: Format, args: argparse.Namespace
+    paths: Sequence[str],
+    target: str,
+    format_: Format,
+    options: OptionFields,
+    args: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """Write one file; a report for each of its clips."""
+    file = stdout() if target == "-" else target
+    with ExitStack() as stack:
+        takes: dict[str, tuple[str, ConvertedBlocks]] = {}
+        for path in paths:
+            for name, source in _sources(path, args, stack).items():
+                name = _unused(name, takes)
+                takes[name] = path, ConvertedBlocks(source, _way(source.rig, format_, args))
+        if len(takes) > 1:
+            _require_several(paths, takes, format_)
+            by_name = {name: result for name, (_, result) in takes.items()}
+            left = write_clips(by_name, file, format_, **options)
+        else:
+            ((name, (_, result)),) = takes.items()
+            own = format_.several and "name" not in options and paths != ["-"]
+            named = OptionFields(name=name) if own else OptionFields()
+            left = write_clip(result, file, format_, **(options | named))
+    return [
+        _report(path, target, format_, name, result, left) for name, (path, result) in takes.items()
+    ]
+
+
+def _require_several(paths: Sequence[str], takes: Iterable[str], format_: Format) -> None:
+    if not format_.several:
+        raise ExportError(
+            f"{paths[0]} holds several clips ({_some(list(takes))}), format {format_.name!r} holds "
+            "one: pick it with --clip NAME"
+        )
+
+
+def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str, FrameSource]:
+    """The clips of an input by name, at the frame rate that was asked for."""
+    file = stdin() if path == "-" else path
+    opened = stack.enter_context(open_clips(file, args.from_format, rig=args.from_rig))
+    if len(opened) == 1:
+        found = {clip_name(opened[0], default=Path(path).stem): opened[0]}
+    else:
+        found = named(opened)
+    if args.clip is not None:
+        if args.clip not in found:
+            raise unknown_name(f"{path} holds no clip", args.clip, found)
+        found = {args.clip: found[args.clip]}
+    if args.fps is None:
+        return found
+    return {name: collect(source).resample(args.fps) for name, source in found.items()}
+
+
+def _unused(name: str, taken: Container[str]) -> str:
+    """The name, numbered where it is taken."""
+    numbered = (f"{name} {n}" for n in count(2))
+    return next(n for n in chain([name], numbered) if n not in taken)
+
+
+def _report(
+    path: str,
+    target: str,
+    format_: Format,
+    name: str,
+    result: ConvertedBlocks,
+    left: Sequence[str],
 ) -> dict[str, Any]:
-    file = stdin() if source_path == "-" else source_path
-    with open_clip(file, args.from_format, rig=args.from_rig) as opened:
-        source = opened if args.fps is None else collect(opened).resample(args.fps)
-        result = ConvertedBlocks(source, _way(source.rig, format_, args))
-        left = write_clip(result, stdout() if target == "-" else target, format_)
+    """Facts about a clip that was written; warns of what was left out."""
     for names, by in (
         (result.lost, f"rig {result.rig.name!r}"),
         (left, f"format {format_.name!r}"),
     ):
         if names:
-            log(f"warning: {source_path}: {by} cannot carry {_some(names)}")
+            log(f"warning: {path}: {by} cannot carry {_some(names)}")
     return {
-        "input": source_path,
+        "input": path,
         "output": target,
+        "beside": [] if target == "-" else [target + ending for ending in format_.beside],
         "format": format_.name,
+        "clip": name,
         "rig": {"name": result.rig.name, "version": result.rig.version},
         "fps": [result.fps.numerator, result.fps.denominator],
         "frames": result.count,
