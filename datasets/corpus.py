@@ -4,7 +4,8 @@
     utterances.jsonl      one `Utterance` a line
     corpus.json           how it was made: source, seed, licence, versions, checksum
 
-Builders append an utterance at a time, so a killed build goes on where it stopped.
+Builders append an utterance at a time, so a killed build goes on where it stopped. The folder of
+an aligned speechocean762 is read as it is (`speechocean.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..articulation import MARKS, TimedPhone
 from ..errors import FileFormatError
+from . import speechocean
 
 Samples = NDArray[np.float32]
 
@@ -42,6 +44,10 @@ class Utterance:
     phones: tuple[TimedPhone, ...]
     alphabet: str = "ipa"
     """`ipa` (with the one-letter diphthongs of Kokoro) or `arpabet`."""
+    split: str = ""
+    """`train` or `test` where a corpus keeps speakers apart, otherwise nothing."""
+    group: str = ""
+    """`adult` or `child` where it is known."""
 
 
 class Corpus:
@@ -57,15 +63,24 @@ class Corpus:
         with self.index.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    yield _utterance(json.loads(line))
-                except (KeyError, TypeError, ValueError) as error:
+                    utterance = _read(json.loads(line))
+                except (KeyError, TypeError, ValueError, IndexError) as error:
                     raise FileFormatError(f"{self.index}, line {number}: {error!r}") from error
+                if utterance is not None:
+                    yield utterance
 
     def audio(self, utterance: Utterance) -> Samples:
         """(N,) mono samples at 16 kHz."""
         from ..audio import read_audio
 
         return read_audio(self.folder / utterance.file, sample_rate=CORPUS_RATE)
+
+
+def _read(record: Mapping[str, Any]) -> Utterance | None:
+    """A line of an index; None for one that a data set itself gives up on."""
+    if not speechocean.is_ours(record):
+        return _utterance(record)
+    return None if speechocean.fault(record) else _utterance(speechocean.as_corpus_record(record))
 
 
 def _utterance(record: Mapping[str, Any]) -> Utterance:
@@ -80,6 +95,8 @@ def _utterance(record: Mapping[str, Any]) -> Utterance:
         seconds=float(record["seconds"]),
         phones=_join_marks([TimedPhone(*p) for p in record["phones"]]),
         alphabet=record.get("alphabet", "ipa"),
+        split=record.get("split", ""),
+        group=record.get("group", ""),
     )
 
 
@@ -117,7 +134,7 @@ class CorpusWriter:
         import soundfile
 
         soundfile.write(self.folder / utterance.file, samples, CORPUS_RATE, subtype="PCM_16")
-        record = asdict(utterance)
+        record = {k: v for k, v in asdict(utterance).items() if v or k not in ("split", "group")}
         record["phones"] = [
             [p.symbol, round(p.start, 4), round(p.end, 4), p.stress] for p in utterance.phones
         ]

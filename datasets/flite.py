@@ -6,7 +6,6 @@ tract and tempo together) makes further speakers of them.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ import soxr
 
 from ..articulation import TimedPhone
 from ..audio import read_audio
-from ..errors import FaceSDKError, MissingExtraError
+from ..errors import FaceSDKError
+from . import programs
 from .corpus import CORPUS_RATE, CorpusWriter, Samples, Utterance
 
 VOICES = ("rms", "slt", "awb", "kal16")
@@ -27,9 +27,7 @@ _SILENCE = frozenset({"pau", "ssil", "sil"})
 
 def speak(text: str, voice: str, *, stretch: float) -> tuple[Samples, tuple[TimedPhone, ...]]:
     """16 kHz samples and phone times (ARPAbet) of one line."""
-    program = shutil.which("flite")
-    if program is None:
-        raise MissingExtraError("speech by flite needs its program: apt-get install flite")
+    program = programs.find("flite")
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "line.wav"
         options = ["-voice", voice, "-psdur", "--setf", f"duration_stretch={stretch:.3f}"]
@@ -53,14 +51,20 @@ def _phones(listing: str) -> tuple[TimedPhone, ...]:
     return tuple(phones)
 
 
-def _play_faster(
+def play_faster(
     samples: Samples, phones: Sequence[TimedPhone], factor: float
 ) -> tuple[Samples, tuple[TimedPhone, ...]]:
+    """Samples and phones played `factor` times as fast: pitch, vocal tract and tempo together."""
     played = soxr.resample(samples, CORPUS_RATE * factor, CORPUS_RATE).astype(np.float32)
     moved = [p._replace(start=p.start / factor, end=p.end / factor) for p in phones]
     seconds = len(played) / CORPUS_RATE
     moved[-1] = moved[-1]._replace(end=max(seconds, moved[-1].start))
     return played, tuple(moved)
+
+
+def facts() -> dict[str, str]:
+    """Terms and version, for `corpus.json`."""
+    return {"terms": "BSD-like", "flite": programs.version("flite")}
 
 
 def build(writer: CorpusWriter, lines: Sequence[str], *, hours: float, seed: int) -> None:
@@ -75,7 +79,7 @@ def build(writer: CorpusWriter, lines: Sequence[str], *, hours: float, seed: int
         voice = VOICES[index % len(VOICES)]
         factor = float(rng.uniform(0.85, 1.2))
         samples, phones = speak(text, voice, stretch=float(rng.uniform(0.8, 1.3)) * factor)
-        samples, phones = _play_faster(samples, phones, factor)
+        samples, phones = play_faster(samples, phones, factor)
         line = Utterance(
             name, f"audio/{name}.flac", "en-us", f"flite_{voice}_{factor:.2f}", text,
             len(samples) / CORPUS_RATE, phones, alphabet="arpabet",

@@ -8,6 +8,7 @@ other vocal tracts and other speakers, and the phone times stay exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,11 @@ class Hibari:
             tokens, inner.tolist(), len(samples) / CORPUS_RATE, begin=float(seconds[0])
         )
         return samples, phones
+
+
+def facts() -> dict[str, str]:
+    """Terms and version, for `corpus.json`."""
+    return {"terms": "Apache-2.0", "hibari-tts": metadata.version("hibari-tts")}
 
 
 def build(writer: CorpusWriter, lines: Sequence[str], *, hours: float, seed: int) -> None:

@@ -16,6 +16,7 @@ import tarfile
 import unicodedata
 import zipfile
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..articulation import TimedPhone
 from ..errors import FaceSDKError, MissingExtraError, missing_extra
+from . import programs
 from .corpus import CORPUS_RATE, CorpusWriter, Samples, Utterance
 from .durations import timed_phones
 
@@ -47,6 +49,19 @@ LANGUAGES: Mapping[str, tuple[str, str]] = {
     "p": ("pt-br", "pt"),
 }
 """First letter of a voice's name: espeak-ng's name of the language, and our line file."""
+
+BORROWED: Mapping[str, str] = {"de": "de"}
+"""Languages without a voice of their own, by espeak-ng's name, and our line file.
+
+Voices of the other languages speak them: the network knows every sound from one of those.
+"""
+
+_GERMAN = (
+    ("\n", ", "), (r"\?\?", "ʊɐ"),  # two question marks are espeak-ng's own fault
+    ("aɪ", "I"), ("aʊ", "W"), ("ɔø", "Y"), ("tʃ", "ʧ"), ("dʒ", "ʤ"), ("ɜ", "ɐ"),
+    (r"[ɾr](?=ː?[ˈˌ]?[aeiouyøœɑɐəɛɪɔʊæIWY])", "ʁ"), (r"(?<=[pbtdkɡfʃ])[ɾr]", "ʁ"), ("[ɾr]", "ɐ"),
+)  # fmt: skip
+"""espeak-ng's German as tokens that Kokoro was trained on: patterns and what to say for them."""
 
 Floats = NDArray[np.float32]
 
@@ -166,9 +181,17 @@ def _espeak(text: str, language: str) -> str:
     program = shutil.which("espeak-ng")
     if program is None:
         raise MissingExtraError("languages but English need espeak-ng: apt-get install espeak-ng")
-    phones = _run([program, "-q", "--ipa", "-v", language, text])
+    phones = _run([program, "-q", "--ipa", "-v", language, text]).strip()
     phones = re.sub(r"\([a-z-]+\)", "", phones)  # marks of a switch to another language
-    return unicodedata.normalize("NFD", phones).replace("ç", "ç").replace("\n", " ").strip()
+    phones = _german(phones) if language == "de" else phones.replace("\n", " ")
+    return unicodedata.normalize("NFD", phones).replace("c\u0327", "\u00e7")
+
+
+def _german(phones: str) -> str:
+    """German as Kokoro can say it: pauses, r at the back of the mouth, diphthongs as a token."""
+    for pattern, said in _GERMAN:
+        phones = re.sub(pattern, said, phones)
+    return phones
 
 
 def _random_mix(
@@ -186,6 +209,17 @@ def _random_mix(
     for name, weight in zip(names, weights, strict=True):
         mix[name] = mix.get(name, 0.0) + float(weight)
     return mix
+
+
+def facts() -> dict[str, str]:
+    """Terms and versions, for `corpus.json`."""
+    return {
+        "terms": "Apache-2.0 (model and voices)",
+        "model": ", ".join(PARTS),
+        "voices": VOICES_PACKAGE,
+        "hibari-tts": metadata.version("hibari-tts"),
+        "espeak-ng": programs.version("espeak-ng"),
+    }
 
 
 def build(

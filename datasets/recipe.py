@@ -6,15 +6,18 @@ import hashlib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError, unknown_name
-from . import flite, hibari, kokoro, texts
-from .corpus import CorpusWriter
+from . import festival, flite, hibari, kokoro, texts
+from .corpus import CorpusWriter, Utterance
 
-SOURCES = ("hibari", "flite", "kokoro")
+SPOKEN = ("hibari", "flite", "kokoro", "festival")
+"""Kinds of corpora that a recipe makes."""
+RECORDED = ("speechocean",)
+"""Kinds of corpora that a user must have: recordings of people, which nothing here downloads."""
 HELD_OUT, HELD_OUT_SEED = "held_out", 1000
 
 
@@ -23,11 +26,18 @@ class Source:
     """One corpus of a recipe."""
 
     kind: str
-    """`hibari`, `flite` or `kokoro`."""
-    hours: float
-    seed: int
-    lines: tuple[str, ...]
-    """Names of line files."""
+    """One of `SPOKEN` or `RECORDED`."""
+    hours: float = 0.0
+    """To speak; recordings have the hours they have."""
+    seed: int = 0
+    lines: tuple[str, ...] = ()
+    """Names of line files; one named twice is spoken twice."""
+    split: str = ""
+    """Which utterances to train on, by their own `split`; all of them without it."""
+
+    def takes(self, utterance: Utterance) -> bool:
+        """Whether an utterance is for training."""
+        return not self.split or utterance.split == self.split
 
 
 @dataclass(frozen=True)
@@ -45,28 +55,21 @@ class Recipe:
     batches: Mapping[str, Any]
     schedule: Mapping[str, Any]
     sha256: str
-    """Of the recipe file."""
+    """Of the recipe file, and of the one it extends."""
 
     @classmethod
     def load(cls, recipe: str | Path) -> Recipe:
         """A built-in recipe by name, or one from a TOML file."""
-        path = Path(recipe)
-        if path.suffix == ".toml":
-            try:
-                return cls._parse(path.read_bytes(), str(path))
-            except OSError as error:
-                raise FileFormatError(f"{path} cannot be read: {error}") from error
-        folder = resources.files("facesdk.datasets") / "recipes"
-        file = folder / f"{recipe}.toml"
-        if not file.is_file():
-            known = [f.name.removesuffix(".toml") for f in folder.iterdir()]
-            raise unknown_name("no recipe", str(recipe), sorted(known))
-        return cls._parse(file.read_bytes(), f"recipe {recipe!r}")
+        return cls._parse(_payload(recipe), _title(recipe))
 
     @classmethod
     def _parse(cls, payload: bytes, source: str) -> Recipe:
         try:
             document = tomllib.loads(payload.decode())
+            if "extends" in document:
+                base = _payload(document["extends"])
+                document = _extend(tomllib.loads(base.decode()), document)
+                payload = base + payload
             corpora = {n: _source(n, entry) for n, entry in document["corpora"].items()}
             return cls(
                 name=document["name"],
@@ -85,10 +88,45 @@ class Recipe:
             raise FileFormatError(f"{source} is no training recipe: {error!r}") from error
 
 
+def _title(recipe: str | Path) -> str:
+    return str(recipe) if Path(recipe).suffix == ".toml" else f"recipe {str(recipe)!r}"
+
+
+def _payload(recipe: str | Path) -> bytes:
+    path = Path(recipe)
+    if path.suffix == ".toml":
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise FileFormatError(f"{path} cannot be read: {error}") from error
+    folder = resources.files("facesdk.datasets") / "recipes"
+    file = folder / f"{recipe}.toml"
+    if not file.is_file():
+        known = [f.name.removesuffix(".toml") for f in folder.iterdir()]
+        raise unknown_name("no recipe", str(recipe), sorted(known))
+    return file.read_bytes()
+
+
+def _extend(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe that is another one with some entries changed and some corpora left `without`."""
+    document = {**base, **{k: v for k, v in changes.items() if not isinstance(v, dict)}}
+    for table, entries in changes.items():
+        if isinstance(entries, dict):
+            document[table] = {**base.get(table, {}), **entries}
+    corpora = document["corpora"]
+    for name in changes.get("without", ()):
+        if name not in corpora:
+            raise unknown_name("no corpus to leave out", name, corpora)
+    left = {n: entry for n, entry in corpora.items() if n not in changes.get("without", ())}
+    return {**document, "corpora": left}
+
+
 def _source(name: str, entry: Mapping[str, Any]) -> Source:
     kind = entry.get("kind", name)
-    if kind not in SOURCES:
-        raise unknown_name("no corpus source", kind, SOURCES)
+    if kind in RECORDED:
+        return Source(kind, split=str(entry.get("split", "")))
+    if kind not in SPOKEN:
+        raise unknown_name("no corpus source", kind, (*SPOKEN, *RECORDED))
     return Source(kind, float(entry["hours"]), int(entry["seed"]), tuple(entry["lines"]))
 
 
@@ -101,14 +139,19 @@ def build_corpora(
 ) -> dict[str, Path]:
     """Make every corpus of a recipe below `folder`, or what is missing of it.
 
-    Returns the folders by name, `held_out` among them. Corpora in `given` are taken as they are.
+    Returns the folders by name, `held_out` among them. Corpora in `given` are taken as they are;
+    recordings that are not given are left out, and the report says so.
     """
     folders = dict(given or {})
     for name in folders:
         if name not in (*recipe.corpora, HELD_OUT):
             raise unknown_name(f"recipe {recipe.name!r} has no corpus", name, recipe.corpora)
     for name, source in recipe.corpora.items():
-        if name not in folders:
+        if name in folders:
+            continue
+        if source.kind in RECORDED:
+            report(f"{name}: left out, as recordings are not made; --corpus {name}=DIR adds them")
+        else:
             folders[name] = folder / name
             _build(source, folders[name], folder, exclude=recipe.held_out_voices, report=report)
     if HELD_OUT not in folders:
@@ -132,25 +175,38 @@ def _build(
         return
     report(f"{folder.name}: {source.hours} h by {source.kind}")
     writer = CorpusWriter(folder)
+    facts = _speak(source, writer, home / "assets", exclude)
+    facts = {"source": source.kind, "seed": source.seed, "lines": list(source.lines), **facts}
+    writer.finish(facts)
+
+
+def _speak(
+    source: Source, writer: CorpusWriter, assets: Path, exclude: Sequence[str]
+) -> Mapping[str, str]:
+    """Fill a corpus; returns terms and versions."""
+    hours, seed = source.hours, source.seed
     if source.kind == "kokoro":
-        lines = {
-            language: texts.lines(file, seed=source.seed)
-            for language, file in kokoro.LANGUAGES.values()
-            if file in source.lines
-        }
-        kokoro.build(
-            writer, lines, hours=source.hours, seed=source.seed,
-            assets=home / "assets", exclude=exclude,
-        )  # fmt: skip
-    else:
-        make = hibari.build if source.kind == "hibari" else flite.build
-        spoken = texts.lines(*source.lines, seed=source.seed)
-        make(writer, spoken, hours=source.hours, seed=source.seed)
-    writer.finish(
-        {
-            "source": source.kind,
-            "seed": source.seed,
-            "lines": list(source.lines),
-            "hibari-tts": metadata.version("hibari-tts"),
-        }
-    )
+        languages = {language: (file,) for language, file in kokoro.LANGUAGES.values()}
+        languages |= {language: (file,) for language, file in kokoro.BORROWED.items()}
+        lines = _by_language(source, languages)
+        kokoro.build(writer, lines, hours=hours, seed=seed, assets=assets, exclude=exclude)
+        return kokoro.facts()
+    if source.kind == "festival":
+        lines = _by_language(source, festival.LANGUAGES)
+        festival.build(writer, lines, hours=hours, seed=seed)
+        return festival.facts(lines)
+    builder = hibari if source.kind == "hibari" else flite
+    builder.build(writer, texts.lines(*source.lines, seed=seed), hours=hours, seed=seed)
+    return builder.facts()
+
+
+def _by_language(
+    source: Source, languages: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """Shuffled sentences of the languages whose line files a corpus asks for."""
+    lines: dict[str, Sequence[str]] = {}
+    for language, files in languages.items():
+        chosen = [name for name in source.lines if name in files]
+        if chosen:
+            lines[language] = texts.lines(*chosen, seed=source.seed)
+    return lines
