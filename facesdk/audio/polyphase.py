@@ -57,7 +57,7 @@ class Polyphase:
         heard = [self._filtered(n, min(n + _BLOCK, end)) for n in range(self._emitted, end, _BLOCK)]
         self._emitted = max(end, self._emitted)
         self._forget()
-        return np.concatenate(heard) if len(heard) != 1 else heard[0]
+        return heard[0] if len(heard) == 1 else np.concatenate([np.empty(0, np.float32), *heard])
 
     def _filtered(self, begin: int, end: int) -> Samples:
         """(end - begin,) output samples; all input they need is known."""
