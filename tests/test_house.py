@@ -37,7 +37,7 @@ LEVELS = (
 WORKSHOP = {"train", "datasets"}
 """Rooms that may import everything, and that nothing in the runtime imports."""
 
-WORKSHOP_COMMANDS = {"facesdk.cli.train", "facesdk.cli.datasets"}
+WORKSHOP_COMMANDS = {"facesdk.cli.train", "facesdk.cli.datasets", "facesdk.cli.export_onnx"}
 """Subcommands that are the workshop's own door: they count as a part of it."""
 
 BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}

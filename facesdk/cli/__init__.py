@@ -26,6 +26,7 @@ COMMANDS = {
     "bake": "turn speech recordings into animation files",
     "convert": "turn animation files into other formats, rigs and frame rates",
     "datasets": "make the speech corpora of a recipe, or describe one",
+    "export-onnx": "write a model as one ONNX file for a game engine, rigs included",
     "flame": "describe a FLAME model, or make the map that --rig flame needs",
     "info": "tell what an animation file holds",
     "render": "draw animation files: videos with sound, pictures, contact sheets",

@@ -30,7 +30,11 @@ class Layers:
     """Nodes that are added to a graph, tensors known by their names."""
 
     def __init__(self, graph: onnx.GraphProto, prefix: str) -> None:
-        """Names of new tensors begin with the prefix, which no tensor of the graph may have."""
+        """Names of new tensors begin with the prefix, made longer where it is taken."""
+        names = [n for node in graph.node for n in node.output]
+        names += [c.name for c in graph.initializer]
+        while any(name.startswith(prefix) for name in names):
+            prefix += "_"
         self._graph, self._prefix = graph, prefix
         self._count = 0
 
@@ -43,7 +47,7 @@ class Layers:
     def constant(self, value: ArrayLike, kind: type = np.float32) -> str:
         """A constant tensor."""
         name = self._name()
-        array: NDArray[Any] = np.ascontiguousarray(np.asarray(value, kind))
+        array: NDArray[Any] = np.asarray(value, kind, order="C")
         self._graph.initializer.append(numpy_helper.from_array(array, name))
         return name
 
