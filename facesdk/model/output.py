@@ -29,11 +29,13 @@ class Output:
         """From the table's rig to the wanted one."""
         self.beside: RigTable | None = None
         """What tells some controls in place of table and maps."""
-        own = rig if isinstance(rig, RigTable) else None
-        if own is None and rig in table_names():
+        name = rig.rig.name if isinstance(rig, RigTable) else rig
+        own: RigTable | None = None
+        if isinstance(rig, RigTable):
+            own = rig
+        elif rig in table_names():
             own = RigTable.load(rig)
-        name = rig if own is None else own.rig.name
-        if rig == "units":
+        if name == "units":
             self.rig = Rig.load("units")
         elif own is None:
             self._through(_nearest_table(name), name)
@@ -62,11 +64,11 @@ class Output:
         pose = None
         for rig_map in self.maps:
             values, pose = rig_map(values, pose)
-        values = np.asarray(values, np.float32)
+        controls: Floats = np.asarray(values, np.float32)
         if self.beside is not None:
             own = [self.rig.index(name) for name in self.beside.moved]
-            values[..., own] = self.beside(units)[..., own]
-        return values
+            controls[..., own] = self.beside(units)[..., own]
+        return controls
 
 
 def _nearest_table(rig: str) -> str:

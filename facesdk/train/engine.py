@@ -275,7 +275,7 @@ class _EngineGraph:
             return entry | _rig_facts(rigs[value.name])
         if value.name in self._facts:
             return entry | {"curves": list(self._facts[value.name])}
-        known = {o["name"]: o for o in self._facts.get("outputs", ())}
+        known: dict[str, dict[str, Any]] = {o["name"]: o for o in self._facts.get("outputs", ())}
         return known.get(value.name, {}) | entry
 
 
