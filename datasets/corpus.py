@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +62,31 @@ class Corpus:
             raise FileFormatError(f"{self.folder} is no corpus: it has no utterances.jsonl")
 
     def __iter__(self) -> Iterator[Utterance]:
+        for found in self._records():
+            if isinstance(found, Utterance):
+                yield found
+
+    def left_out(self) -> dict[str, int]:
+        """How many lines of recordings are not handed out, by reason."""
+        return dict(sorted(Counter(f for f in self._records() if isinstance(f, str)).items()))
+
+    def _records(self) -> Iterator[Utterance | str]:
         with self.index.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    utterance = _read(json.loads(line))
-                except (KeyError, TypeError, ValueError, IndexError) as error:
+                    found = _read(json.loads(line))
+                except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                     raise FileFormatError(f"{self.index}, line {number}: {error!r}") from error
-                if utterance is not None:
-                    yield utterance
+                yield found
+
+    def facts(self) -> dict[str, Any]:
+        """How it was made, on which terms: its `corpus.json`, or what a data set is known for."""
+        path = self.folder / "corpus.json"
+        if path.exists():
+            return dict(json.loads(path.read_text("utf-8")))
+        with self.index.open(encoding="utf-8") as lines:
+            recorded = any(speechocean.is_ours(json.loads(line)) for line in islice(lines, 1))
+        return dict(speechocean.FACTS) if recorded else {}
 
     def audio(self, utterance: Utterance) -> Samples:
         """(N,) mono samples at 16 kHz."""
@@ -76,11 +95,11 @@ class Corpus:
         return read_audio(self.folder / utterance.file, sample_rate=CORPUS_RATE)
 
 
-def _read(record: Mapping[str, Any]) -> Utterance | None:
-    """A line of an index; None for one that a data set itself gives up on."""
+def _read(record: Mapping[str, Any]) -> Utterance | str:
+    """A line of an index, or why it is left out."""
     if not speechocean.is_ours(record):
         return _utterance(record)
-    return None if speechocean.fault(record) else _utterance(speechocean.as_corpus_record(record))
+    return speechocean.fault(record) or _utterance(speechocean.as_corpus_record(record))
 
 
 def _utterance(record: Mapping[str, Any]) -> Utterance:

@@ -34,6 +34,8 @@ class Source:
     """Names of line files; one named twice is spoken twice."""
     split: str = ""
     """Which utterances to train on, by their own `split`; all of them without it."""
+    weight: float = 1.0
+    """How often a line is drawn for its length, where 1 is as often as others."""
 
     def takes(self, utterance: Utterance) -> bool:
         """Whether an utterance is for training."""
@@ -123,11 +125,15 @@ def _extend(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 def _source(name: str, entry: Mapping[str, Any]) -> Source:
     kind = entry.get("kind", name)
+    split, weight = str(entry.get("split", "")), float(entry.get("weight", 1))
+    if weight <= 0:
+        raise ValueError(f"corpus {name!r}: weight must be above 0, got {weight}")
     if kind in RECORDED:
-        return Source(kind, split=str(entry.get("split", "")))
+        return Source(kind, split=split, weight=weight)
     if kind not in SPOKEN:
         raise unknown_name("no corpus source", kind, (*SPOKEN, *RECORDED))
-    return Source(kind, float(entry["hours"]), int(entry["seed"]), tuple(entry["lines"]))
+    lines = tuple(entry["lines"])
+    return Source(kind, float(entry["hours"]), int(entry["seed"]), lines, split, weight)
 
 
 def build_corpora(
@@ -175,9 +181,9 @@ def _build(
         return
     report(f"{folder.name}: {source.hours} h by {source.kind}")
     writer = CorpusWriter(folder)
-    facts = _speak(source, writer, home / "assets", exclude)
-    facts = {"source": source.kind, "seed": source.seed, "lines": list(source.lines), **facts}
-    writer.finish(facts)
+    made_by = _speak(source, writer, home / "assets", exclude)
+    made_of = {"source": source.kind, "seed": source.seed, "lines": list(source.lines)}
+    writer.finish({**made_of, **made_by})
 
 
 def _speak(
@@ -195,9 +201,12 @@ def _speak(
         lines = _by_language(source, festival.LANGUAGES)
         festival.build(writer, lines, hours=hours, seed=seed)
         return festival.facts(lines)
-    builder = hibari if source.kind == "hibari" else flite
-    builder.build(writer, texts.lines(*source.lines, seed=seed), hours=hours, seed=seed)
-    return builder.facts()
+    english = texts.lines(*source.lines, seed=seed)
+    if source.kind == "hibari":
+        hibari.build(writer, english, hours=hours, seed=seed)
+        return hibari.facts()
+    flite.build(writer, english, hours=hours, seed=seed)
+    return flite.facts()
 
 
 def _by_language(

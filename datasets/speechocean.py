@@ -10,23 +10,21 @@ half of them children. Nothing here downloads or copies it: the user points to a
     quality     {frame_score, shortest_share, loud_outside}, null where it failed
 
 and `Corpus` reads such a folder like any other. Lines whose alignment failed or is poor are left
-out; `survey` counts them.
+out; `Corpus.left_out` counts them.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..articulation import TimedPhone
 
-TERMS = (
-    "free for commercial and non-commercial purposes (upstream's README), "
-    "Apache-2.0 (the authors' data set card)"
-)
+FACTS = {
+    "source": "speechocean762, openslr.org/101",
+    "terms": "free for commercial and non-commercial purposes by its README, "
+    "Apache-2.0 by its authors' data set card",
+}
 
 LEAST_SCORE = -33.0
 """Acoustic score a frame, below which an alignment is not trusted."""
@@ -64,13 +62,6 @@ def fault(record: Mapping[str, Any]) -> str:
         and quality["loud_outside"] < MOST_LOUD_OUTSIDE
     )
     return "" if trusted else "poor alignment"
-
-
-def survey(folder: Path | str) -> dict[str, int]:
-    """How many lines a folder holds, by what becomes of them: `kept` and the faults."""
-    with (Path(folder) / "utterances.jsonl").open(encoding="utf-8") as lines:
-        found = Counter(fault(json.loads(line)) or "kept" for line in lines)
-    return dict(sorted(found.items()))
 
 
 def as_corpus_record(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facesdk.articulation import Rules
+from facesdk.cli import main
 from facesdk.datasets import (
     Corpus,
     CorpusWriter,
@@ -77,7 +78,7 @@ def test_phones_fill_the_line_without_gaps(tokens, step, begin, seconds):
         assert a.end > a.start
 
 
-def line(name, text="Hello."):
+def line_of(name, text="Hello."):
     phones = (TimedPhone("SIL", 0, 0.2), TimedPhone("a", 0.2, 0.5, 1))
     return Utterance(name, f"audio/{name}.flac", "en-us", "someone", text, 0.5, phones)
 
@@ -85,10 +86,10 @@ def line(name, text="Hello."):
 def test_a_corpus_reads_back_what_was_written(tmp_path):
     writer = CorpusWriter(tmp_path)
     samples = (np.random.default_rng(0).standard_normal(8000) * 0.1).astype(np.float32)
-    writer.add(line("one"), samples)
+    writer.add(line_of("one"), samples)
     writer.finish({"source": "test"})
     (found,) = Corpus(tmp_path)
-    assert found == line("one")
+    assert found == line_of("one")
     np.testing.assert_allclose(Corpus(tmp_path).audio(found), samples, atol=1e-4)
     facts = json.loads((tmp_path / "corpus.json").read_text("utf-8"))
     assert facts["utterances"] == 1
@@ -96,13 +97,13 @@ def test_a_corpus_reads_back_what_was_written(tmp_path):
 
 
 def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
-    CorpusWriter(tmp_path).add(line("one"), np.zeros(8000, np.float32))
+    CorpusWriter(tmp_path).add(line_of("one"), np.zeros(8000, np.float32))
     with (tmp_path / "utterances.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"id": "two", "fi')
     writer = CorpusWriter(tmp_path)
     assert writer.ids == {"one"}
     assert writer.seconds == 0.5
-    writer.add(line("two"), np.zeros(8000, np.float32))
+    writer.add(line_of("two"), np.zeros(8000, np.float32))
     assert [u.id for u in Corpus(tmp_path)] == ["one", "two"]
 
 
@@ -313,7 +314,7 @@ def test_poor_alignments_are_left_out_and_counted(tmp_path):
         recording("6", split="test"),
     )
     assert [u.id for u in Corpus(folder)] == ["1", "6"]
-    assert speechocean.survey(folder) == {"kept": 2, "not aligned": 1, "poor alignment": 3}
+    assert Corpus(folder).left_out() == {"not aligned": 1, "poor alignment": 3}
     source = Source("speechocean", split="train")
     assert [source.takes(u) for u in Corpus(folder)] == [True, False]
     assert all(Source("hibari").takes(u) for u in Corpus(folder))
@@ -333,6 +334,24 @@ def test_aligned_recordings_have_no_holes(spans):
         assert a.symbol != "SIL" or b.symbol != "SIL"
 
 
+def test_a_corpus_is_described_on_the_command_line(tmp_path, capsys):
+    age = {"1": 9, "2": 40, "3": 40}
+    records = [recording(i, age=a, split="test" if i == "3" else "train") for i, a in age.items()]
+    recordings(tmp_path, *records, recording("4", frame_score=-50.0))
+    assert main(["datasets", "info", str(tmp_path)]) == 0
+    line = capsys.readouterr().out
+    assert "3 utterances" in line
+    assert "test adult 0.001 h, train adult 0.001 h, train child 0.001 h" in line
+    assert "1 left out (poor alignment)" in line
+    assert "Apache-2.0" in line
+    writer = CorpusWriter(tmp_path / "spoken")
+    writer.add(line_of("one"), np.zeros(8000, np.float32))
+    writer.finish({"source": "flite", "terms": "BSD-like"})
+    assert main(["datasets", "info", str(tmp_path / "spoken"), "--json"]) == 0
+    (facts,) = json.loads(capsys.readouterr().out).values()
+    assert (facts["source"], facts["terms"], facts["left_out"]) == ("flite", "BSD-like", {})
+
+
 def test_recordings_that_nobody_gave_are_left_out_and_told(tmp_path):
     recipe = replace(Recipe.load("default"), corpora={"speechocean": Source("speechocean")})
     told = []
@@ -347,7 +366,7 @@ def test_recordings_that_nobody_gave_are_left_out_and_told(tmp_path):
 
 def test_the_default_recipe_names_its_sources_and_its_test_voices():
     recipe = Recipe.load("default")
-    spoken = {"hibari", "flite", "kokoro", "kokoro_de", "festival", "festival_fi_cs"}
+    spoken = {"hibari", "flite", "kokoro", "kokoro_de", "festival"}
     assert set(recipe.corpora) == {*spoken, "speechocean"}
     assert set(Recipe.load("synthetic").corpora) == spoken
     assert len(recipe.held_out_voices) == 8
@@ -367,6 +386,9 @@ def test_a_recipe_may_extend_another(tmp_path):
     assert mine.corpora["flite"].hours == 9
     assert mine.schedule == {**base.schedule, "steps": 7}
     assert mine.sha256 != base.sha256
+    path.write_text('extends = "default"\n[corpora.speechocean]\nweight = 0\n', encoding="utf-8")
+    with pytest.raises(FileFormatError, match="weight must be above 0"):
+        Recipe.load(path)
     path.write_text('extends = "default"\nwithout = ["flit"]\n', encoding="utf-8")
     with pytest.raises(FileFormatError, match="did you mean 'flite'"):
         Recipe.load(path)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import DONE, log, print_json
 from .train import corpora
+
+if TYPE_CHECKING:
+    from ..datasets import Utterance
 
 NAME = "datasets"
 HELP = "make the speech corpora of a recipe, or describe one"
@@ -43,19 +47,50 @@ def run(args: argparse.Namespace) -> int:
         print_json(described)
         return DONE
     for name, facts in described.items():
-        print(f"{name}: {facts['utterances']} utterances, {facts['hours']} h, "
-              f"{facts['speakers']} speakers, {', '.join(facts['languages'])}")  # fmt: skip
+        print(f"{name}: {_sentence(facts)}")
     return DONE
+
+
+def _sentence(facts: dict[str, Any]) -> str:
+    parts = [
+        f"{facts['utterances']} utterances",
+        f"{facts['hours']} h",
+        f"{facts['speakers']} speakers",
+        ", ".join(facts["languages"]),
+    ]
+    for split in facts["splits"]:
+        parts.append(f"{split} {facts['splits'][split]} h")
+    for reason, count in facts["left_out"].items():
+        parts.append(f"{count} left out ({reason})")
+    if facts["terms"]:
+        parts.append(f"terms: {facts['terms']}")
+    return ", ".join(parts)
 
 
 def _describe(folder: Path) -> dict[str, Any]:
     from ..datasets import Corpus
 
-    utterances = list(Corpus(folder))
+    corpus = Corpus(folder)
+    utterances = list(corpus)
+    splits = sorted({_part(u) for u in utterances} - {""})
+    facts = corpus.facts()
     return {
         "folder": str(folder),
+        "source": facts.get("source", ""),
+        "terms": facts.get("terms", ""),
         "utterances": len(utterances),
-        "hours": round(sum(u.seconds for u in utterances) / 3600, 3),
+        "hours": _hours(utterances),
         "speakers": len({u.speaker for u in utterances}),
         "languages": sorted({u.language for u in utterances}),
+        "splits": {part: _hours(u for u in utterances if _part(u) == part) for part in splits},
+        "left_out": corpus.left_out(),
     }
+
+
+def _part(utterance: Utterance) -> str:
+    """Split and group of an utterance, for those corpora that have them."""
+    return " ".join(part for part in (utterance.split, utterance.group) if part)
+
+
+def _hours(utterances: Iterable[Utterance]) -> float:
+    return round(sum(u.seconds for u in utterances) / 3600, 3)
