@@ -24,7 +24,15 @@ from ..clip import Clip, FrameSource
 from ..errors import ExportError, FileFormatError, unknown_name
 from ..files import whole_file
 from ..rig import Rig
-from . import a2f_csv, clip_json, curves_csv, livelink_csv
+from . import (
+    a2f_csv,
+    a2f_json,
+    arrays,
+    clip_json,
+    control_board,
+    curves_csv,
+    livelink_csv,
+)
 from .blocks import collect
 from .format import Format, Reader, Writer, alone
 from .options import TIMES, OptionFields, Setting, WriteOptions, clip_name, named
@@ -51,7 +59,15 @@ __all__ = [
     "write_clips",
 ]
 
-_MODULES = (clip_json, curves_csv, livelink_csv, a2f_csv)
+_MODULES = (
+    clip_json,
+    curves_csv,
+    livelink_csv,
+    a2f_csv,
+    a2f_json,
+    control_board,
+    arrays,
+)
 
 EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}
 """The formats that come with facesdk."""
@@ -240,7 +256,7 @@ def _recognise(file: BinaryIO, source: str | Path | BinaryIO) -> Format:
     for format_ in candidates:
         if format_.recognises and format_.recognises(head):
             return format_
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Path) and Path(source).suffix:
         return format_for(Path(source))
     return EXPORTERS["json" if head.lstrip().startswith(b"{") else "csv"]
 

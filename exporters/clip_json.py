@@ -19,7 +19,7 @@ from .format import Format
 from .numbers import json_rows
 from .options import PLAIN, TIMES, WriteOptions
 from .rigs import listed_rig
-from .scanner import Scanner
+from .scanner import Scanner, outline
 
 VERSION = 1
 _KEYS = ("format", "version", "rig", "fps", "sample_rate", "start_sample", "controls", "values",
@@ -128,9 +128,8 @@ class _JsonClip(ClipFile):
     def __init__(self, file: BinaryIO, rig: Rig | None) -> None:
         self._file = file
         self._name = str(getattr(file, "name", "clip"))
-        self._places: dict[str, int] = {}
         try:
-            document = self._outline()
+            document, self._places = outline(file, self._name, rows=("values", "pose"))
             self.header, self._order = self._read_header(document, rig)
         except FileFormatError:
             raise
@@ -164,30 +163,6 @@ class _JsonClip(ClipFile):
 
     def _error(self, problem: str) -> FileFormatError:
         return FileFormatError(f"{self._name}: {problem}")
-
-    def _outline(self) -> dict[str, Any]:
-        """The document without its rows, whose places are noted."""
-        self._file.seek(0)
-        marked = self._file.read(3) == b"\xef\xbb\xbf"
-        scanner = Scanner(self._file, self._name, offset=3 if marked else 0)
-        document: dict[str, Any] = {}
-        scanner.take(b"{")
-        end = scanner.peek() == b"}"
-        while not end:
-            key = scanner.value()
-            if not isinstance(key, str) or key in document:
-                raise scanner.error(f"expected a new key, got {str(key)[:40]!r}")
-            scanner.take(b":")
-            document[key] = self._member(scanner, key)
-            end = scanner.take(b",", b"}") == b"}"
-        return document
-
-    def _member(self, scanner: Scanner, key: str) -> Any:
-        if key not in ("values", "pose") or scanner.peek() == b"n":
-            return scanner.value()
-        self._places[key] = scanner.offset
-        scanner.skip_rows()
-        return None
 
     def _read_header(
         self, document: dict[str, Any], rig: Rig | None

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..clip import Floats
 
 Mask = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
 
 _SPANS = (64, 32, 16, 8, 4, 2)
 _BLOCK = 4096
@@ -35,7 +36,7 @@ class LinearKeys:
         self._anchored = np.zeros(curves, np.int64)
         self._low = np.full(curves, -np.inf)
         self._high = np.full(curves, np.inf)
-        self._last: NDArray[np.float64] | None = None
+        self._last: Doubles | None = None
         self._count = 0
 
     def push(self, values: Floats) -> Mask:
@@ -49,7 +50,7 @@ class LinearKeys:
         """(1, C) for the last frame, which is a key, or (0, C) where there was none."""
         return np.ones((int(self._last is not None), len(self._anchor)), bool)
 
-    def _step(self, row: NDArray[np.float64]) -> Mask | None:
+    def _step(self, row: Doubles) -> Mask | None:
         """Whether the frame before this one is a key, by curve."""
         last, self._last = self._last, row
         self._count += 1
@@ -81,15 +82,13 @@ def linear_keys(curve: ArrayLike, tolerance: float) -> NDArray[np.int64]:
     return np.flatnonzero(mask)
 
 
-def slopes(curve: ArrayLike) -> NDArray[np.float64]:
+def slopes(curve: ArrayLike) -> Doubles:
     """(T,) change a frame: of both neighbours inside the curve, of the only one at its ends."""
     values = np.asarray(curve, np.float64)
     return np.gradient(values) if len(values) > 1 else np.zeros(len(values))
 
 
-def hermite(
-    frames: ArrayLike, keys: ArrayLike, values: ArrayLike, tangents: ArrayLike
-) -> NDArray[np.float64]:
+def hermite(frames: ArrayLike, keys: ArrayLike, values: ArrayLike, tangents: ArrayLike) -> Doubles:
     """Values at `frames` of cubic Hermite curves through keys with one slope a frame at each."""
     at = np.asarray(frames, np.float64)
     k, v, m = (np.asarray(a, np.float64) for a in (keys, values, tangents))
@@ -100,23 +99,22 @@ def hermite(
 
 
 def _cubic(
-    u: NDArray[np.float64],
-    span: ArrayLike,
-    begin: ArrayLike,
-    end: ArrayLike,
-    leaving: ArrayLike,
-    arriving: ArrayLike,
-) -> NDArray[np.float64]:
+    u: Doubles,
+    span: Doubles | int,
+    begin: Doubles,
+    end: Doubles,
+    leaving: Doubles,
+    arriving: Doubles,
+) -> Doubles:
     """Cubic Hermite at share `u` of a span of frames."""
-    square, cube = u * u, u * u * u
-    rise = np.asarray(3 * square - 2 * cube)
+    square = u * u
+    cube = square * u
+    rise = (3 * square - 2 * cube) * (end - begin)
     bend = (cube - 2 * square + u) * leaving + (cube - square) * arriving
-    return np.asarray(begin + rise * np.subtract(end, begin) + bend * span)
+    return np.asarray(begin + rise + bend * span)
 
 
-def hermite_keys(
-    curve: ArrayLike, tolerance: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def hermite_keys(curve: ArrayLike, tolerance: float) -> tuple[NDArray[np.int64], Doubles]:
     """Keys of a (T,) curve for cubic Hermite interpolation, and the slope a frame at each.
 
     Slopes are those of the whole curve, see `slopes`, so the curve has no corners. Keys are at
@@ -135,7 +133,7 @@ def hermite_keys(
 
 
 def _longest_spans(
-    values: NDArray[np.float64], tangents: NDArray[np.float64], tolerance: float
+    values: Doubles, tangents: Doubles, tolerance: float
 ) -> Iterator[NDArray[np.int64]]:
     """How many frames one piece may reach over from each frame: a power of two."""
     for start in range(0, len(values), _BLOCK):
@@ -151,9 +149,7 @@ def _longest_spans(
         yield longest
 
 
-def _deviation(
-    values: NDArray[np.float64], tangents: NDArray[np.float64], first: NDArray[np.int64], span: int
-) -> NDArray[np.float64]:
+def _deviation(values: Doubles, tangents: Doubles, first: NDArray[np.int64], span: int) -> Doubles:
     """How far one piece over `span` frames from each frame of `first` misses those between."""
     inside = np.arange(1, span)
     last = first + span

@@ -10,7 +10,7 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -189,6 +189,35 @@ class Scanner:
             if len(row) != width:
                 raise self.error(f"{what} {i} needs {width} numbers, got {len(row)}", where)
         raise self.error(f"expected rows of {width} numbers: {cause or 'nested arrays'}", place)
+
+
+def outline(
+    file: BinaryIO, name: str, *, rows: Container[str]
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """A document without the arrays of rows under some of its keys, and the bytes where they are.
+
+    Such a key is None in the document; where it holds null it has no place.
+    """
+    file.seek(0)
+    marked = file.read(3) == b"\xef\xbb\xbf"
+    scanner = Scanner(file, name, offset=3 if marked else 0)
+    document: dict[str, Any] = {}
+    places: dict[str, int] = {}
+    scanner.take(b"{")
+    end = scanner.peek() == b"}"
+    while not end:
+        key = scanner.value()
+        if not isinstance(key, str) or key in document:
+            raise scanner.error(f"expected a new key, got {str(key)[:40]!r}")
+        scanner.take(b":")
+        if key in rows and scanner.peek() != b"n":
+            places[key] = scanner.offset
+            document[key] = None
+            scanner.skip_rows()
+        else:
+            document[key] = scanner.value()
+        end = scanner.take(b",", b"}") == b"}"
+    return document, places
 
 
 def _is_final(error: json.JSONDecodeError, text: str) -> bool:

@@ -33,6 +33,9 @@ from facesdk.exporters.livelink_csv import timecode
 from facesdk.exporters.numbers import shortest
 
 RIG = Rig("toy", "3", tuple(Control(n) for n in ("jawOpen", "smile", "größe, weit")))
+TABLES = ("json", "csv", "livelink-csv", "a2f-csv", "a2f-json", "npz")
+"""Formats that hold any rig at any rate, frame by frame; all others are in test_export_matrix."""
+
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 JSON = st.recursive(
     st.none()
@@ -301,10 +304,10 @@ def test_meta_that_is_no_json_is_refused_when_writing():
         written(speech(RIG, 2, extra={"values": []}), "json")
 
 
-# ------------------------------------------------------------------- all formats
+# ------------------------------------------------------------------- all tables
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", TABLES)
 def test_the_same_clip_gives_the_same_bytes(name):
     rig = Rig("toy", "1", (Control("jawOpen"), Control("smile")))
     clip = speech(rig, pose=Pose.rest(600))
@@ -313,7 +316,7 @@ def test_the_same_clip_gives_the_same_bytes(name):
     assert written(Clip.from_frames(streamed), name) == written(streamed, name)
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("fps", ["60", "30", "25", "24000/1001", "30000/1001", "60000/1001"])
 def test_every_format_gives_the_frames_and_the_rate_back(name, fps):
     rig = Rig.load((EXPORTERS[name].rigs or ("arkit",))[0])
@@ -325,7 +328,7 @@ def test_every_format_gives_the_frames_and_the_rate_back(name, fps):
     assert "imported" not in again.meta or "filled_frames" not in again.meta["imported"]
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("frames", [0, 1, 2])
 def test_a_clip_of_hardly_any_frames_survives(name, frames):
     rig = Rig.load((EXPORTERS[name].rigs or ("arkit",))[0])
@@ -333,7 +336,7 @@ def test_a_clip_of_hardly_any_frames_survives(name, frames):
     assert len(again) == frames
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", TABLES)
 def test_every_channel_is_written_or_named(name):
     """No channel that moves goes missing without a word."""
     rig = Rig.load((EXPORTERS[name].rigs or ("arkit",))[0])
@@ -361,9 +364,10 @@ def peak_memory(work) -> int:
 MANY = Rig("toy", "1", tuple(Control(f"c{i}") for i in range(24)))  # Python keeps tuples up to 20
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", TABLES)
 def test_a_long_clip_is_written_in_little_memory(name, monkeypatch):
     monkeypatch.setattr("facesdk.exporters.blocks.BLOCK", 32)
+    monkeypatch.setattr("facesdk.exporters.spool._RUN", 32)
 
     class Void(io.RawIOBase):
         size = 0
@@ -374,7 +378,7 @@ def test_a_long_clip_is_written_in_little_memory(name, monkeypatch):
 
     void = Void()
     assert peak_memory(lambda: write_clip(Generated(MANY, 2000), void, name)) < 300_000
-    assert void.size > 350_000
+    assert void.size > 300_000
 
 
 def test_a_long_clip_is_read_in_little_memory(tmp_path, monkeypatch):

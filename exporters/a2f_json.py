@@ -1,0 +1,126 @@
+"""The JSON that Audio2Face exports: `facsNames` and the rows of `weightMat`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..clip import FrameSource, exact_fps
+from ..errors import FaceSDKError, FileFormatError
+from ..rig import Rig
+from .blocks import Block, ClipFile, Header, blocks, moving_pose_channels
+from .format import Format
+from .numbers import json_rows
+from .options import PLAIN, WriteOptions
+from .rigs import loose_rig
+from .scanner import Scanner, outline
+
+RIG = "a2f"
+_KNOWN = {"exportFps", "trackPath", "numPoses", "numFrames", "facsNames", "weightMat"}
+_MAX_NAMES = 10_000
+
+
+def write_a2f_json(
+    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+) -> tuple[str, ...]:
+    """The controls' names and a row a frame, as precise as the clip.
+
+    Returns what the file does not hold: pose channels that move, `events`, and `start` for a clip
+    that does not begin at zero.
+    """
+    track = "" if options.audio is None else PurePath(options.audio).as_posix()
+    opening = {"exportFps": float(source.fps), "trackPath": track, "numPoses": len(source.rig)}
+    names = json.dumps(source.rig.names, ensure_ascii=False)
+    file.write(json.dumps(opening, ensure_ascii=False)[:-1].encode())
+    file.write(f',\n"facsNames": {names},\n"weightMat": ['.encode())
+    count, separator, lost = 0, b"\n", set[str]()
+    for values, angles in blocks(source):
+        if len(values):
+            file.write(separator + json_rows(values))
+            separator = b",\n"
+        count += len(values)
+        lost |= moving_pose_channels(angles)
+    file.write(f'\n],\n"numFrames": {count}\n}}\n'.encode())
+    notes = (("events",) if source.events else ()) + (("start",) if source.start_sample else ())
+    return (*notes, *sorted(lost))
+
+
+def read_a2f_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+    """A clip on the `a2f` rig, whose controls it need not all have, or on one of its names."""
+    return _A2FClip(file, rig)
+
+
+class _A2FClip(ClipFile):
+    def __init__(self, file: BinaryIO, rig: Rig | None) -> None:
+        self._file = file
+        self._name = str(getattr(file, "name", "clip"))
+        document, places = outline(file, self._name, rows=("weightMat",))
+        if "weightMat" not in places:
+            raise FileFormatError(f'{self._name}: expected "weightMat", rows of weights')
+        self._place = places["weightMat"]
+        try:
+            self._names = _names(document.get("facsNames"))
+            columns = {name: i for i, name in enumerate(self._names)}
+            found, self._columns, meta = loose_rig(columns, rig or RIG)
+            fps = _rate(document.get("exportFps", 60))
+        except FaceSDKError as error:
+            raise FileFormatError(f"{self._name}: {error}") from error
+        self.header = Header(found, fps, meta=_meta(document, meta))
+
+    def blocks(self) -> Iterator[Block]:
+        """Rows, in the rig's order."""
+        rows = Scanner(self._file, self._name, offset=self._place).rows(len(self._names), "row")
+        present = [i for i, column in enumerate(self._columns) if column is not None]
+        taken = [column for column in self._columns if column is not None]
+        empty = True
+        for block in rows:
+            values = np.tile(self.rig.rest, (len(block), 1))
+            values[:, present] = block[:, taken]
+            yield Block(values, None)
+            empty = False
+        if empty:
+            yield Block(np.empty((0, len(self.rig)), np.float32), None)
+
+
+def _names(names: Any) -> list[str]:
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise FileFormatError('expected "facsNames", an array of names')
+    if not 0 < len(names) <= _MAX_NAMES or len(set(names)) != len(names):
+        raise FileFormatError(f"facsNames must be 1 to {_MAX_NAMES} names, no two alike")
+    return names
+
+
+def _rate(fps: Any) -> Fraction:
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps <= 1000:
+        raise FileFormatError(f"exportFps must be a frame rate, got {str(fps)[:40]}")
+    exact = exact_fps(float(fps))
+    near = exact.limit_denominator(1001)
+    return near if abs(near - exact) < Fraction(1, 10**9) else exact
+
+
+def _meta(document: dict[str, Any], notes: dict[str, Any]) -> dict[str, Any]:
+    """Where the clip comes from, and what of the file was not understood."""
+    if ignored := sorted(set(document) - _KNOWN):
+        notes = notes | {"ignored_keys": ignored}
+    track = document.get("trackPath")
+    audio = {"audio": track} if isinstance(track, str) and track else {}
+    return audio | ({"imported": notes} if notes else {})
+
+
+FORMATS = (
+    Format(
+        "a2f-json",
+        ".json",
+        write_a2f_json,
+        read_a2f_json,
+        rigs=(RIG, "arkit"),
+        description="weights as Audio2Face exports them",
+        recognises=lambda head: b'"facsNames"' in head or b'"weightMat"' in head,
+        options=frozenset({"audio"}),
+    ),
+)
