@@ -325,20 +325,40 @@ class RigMap:
 
     def __call__(self, values: Floats, pose: Floats | None) -> tuple[Floats, Floats | None]:
         """(..., C) values and (..., 4, 3) angles on the target rig."""
-        frames = values.shape[:-1]
-        sums = _with_pose(frames, self.target, pose)
-        sums[..., : len(self.target)] = self.target.rest
-        moved = _with_pose(frames, self.source, pose)
-        np.subtract(values, self.source.rest, out=moved[..., : len(self.source)])
-        self._linear.write(sums, moved)
-        result = sums[..., : len(self.target)]
+        result: Floats
+        if pose is None and not self._linear.replaced:
+            moved: Floats = np.subtract(values, self.source.rest)
+            result = moved @ self._matrix
+            result += self.target.rest
+        else:
+            result, pose = self._with_pose(values, pose)
         for part, inputs, outputs in self._steps:
             result[..., outputs] = part(values[..., inputs])
         if self.clamp:
-            result = np.minimum(np.maximum(result, self.target.minimum), self.target.maximum)
-        if pose is None and not self._linear.replaced:
-            return result, None
-        return result, sums[..., len(self.target) :].reshape(*frames, 4, 3)
+            np.maximum(result, self.target.minimum, out=result)
+            np.minimum(result, self.target.maximum, out=result)
+        return result, pose
+
+    def _with_pose(self, values: Floats, pose: Floats | None) -> tuple[Floats, Floats]:
+        """What weights alone make of values and pose."""
+        frames = values.shape[:-1]
+        sums = _room(frames, self.target, pose)
+        sums[..., : len(self.target)] = self.target.rest
+        moved = _room(frames, self.source, pose)
+        np.subtract(values, self.source.rest, out=moved[..., : len(self.source)])
+        self._linear.write(sums, moved)
+        angles = sums[..., len(self.target) :].reshape(*frames, 4, 3)
+        return sums[..., : len(self.target)], angles
+
+    @cached_property
+    def _matrix(self) -> Floats:
+        """(source, target) weights between controls: quicker than columns while the pose rests."""
+        matrix = np.zeros((len(self.source), len(self.target)), np.float32)
+        for name, row in self.weights.items():
+            for other, factor in row.items():
+                if name not in POSE_ANGLES and other not in POSE_ANGLES:
+                    matrix[self.source.index(name), self.target.index(other)] = factor
+        return matrix
 
     def to_json(self) -> dict[str, Any]:
         """JSON document that `from_json` reads."""
@@ -445,7 +465,7 @@ def _channels(rig: Rig) -> tuple[str, ...]:
     return (*rig.names, *POSE_ANGLES)
 
 
-def _with_pose(frames: tuple[int, ...], rig: Rig, pose: Floats | None) -> Floats:
+def _room(frames: tuple[int, ...], rig: Rig, pose: Floats | None) -> Floats:
     """(..., C + 12) room for the controls of a rig, and the pose behind them."""
     room = np.zeros((*frames, len(rig) + len(POSE_ANGLES)), np.float32)
     if pose is not None:

@@ -26,9 +26,9 @@ class _Way(NamedTuple):
     table: slice | None
     """Where the table's controls stand in the bank; None for the units themselves."""
     maps: tuple[RigMap, ...]
-    own: Sequence[int]
-    """Controls that another table tells."""
-    beside: Sequence[int]
+    own: NDArray[np.intp]
+    """Columns that another table tells."""
+    beside: NDArray[np.intp]
     """Where these stand in the bank."""
 
 
@@ -58,13 +58,13 @@ class Outputs:
             assert self._bank is not None
             return self._bank.columns[tables.index(id(table))]
 
+        columns = self.columns[output.rig.name]
         table = None if output.table is None else place(output.table)
-        own: list[int] = []
-        beside: list[int] = []
+        own = beside = np.zeros(0, np.intp)
         if output.beside is not None:
-            own = [output.rig.index(name) for name in output.beside.moved]
-            beside = [place(output.beside).start + column for column in own]
-        return _Way(self.columns[output.rig.name], table, output.maps, own, beside)
+            told = np.array([output.rig.index(name) for name in output.beside.moved], np.intp)
+            own, beside = columns.start + told, place(output.beside).start + told
+        return _Way(columns, table, output.maps, own, beside)
 
     def __call__(self, units: Floats) -> Floats:
         """(T, units) to (T, controls of all rigs)."""
@@ -77,6 +77,6 @@ class Outputs:
             for rig_map in maps:
                 part, pose = rig_map(part, pose)
             values[:, columns] = part
-            if own:
-                values[:, columns][:, own] = told[:, beside]
+            if len(own):
+                values[:, own] = told.take(beside, axis=1)
         return values
