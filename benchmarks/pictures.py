@@ -98,7 +98,7 @@ def story(scorer: ModuleType, clip: Any, prediction: Any, place: str, seconds: f
     return Story(
         f"{clip.speaker} ({clip.m['language']}), {place}",
         f"whole clip at zero lag: r {r:.2f}, closure F1 {f1:.2f} ({right} of {len(found[0])} "
-        f"found, {len(found[1]) - right} too many); best lag {lag:+d} ms",
+        f"found, {len(found[1]) - right} too many), best lag {lag:+d} ms",
         clip.t[kept],
         scaled[0][kept],
         scaled[1][kept],
@@ -201,6 +201,8 @@ def draw(told: Story) -> np.ndarray:
 
 
 def _legend(plot: Plot) -> None:
+    words = "bars: closures, full where both have it"
+    plot.text(words, WIDTH - RIGHT - 12 * len(words), 38, FAINT)
     x = WIDTH - RIGHT - 360
     for words, color in (("tracked", TRACKED), ("predicted", PREDICTED)):
         plot.box(x, 19, 36, 4, color)
