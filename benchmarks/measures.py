@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ TARGETS = {
 """By figure: what real speakers must reach, and what they should."""
 
 SHOWN = ("closure", "labiodental", "sibilant", "rounding", "jaw")
-"""Units that a table by sounds gives."""
+"""Units that the figures are about."""
 
 LAGS = tuple(range(-8, 9))
 """Frames by which a curve is read later (above 0) or earlier than its label."""
@@ -66,7 +67,7 @@ class Track:
     curves: Mapping[str, np.ndarray]
     """(T,) by unit."""
 
-    @property
+    @cached_property
     def labels(self) -> np.ndarray:
         """(T,) the sound of each frame; `SIL` where no phone is."""
         frames = len(next(iter(self.curves.values())))
@@ -147,10 +148,11 @@ class Frames:
     def of(cls, tracks: Sequence[Track], lag: int = 0) -> Frames:
         """Curves read `lag` frames later than their labels, held at the ends of a line."""
         names = sorted({track.speaker for track in tracks})
-        curves = {unit: [] for unit in tracks[0].curves}
+        curves: dict[str, list[np.ndarray]] = {unit: [] for unit in SHOWN}
         for track in tracks:
-            for unit, curve in track.curves.items():
-                curves[unit].append(curve[np.clip(np.arange(len(curve)) + lag, 0, len(curve) - 1)])
+            at = np.clip(np.arange(len(track.labels)) + lag, 0, len(track.labels) - 1)
+            for unit, parts in curves.items():
+                parts.append(track.curves[unit][at])
         labels = [track.labels for track in tracks]
         numbers = [np.full(len(t.labels), names.index(t.speaker)) for t in tracks]
         return cls(

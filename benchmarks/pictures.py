@@ -202,8 +202,8 @@ def draw(told: Story) -> np.ndarray:
 
 def _legend(plot: Plot) -> None:
     words = "bars: closures, full where both have it"
-    plot.text(words, WIDTH - RIGHT - 12 * len(words), 38, FAINT)
     x = WIDTH - RIGHT - 360
+    plot.text(words, x - 12 * len(words) - 60, 14, FAINT)
     for words, color in (("tracked", TRACKED), ("predicted", PREDICTED)):
         plot.box(x, 19, 36, 4, color)
         plot.text(words, x + 46, 14)
