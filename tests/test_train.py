@@ -11,7 +11,7 @@ from facesdk.datasets import CorpusWriter, TimedPhone, Utterance  # noqa: E402
 from facesdk.model import Model  # noqa: E402
 from facesdk.train import augment  # noqa: E402
 from facesdk.train.data import UNITS, Batches, Labels, load_corpus, mel_mean  # noqa: E402
-from facesdk.train.evaluate import area_under_curve, closure_events, score  # noqa: E402
+from facesdk.train.evaluate import Scorer, area_under_curve, closure_events  # noqa: E402
 from facesdk.train.export import build_graph, export  # noqa: E402
 from facesdk.train.loop import Schedule, Trainer, load_trunk  # noqa: E402
 from facesdk.train.loss import Loss, LossWeights  # noqa: E402
@@ -150,7 +150,7 @@ def test_training_learns_and_its_checkpoint_is_the_averaged_network(lines, tmp_p
     loaded = load_trunk(tmp_path / "checkpoint.pt")
     for name, value in run.trained.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value)
-    figures = score(loaded, lines, curves="units")
+    figures = Scorer(loaded, lines)(curves="units")
     assert figures["sibilant_auc"] > 0.8
 
 

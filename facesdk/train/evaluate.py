@@ -26,6 +26,7 @@ Curves = Literal["units", "articulation"]
 BILABIALS = frozenset("pbm")
 LABIODENTALS = frozenset("fv")
 SIBILANTS = frozenset("szʃʒʧʤɕʑʂ")
+COMPARED = ("jaw", "aperture", "closure", "labiodental", "rounding", "spread", "sibilant")
 ROUNDED_FROM = 0.45
 """Rounding target from which a vowel counts as rounded."""
 
@@ -62,15 +63,17 @@ def closure_events(
     return hits, false
 
 
-def predict(trunk: Trunk, line: Line, head: int) -> Doubles:
-    """(T, curves) of one line with one look-ahead, in frame time."""
-    delay = trunk.config.delays[head]
+def predict(trunk: Trunk, line: Line) -> NDArray[np.float32]:
+    """(look-aheads, T, curves) of one line, in frame time."""
+    delays = trunk.config.delays
     mel = torch.from_numpy(line.mel.astype(np.float32) * np.log(10.0)).float()
-    silence = torch.full((2 * delay, mel.shape[1]), float(np.log(1e-6)))
+    silence = torch.full((2 * max(delays), mel.shape[1]), float(np.log(1e-6)))
     floored = torch.log(torch.exp(mel) + 1e-6)
     with torch.no_grad():
-        curves = trunk.curves(torch.cat([floored, silence])[None])[0, :, head]
-    return curves[delay:].numpy().astype(np.float64)
+        curves = trunk.curves(torch.cat([floored, silence])[None])[0].numpy()
+    frames = len(line.targets)
+    heads = [curves[delay : delay + frames, head] for head, delay in enumerate(delays)]
+    return np.asarray(np.stack(heads))
 
 
 @dataclass(frozen=True)
@@ -100,42 +103,43 @@ class _Tracks:
         return float(np.corrcoef(given, wanted)[0, 1])
 
 
-def _tracks(trunk: Trunk, lines: Iterable[Line], head: int, curves: Curves) -> _Tracks:
-    first = 0 if curves == "units" else len(UNITS)
-    columns = slice(first, first + len(UNITS))
-    names = np.array(trunk.config.phones)
-    given, wanted, phones = [], [], []
-    hits: list[float] = []
-    false: list[float] = []
-    for line in lines:
-        units = predict(trunk, line, head)[:, columns]
-        given.append(units)
-        wanted.append(line.targets[:, columns].astype(np.float64))
-        phones.append(names[line.phones])
-        found = closure_events(units[:, UNITS.index("closure")], line.segments)
-        hits += found[0]
-        false += found[1]
-    return _Tracks(
-        np.concatenate(given), np.concatenate(wanted), np.concatenate(phones), (hits, false)
-    )
+class Scorer:
+    """Figures over all frames of some lines; the trunk hears them once for all look-aheads."""
 
+    def __init__(self, trunk: Trunk, lines: Iterable[Line]) -> None:
+        self._lines = list(lines)
+        self._given = [predict(trunk, line) for line in self._lines]
+        self._sounds = np.array(trunk.config.phones)
 
-def score(
-    trunk: Trunk, lines: Iterable[Line], *, head: int = -1, curves: Curves = "articulation"
-) -> dict[str, float]:
-    """Figures over all frames of some lines; `head` picks the look-ahead."""
-    tracks = _tracks(trunk, lines, head % len(trunk.config.delays), curves)
-    vowels = {s: p for s, p in Rules.load().phones.phones.items() if p.vowel and not p.path}
-    rounded = [s for s, p in vowels.items() if p.targets.get("rounding", 0) >= ROUNDED_FROM]
-    spoken = tracks.phones != "SIL"
-    hits, false = tracks.closures
-    figures = {
-        "bilabial_auc": tracks.area("closure", BILABIALS, spoken),
-        "labiodental_auc": tracks.area("labiodental", LABIODENTALS, spoken),
-        "sibilant_auc": tracks.area("sibilant", SIBILANTS, spoken),
-        "rounding_auc": tracks.area("rounding", rounded, np.isin(tracks.phones, list(vowels))),
-        "closures_at_5_percent": float((np.array(hits) > np.quantile(false, 0.95)).mean()),
-    }
-    compared = ("jaw", "aperture", "closure", "labiodental", "rounding", "spread", "sibilant")
-    figures |= {f"{unit}_r": tracks.correlation(unit) for unit in compared}
-    return {name: round(value, 4) for name, value in figures.items()}
+    def __call__(self, head: int = -1, curves: Curves = "articulation") -> dict[str, float]:
+        """Figures by name for one look-ahead, on the curves of the lips or of the sounds."""
+        tracks = self._tracks(head, curves)
+        vowels = {s: p for s, p in Rules.load().phones.phones.items() if p.vowel and not p.path}
+        rounded = [s for s, p in vowels.items() if p.targets.get("rounding", 0) >= ROUNDED_FROM]
+        spoken = tracks.phones != "SIL"
+        hits, false = tracks.closures
+        figures = {
+            "bilabial_auc": tracks.area("closure", BILABIALS, spoken),
+            "labiodental_auc": tracks.area("labiodental", LABIODENTALS, spoken),
+            "sibilant_auc": tracks.area("sibilant", SIBILANTS, spoken),
+            "rounding_auc": tracks.area("rounding", rounded, np.isin(tracks.phones, list(vowels))),
+            "closures_at_5_percent": float((np.array(hits) > np.quantile(false, 0.95)).mean()),
+        }
+        figures |= {f"{unit}_r": tracks.correlation(unit) for unit in COMPARED}
+        return {name: round(value, 4) for name, value in figures.items()}
+
+    def _tracks(self, head: int, curves: Curves) -> _Tracks:
+        first = 0 if curves == "units" else len(UNITS)
+        columns = slice(first, first + len(UNITS))
+        given = [outputs[head, :, columns].astype(np.float64) for outputs in self._given]
+        hits: list[float] = []
+        false: list[float] = []
+        for line, found in zip(self._lines, given, strict=True):
+            events = closure_events(found[:, UNITS.index("closure")], line.segments)
+            hits += events[0]
+            false += events[1]
+        wanted = [line.targets[:, columns].astype(np.float64) for line in self._lines]
+        phones = [self._sounds[line.phones] for line in self._lines]
+        return _Tracks(
+            np.concatenate(given), np.concatenate(wanted), np.concatenate(phones), (hits, false)
+        )

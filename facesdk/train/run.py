@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..datasets import Corpus, Utterance
 from ..datasets.corpus import checksum
 from ..datasets.recipe import Recipe, build_corpora
 from .data import FRAMES, UNITS, Batches, Labels, Line, load_corpus, mel_mean
-from .evaluate import score
+from .evaluate import Scorer
 from .export import export
 from .loop import Schedule, Trainer, json_lines, load_trunk
 from .loss import Loss, LossWeights
@@ -22,6 +23,7 @@ from .network import Trunk, TrunkConfig
 Report = Callable[[str], None]
 
 HELD_OUT = "held_out"
+TEST_SPLIT = "test"
 
 
 def train(
@@ -45,21 +47,33 @@ def train(
     checkpoint = work / recipe.name / "checkpoint.pt"
     _fit(recipe, lines, Labels(rules), checkpoint, report)
     trunk = load_trunk(checkpoint)
-    tests = load_corpus(held_out, work / "features", rules=rules, keep=_speaks(recipe, only=True))
-    scores = _scores(trunk, tests, report)
+    tests = _tests(recipe, folders, held_out, work / "features", rules)
+    scores = {name: _scores(name, trunk, lines, report) for name, lines in tests.items()}
     facts = _facts(recipe, folders, lines, scores)
     return export(trunk, out, facts=facts)
 
 
-def _speaks(recipe: Recipe, *, only: bool) -> Callable[[Utterance], bool]:
-    """Whether a line is spoken by held-out voices only, or by none of them."""
-    held_out = set(recipe.held_out_voices)
+def _voices(utterance: Utterance) -> set[str]:
+    return set(utterance.speaker.split("+"))
 
-    def chosen(utterance: Utterance) -> bool:
-        voices = set(utterance.speaker.split("+"))
-        return voices <= held_out if only else not voices & held_out
 
-    return chosen
+def _tests(
+    recipe: Recipe, folders: Mapping[str, Path], held_out: Path, cache: Path, rules: Rules
+) -> dict[str, list[Line]]:
+    """Lines to score by name: voices held out, and speakers of recordings not trained on."""
+    voices = set(recipe.held_out_voices)
+    tests = {
+        "held_out_synthetic_voices": load_corpus(
+            held_out, cache, rules=rules, keep=lambda u: _voices(u) <= voices
+        )
+    }
+    for name, folder in folders.items():
+        for group in ("adult", "child") if recipe.corpora[name].split else ():
+            wanted = (TEST_SPLIT, group)
+            tests[f"{name}_{group}"] = load_corpus(
+                folder, cache, rules=rules, keep=lambda u, w=wanted: (u.split, u.group) == w
+            )
+    return {name: lines for name, lines in tests.items() if lines}
 
 
 def _training_lines(
@@ -67,7 +81,12 @@ def _training_lines(
 ) -> list[Line]:
     lines: list[Line] = []
     for name, folder in folders.items():
-        found = load_corpus(folder, cache, rules=rules, keep=_speaks(recipe, only=False))
+        source, held_out = recipe.corpora[name], set(recipe.held_out_voices)
+        found = [
+            replace(line, weight=source.weight)
+            for line in load_corpus(folder, cache, rules=rules, keep=source.takes)
+            if not set(line.speaker.split("+")) & held_out
+        ]
         report(f"{name}: {len(found)} lines, {_hours(found):.2f} h")
         lines += found
     return lines
@@ -101,12 +120,13 @@ def _fit(
     trainer.run(progress)
 
 
-def _scores(trunk: Trunk, lines: Sequence[Line], report: Report) -> dict[str, Any]:
+def _scores(name: str, trunk: Trunk, lines: Sequence[Line], report: Report) -> dict[str, Any]:
     scores: dict[str, Any] = {"lines": len(lines), "hours": round(_hours(lines), 3)}
+    scorer = Scorer(trunk, lines)
     for head, delay in enumerate(trunk.config.delays):
-        found = score(trunk, lines, head=head)
+        found = scorer(head)
         scores[f"look_ahead_{20 * delay}_ms"] = found
-        report(f"held out, {20 * delay} ms: {found}")
+        report(f"{name}, {20 * delay} ms: {found}")
     return scores
 
 
@@ -135,5 +155,5 @@ def _facts(
             "held_out_voices": list(recipe.held_out_voices),
             "corpora": corpora,
         },
-        "scores": {"held_out_synthetic_voices": scores},
+        "scores": dict(scores),
     }
