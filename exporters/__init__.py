@@ -30,6 +30,7 @@ from . import (
     arrays,
     clip_json,
     control_board,
+    cue_lists,
     curves_csv,
     livelink_csv,
 )
@@ -67,6 +68,7 @@ _MODULES = (
     a2f_json,
     control_board,
     arrays,
+    cue_lists,
 )
 
 EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}
