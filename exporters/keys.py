@@ -8,7 +8,7 @@ hour costs no more than a second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -122,30 +122,41 @@ def hermite_keys(curve: ArrayLike, tolerance: float) -> tuple[NDArray[np.int64],
     """
     values = np.asarray(np.asarray(curve, np.float32), np.float64)
     tangents = slopes(values)
-    spans = np.concatenate([*_longest_spans(values, tangents, tolerance), np.ones(0, np.int64)])
-    keys, last = [], len(values) - 1
+    chosen = longest_pieces(
+        len(values), lambda first, span: _deviation(values, tangents, first, span), tolerance
+    )
+    return chosen, tangents[chosen]
+
+
+def longest_pieces(
+    count: int, deviation: Callable[[NDArray[np.int64], int], Doubles], tolerance: float
+) -> NDArray[np.int64]:
+    """Frames out of `count` that are keys, each as far from the one before as a piece may reach.
+
+    `deviation(first, span)` says how far pieces over `span` frames from each of the frames `first`
+    miss the frames between. Pieces are powers of two long, at most 64 frames.
+    """
+    spans = np.concatenate([*_longest_spans(count, deviation, tolerance), np.ones(0, np.int64)])
+    keys, last = [], count - 1
     at = 0
     while at < last:
         keys.append(at)
         at += int(spans[at])
-    chosen = np.array([*keys, *([last] if last >= 0 else [])], np.int64)
-    return chosen, tangents[chosen]
+    return np.array([*keys, *([last] if last >= 0 else [])], np.int64)
 
 
 def _longest_spans(
-    values: Doubles, tangents: Doubles, tolerance: float
+    count: int, deviation: Callable[[NDArray[np.int64], int], Doubles], tolerance: float
 ) -> Iterator[NDArray[np.int64]]:
     """How many frames one piece may reach over from each frame: a power of two."""
-    for start in range(0, len(values), _BLOCK):
-        here = np.arange(start, min(start + _BLOCK, len(values)))
+    for start in range(0, count, _BLOCK):
+        here = np.arange(start, min(start + _BLOCK, count))
         longest = np.ones(len(here), np.int64)
         for span in reversed(_SPANS):
-            ends = here + span < len(values)
-            if not ends.any():
+            first = here[here + span < count]
+            if not len(first):
                 break
-            first = here[ends]
-            error = _deviation(values, tangents, first, span)
-            longest[: len(first)][error <= tolerance] = span
+            longest[: len(first)][deviation(first, span) <= tolerance] = span
         yield longest
 
 

@@ -40,6 +40,15 @@ def shape_weights(names: Sequence[str], values: ArrayLike, rig: Rig) -> Floats:
     return _add_by_name(weights, names, controls, way.target)
 
 
+def undriven(names: Sequence[str], rig: Rig) -> tuple[str, ...]:
+    """Controls of a rig that move none of these shapes in `shape_weights`, nor any joint."""
+    if any(name in names for name in rig.names):
+        return tuple(name for name in rig.names if name not in names)
+    extras = _extras().get(rig.name, {})
+    lost = conversion(rig, "arkit").uncarried
+    return tuple(name for name in lost if not set(extras.get(name, ())) & set(names))
+
+
 def _add_by_name(weights: Floats, names: Sequence[str], controls: Floats, rig: Rig) -> Floats:
     for i, name in enumerate(rig.names):
         if name in names:

@@ -207,7 +207,7 @@ class Head:
         for eye, name in enumerate(EYES):
             if name in self.joints and name in self.masks:
                 asked = None if angles is None else angles[:, 2 + eye]
-                self._turn_eye(points, name, self._gaze_angles(weights, name, asked))
+                self._turn_eye(points, name, self.gaze_angles(weights, name, asked))
         if angles is not None and angles[:, :2].any():
             self._turn_head(points, angles)
         return points
@@ -222,8 +222,8 @@ class Head:
                     basis[self.index(shape), self.masks[eye] > 0] = 0
         return basis.reshape(len(self.names), 3 * len(self.neutral))
 
-    def _gaze_angles(self, weights: Floats, eye: str, asked: Floats | None) -> Floats:
-        """(T, 3) yaw, pitch, roll of one eyeball."""
+    def gaze_angles(self, weights: Floats, eye: str, asked: Floats | None = None) -> Floats:
+        """(T, 3) yaw, pitch, roll of one eyeball for (T, S) weights and its pose: see `vertices`."""
         side = "Left" if eye == "eye_left" else "Right"
         angles = np.zeros((len(weights), 3), np.float32)
         for shape, turn in self.gaze.items():

@@ -1,0 +1,71 @@
+"""A clip as what it does to a head: weights of the head's shapes, turns of its joints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..clip import Floats, FrameSource
+from ..convert import conversion
+from ..errors import ExportError
+from .blocks import Block, ClipFile, Header, blocks
+from .rigs import bare_rig
+
+if TYPE_CHECKING:
+    from ..mesh import Head
+
+
+class Driven(ClipFile):
+    """The frames of a source on the shapes of a head, with its eyes turned as they look there.
+
+    `Head.vertices` of the same clip shows the same face: an eyeball turns by the gaze shapes or by
+    the pose, whichever asks for more.
+    """
+
+    def __init__(self, source: FrameSource, head: Head) -> None:
+        """Raises `ExportError` for a head without shapes, `RigError` for a rig that has no way there."""
+        from ..mesh.drive import undriven
+
+        if not head.names:
+            raise ExportError(f"head {head.name!r} has no shapes that a clip could move")
+        self._source = source
+        self._head = head
+        self._undriven = np.isin(source.rig.names, undriven(head.names, source.rig))
+        self._moved = np.zeros(len(source.rig), bool)
+        by_name = any(name in head.names for name in source.rig.names)
+        self._way = None if by_name else conversion(source.rig, "arkit")
+        self.header = Header(
+            bare_rig(head.names, name=head.name),
+            source.fps,
+            source.sample_rate,
+            source.start_sample,
+            tuple(source.events),
+            dict(source.meta),
+        )
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Controls that moved in the last pass and move nothing on the head."""
+        silent = self._moved & self._undriven
+        return tuple(n for n, lost in zip(self._source.rig.names, silent, strict=True) if lost)
+
+    def blocks(self) -> Iterator[Block]:
+        """Weights (n, S), angles (n, 4, 3)."""
+        self._moved[:] = False
+        for values, angles in blocks(self._source):
+            self._moved |= np.any(values != self._source.rig.rest, axis=0)
+            weights = self._head.weights(values, self._source.rig)
+            yield Block(weights, self._turns(values, weights, angles))
+
+    def _turns(self, values: Floats, weights: Floats, angles: Floats | None) -> Floats | None:
+        """Angles of the joints: rotations that are controls of the rig, and the gaze, added."""
+        if self._way is not None:
+            angles = self._way(values, angles)[1]
+        if angles is None and not self._head.gaze:
+            return None
+        turned = np.zeros((len(values), 4, 3), np.float32) if angles is None else angles.copy()
+        for joint, eye in enumerate(("eye_left", "eye_right"), 2):
+            turned[:, joint] = self._head.gaze_angles(weights, eye, turned[:, joint])
+        return turned
