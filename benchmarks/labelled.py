@@ -22,6 +22,7 @@ import facesdk
 from facesdk.articulation import Rules
 from facesdk.audio import read_audio
 from facesdk.datasets.corpus import Corpus
+from facesdk.errors import FaceSDKError
 
 SAMPLE_RATE = 16_000
 ADULT = 16
@@ -188,7 +189,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def listener(args: argparse.Namespace) -> Listener:
-    """What the shared options ask for."""
+    """What the shared options ask for, once it is known that the model can do it."""
+    try:
+        facesdk.load(args.model).session(rig=args.rig, look_ahead_ms=args.look_ahead)
+    except FaceSDKError as error:
+        raise SystemExit(f"{error} (or choose --rig units)") from error
     return Listener(args.rig, args.look_ahead, args.model, args.jobs)
 
 
