@@ -32,7 +32,9 @@ from . import (
     control_board,
     cue_lists,
     curves_csv,
+    gltf,
     livelink_csv,
+    vertex_cache,
 )
 from .blocks import collect
 from .format import Format, Reader, Writer, alone
@@ -63,12 +65,14 @@ __all__ = [
 _MODULES = (
     clip_json,
     curves_csv,
+    gltf,
     livelink_csv,
     a2f_csv,
     a2f_json,
     control_board,
     arrays,
     cue_lists,
+    vertex_cache,
 )
 
 EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}
@@ -177,7 +181,10 @@ def read_clip(
     *,
     rig: Rig | None = None,
 ) -> Clip:
-    """The clip in a file, on `rig` or on the rig that the file tells of."""
+    """The clip in a file, on `rig` or on the rig that the file tells of.
+
+    Of a file with several clips the first; `read_clips` gives all.
+    """
     with open_clip(file, format, rig=rig) as source:
         return collect(source)
 
@@ -202,7 +209,8 @@ def open_clip(
 ) -> Iterator[FrameSource]:
     """A file as a frame source that reads its rows when they are asked for.
 
-    What is wrong with a row shows when it is read. A pipe is copied to a temporary file first.
+    Of several clips it is the first. What is wrong with a row shows when it is read. A pipe is
+    copied to a temporary file first.
     """
     with open_clips(file, format, rig=rig, first=True) as sources:
         yield sources[0]

@@ -25,7 +25,7 @@ class Driven(ClipFile):
     """
 
     def __init__(self, source: FrameSource, head: Head) -> None:
-        """Raises `ExportError` for a head without shapes, `RigError` for a rig that has no way there."""
+        """Raises `ExportError` for a head without shapes, `RigError` for rigs that reach none."""
         from ..mesh.drive import undriven
 
         if not head.names:

@@ -57,6 +57,16 @@ def test_every_format_has_a_reader():
     assert {row.format for row in ROWS} == set(NAMES)
 
 
+def test_the_page_on_formats_knows_them_all():
+    """`python benchmarks/format_matrix.py --write` writes its table."""
+    page = (Path(__file__).parent.parent / "docs" / "formats.md").read_text("utf-8")
+    lines = page.splitlines()
+    for row in ROWS:
+        start = f"| `{row.format}` | {row.rig} | {row.reader}"
+        assert any(line.startswith(start) for line in lines), start
+    assert all(f"`{name}`" in page for name in NAMES)
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 def test_readers_get_every_channel_and_every_key_back(row, tmp_path):
     """A channel comes back, or `write_clip` said that it would not."""
@@ -82,7 +92,8 @@ def test_readers_of_thinned_keys_are_nowhere_further_off(row, tolerance, tmp_pat
     assert cell.value <= tolerance + row.value
     assert cell.time <= row.time
     kept = sum(len(track.times) for track in found.values())
-    assert (tolerance < 0.1) or kept < 0.7 * sum(len(track.times) for track in wanted.values())
+    every = sum(len(track.times) for track in wanted.values())
+    assert tolerance < 0.1 or kept < row.thinned * every
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,15 @@ _BROKEN = (KeyError, IndexError, TypeError, ValueError, AttributeError, struct.e
 
 def read_gltf(path: Path) -> Raw:
     """The scene's meshes as one head, in metres, Y up, looking along +Z as glTF has it."""
+    with in_words(path):
+        return Scene.read(path).raw(path.stem)
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a broken file becomes a `FileFormatError`."""
     try:
-        scene = _Scene.read(path)
-        return scene.raw(path.stem)
+        yield
     except FileFormatError:
         raise
     except RecursionError:
@@ -43,11 +50,11 @@ def read_gltf(path: Path) -> Raw:
         raise FileFormatError(f"{path} is no glTF 2.0 file, or a broken one ({words})") from error
 
 
-class _Scene:
+class Scene:
     """A glTF document and its buffers."""
 
     def __init__(self, document: Mapping[str, Any], binary: bytes, path: Path) -> None:
-        self._document = document
+        self.document = document
         self._binary = binary
         self._path = path
         self._buffers: dict[int, bytes] = {}
@@ -59,11 +66,15 @@ class _Scene:
             )
 
     @classmethod
-    def read(cls, path: Path) -> _Scene:
+    def read(cls, path: Path) -> Scene:
         """The document and the binary part of a file."""
         if path.stat().st_size > MAX_BYTES:
             raise FileFormatError(f"{path} has more than {MAX_BYTES:,} bytes; no head needs that")
-        data = path.read_bytes()
+        return cls.parse(path.read_bytes(), path)
+
+    @classmethod
+    def parse(cls, data: bytes, path: Path) -> Scene:
+        """The same for the bytes of a file, which is called so."""
         text, binary = _chunks(data) if data[:4] == b"glTF" else (data, b"")
         document = json.loads(text)
         if not isinstance(document, dict) or "asset" not in document:
@@ -74,7 +85,7 @@ class _Scene:
 
     def _buffer(self, index: int) -> bytes:
         if index not in self._buffers:
-            entry = self._document["buffers"][index]
+            entry = self.document["buffers"][index]
             self._buffers[index] = self._bytes_of(entry.get("uri"), int(entry["byteLength"]))
         return self._buffers[index]
 
@@ -104,7 +115,7 @@ class _Scene:
 
     def _view(self, index: int, offset: int, dtype: np.dtype[Any], count: int, width: int) -> Array:
         """(count, width) numbers of a buffer view, without copying."""
-        view = self._document["bufferViews"][index]
+        view = self.document["bufferViews"][index]
         data = self._buffer(int(view["buffer"]))
         start = int(view.get("byteOffset", 0))
         length = int(view["byteLength"])
@@ -121,14 +132,14 @@ class _Scene:
 
     def accessor(self, index: int) -> Array:
         """(count, width) values of an accessor, sparse ones filled in."""
-        entry = self._document["accessors"][index]
+        entry = self.document["accessors"][index]
         dtype, width = np.dtype(_COMPONENTS[entry["componentType"]]), _WIDTHS[entry["type"]]
         count = int(entry["count"])
-        if not 0 <= count <= 3 * MAX_VERTICES:
-            raise ValueError(f"an accessor claims {count} values")
         if "bufferView" in entry:
             view, offset = int(entry["bufferView"]), int(entry.get("byteOffset", 0))
             values = self._view(view, offset, dtype, count, width)
+        elif not 0 <= count <= MAX_VERTICES:
+            raise ValueError(f"an accessor claims {count} values")
         else:
             values = np.zeros((count, width), dtype)
         if "sparse" in entry:
@@ -153,9 +164,9 @@ class _Scene:
 
     def _placed(self) -> Iterator[tuple[Mapping[str, Any], Array]]:
         """Nodes with a mesh, and the matrix that carries it into the scene."""
-        nodes = self._document.get("nodes", [])
-        if scenes := self._document.get("scenes"):
-            roots = scenes[int(self._document.get("scene", 0))].get("nodes", [])
+        nodes = self.document.get("nodes", [])
+        if scenes := self.document.get("scenes"):
+            roots = scenes[int(self.document.get("scene", 0))].get("nodes", [])
         else:
             children = {int(c) for n in nodes for c in n.get("children", ())}
             roots = [i for i in range(len(nodes)) if i not in children]
@@ -173,14 +184,14 @@ class _Scene:
 
     def _front(self) -> Array:
         """Matrix of the scene: VRM 0 looks along -Z, everything else along +Z."""
-        turned = "VRM" in self._document.get("extensions", {})
+        turned = "VRM" in self.document.get("extensions", {})
         return np.diag([-1.0, 1.0, -1.0, 1.0]) if turned else np.eye(4)
 
     def _bound(self, node: Mapping[str, Any], own: Array, matrices: Mapping[int, Array]) -> Array:
         """Where a mesh stands at rest: a skinned one where the first joint of its skin holds it."""
         if "skin" not in node:
             return own
-        skin = self._document["skins"][int(node["skin"])]
+        skin = self.document["skins"][int(node["skin"])]
         joint = int(skin["joints"][0])
         inverse = np.eye(4)
         if "inverseBindMatrices" in skin:
@@ -238,7 +249,7 @@ class _Scene:
         return np.concatenate(rows)
 
     def _primitives(self, node: Mapping[str, Any], matrix: Array) -> Iterator[Raw]:
-        mesh = self._document["meshes"][int(node["mesh"])]
+        mesh = self.document["meshes"][int(node["mesh"])]
         name = str(mesh.get("name") or node.get("name") or "mesh")
         for primitive in mesh["primitives"]:
             if int(primitive.get("mode", _TRIANGLES)) == _TRIANGLES:
@@ -290,7 +301,7 @@ class _Scene:
     def _material(self, index: int | None) -> Material:
         if index is None:
             return Material("default")
-        entry = self._document["materials"][int(index)]
+        entry = self.document["materials"][int(index)]
         surface = entry.get("pbrMetallicRoughness", {})
         color = np.array(surface.get("baseColorFactor", (0.8, 0.8, 0.8, 1.0)), float)
         if "baseColorTexture" in surface and "baseColorFactor" not in surface:

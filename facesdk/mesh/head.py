@@ -201,7 +201,7 @@ class Head:
         return rows[None] if rows.ndim == 1 else rows
 
     def _block(self, weights: Floats, angles: Floats | None) -> Floats:
-        flat = weights @ self._basis
+        flat = weights @ self.basis
         flat += self.neutral.reshape(-1)
         points = flat.reshape(len(weights), -1, 3)
         for eye, name in enumerate(EYES):
@@ -213,8 +213,8 @@ class Head:
         return points
 
     @cached_property
-    def _basis(self) -> Floats:
-        """(S, 3 V) deltas without what `_turn_eye` does."""
+    def basis(self) -> Floats:
+        """(S, 3 V) deltas without the eyeballs' share of gaze shapes, which their joints do."""
         basis = self.deltas.copy()
         for shape in self.gaze:
             for eye in EYES:
@@ -223,7 +223,7 @@ class Head:
         return basis.reshape(len(self.names), 3 * len(self.neutral))
 
     def gaze_angles(self, weights: Floats, eye: str, asked: Floats | None = None) -> Floats:
-        """(T, 3) yaw, pitch, roll of one eyeball for (T, S) weights and its pose: see `vertices`."""
+        """(T, 3) yaw, pitch, roll of an eyeball for (T, S) weights and its (T, 3) pose."""
         side = "Left" if eye == "eye_left" else "Right"
         angles = np.zeros((len(weights), 3), np.float32)
         for shape, turn in self.gaze.items():

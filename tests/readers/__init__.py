@@ -65,6 +65,8 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     foreign: bool = True
     """Whether the reader is somebody else's program and not a parser written for these tests."""
+    thinned: float = 0.7
+    """Share of the keys that a tolerance of 0.1 leaves at most; more where channels share them."""
     expect: Callable[[Clip], Curves] = expected
     """What should come back; less what is lost."""
 
