@@ -42,7 +42,8 @@ class StreamResampler:
 
     The output does not depend on how the input was cut and lasts as long to one sample. It is not
     shifted in time, but it comes late: see `latency`. Equal rates pass mono float32 through bit by
-    bit, but for samples below `SILENCE`. Values may exceed 1.0 where the input was mastered to the edge; nothing is clipped.
+    bit, but for samples below `SILENCE`. Values may exceed 1.0 where the input was mastered to
+    the edge; nothing is clipped.
 
     `low_delay` takes a short filter, see `polyphase`: 1.5 to 3 ms late where soxr is 38 to 117.
     """
