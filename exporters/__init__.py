@@ -32,9 +32,12 @@ from . import (
     control_board,
     cue_lists,
     curves_csv,
+    fbx,
     gltf,
     livelink_csv,
     vertex_cache,
+    vmc,
+    vrma,
 )
 from .blocks import collect
 from .format import Format, Reader, Writer, alone
@@ -66,6 +69,7 @@ _MODULES = (
     clip_json,
     curves_csv,
     gltf,
+    fbx,
     livelink_csv,
     a2f_csv,
     a2f_json,
@@ -73,6 +77,8 @@ _MODULES = (
     arrays,
     cue_lists,
     vertex_cache,
+    vmc,
+    vrma,
 )
 
 EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..clip import FrameSource
+from ..clip import Clip, FrameSource
 from ..errors import ExportError
+from ..rig import Rig
 from .driven import Driven
 from .format import Format, alone
 from .gltf_document import Document, new_document
@@ -39,6 +40,23 @@ def write_gltf_clips(
         lost = _add_clips(document, clips, options)
         document.write_text(file)
     return lost
+
+
+def read_gltf(file: BinaryIO, rig: Rig | None = None) -> Clip:
+    """The first animation of a file that moves morph targets or VRM expressions.
+
+    Its rate is the one that facesdk wrote down, else the one that its keys lie on, else 60.
+    """
+    from .gltf_clip import read_clips
+
+    return read_clips(file, rig)[0]
+
+
+def read_gltf_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[Clip]:
+    """All of them."""
+    from .gltf_clip import read_clips
+
+    return read_clips(file, rig)
 
 
 def _add_clips(
@@ -98,18 +116,23 @@ FORMATS = (
         "glb",
         ".glb",
         alone(write_glb_clips),
+        read_gltf,
         description="glTF 2.0 in one file: head, shapes, joints, materials, animations",
         options=_OPTIONS,
         settings=(_MESH,),
+        recognises=lambda head: head.startswith(b"glTF"),
         write_several=write_glb_clips,
+        read_several=read_gltf_clips,
     ),
     Format(
         "gltf",
         ".gltf",
         alone(write_gltf_clips),
+        read_gltf,
         description="glTF 2.0 as text, its numbers inside",
         options=_OPTIONS,
         settings=(_MESH,),
         write_several=write_gltf_clips,
+        read_several=read_gltf_clips,
     ),
 )

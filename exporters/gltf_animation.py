@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -68,22 +68,20 @@ class Animation:
         """The joints' rotations, where the clip has a pose; nodes in the order of `Pose.angles`."""
         for joint, node in enumerate(nodes):
             if self._spool.has_pose:
-                self._turn(joint, node)
+                first = len(self._spool.names) - 3 * (len(POSE_JOINTS) - joint)
+                self.turn(node, lambda rows, axes=slice(first, first + 3): rows[:, axes])
 
-    def _turn(self, joint: int, node: int) -> None:
-        first = len(self._spool.names) - 3 * (len(POSE_JOINTS) - joint)
-        if self._tolerance is not None:
-            columns = [self._spool.column(first + axis) for axis in range(3)]
-            self.rotation(node, *turn_keys(np.stack(columns, 1), self._tolerance))
+    def turn(self, node: int, angles: Callable[[Array], Array]) -> None:
+        """A rotation of a node: (n, 3) yaw, pitch and roll for (n, C) rows of all channels."""
+        if self._tolerance is None:
+            turned = (quaternions(angles(rows)) for rows in self._spool.rows())
+            output = self._document.stream(turned, self._spool.frames, 4)
+            self._channel(self._sampler(self._times(None), output), node, "rotation")
             return
-        turned = (quaternions(row[:, first : first + 3]) for row in self._rows(None))
-        output = self._document.stream(turned, self._spool.frames, 4)
-        self._channel(self._sampler(self._times(None), output), node, "rotation")
-
-    def rotation(self, node: int, frames: Array, turns: Array) -> None:
-        """Quaternions at frames as the rotation of a node."""
-        output = self._document.stream([turns], len(frames), 4)
-        self._channel(self._sampler(self._times(frames), output), node, "rotation")
+        whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
+        keys, turns = turn_keys(whole, self._tolerance)
+        output = self._document.stream([turns], len(keys), 4)
+        self._channel(self._sampler(self._times(keys), output), node, "rotation")
 
     def shift(self, node: int, channel: int) -> None:
         """One channel as the way that a node goes along X, which is how VRM has expressions."""

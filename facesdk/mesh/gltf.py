@@ -138,7 +138,7 @@ class Scene:
         if "bufferView" in entry:
             view, offset = int(entry["bufferView"]), int(entry.get("byteOffset", 0))
             values = self._view(view, offset, dtype, count, width)
-        elif not 0 <= count <= MAX_VERTICES:
+        elif not 0 <= count <= 3 * MAX_VERTICES:
             raise ValueError(f"an accessor claims {count} values")
         else:
             values = np.zeros((count, width), dtype)
@@ -199,6 +199,12 @@ class Scene:
         return np.asarray(matrices.get(joint, np.eye(4)) @ inverse)
 
     # ------------------------------------------------------------------ meshes
+
+    def target_names(self, mesh: int) -> list[str]:
+        """Names of the morph targets of a mesh."""
+        entry = self.document["meshes"][mesh]
+        first = entry["primitives"][0]
+        return _target_names(entry, first, len(first.get("targets", ())))
 
     def raw(self, name: str) -> Raw:
         """All meshes of the scene as one surface with its shapes."""
