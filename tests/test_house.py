@@ -43,7 +43,10 @@ WORKSHOP_COMMANDS = {"facesdk.cli.train", "facesdk.cli.datasets", "facesdk.cli.e
 BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 """Third-party modules of an installation without extras."""
 
-ROOM_EXTRAS: dict[str, set[str]] = {"render": {"imageio_ffmpeg", "pyrender"}}
+ROOM_EXTRAS: dict[str, set[str]] = {
+    "exporters": {"ufbx"},
+    "render": {"imageio_ffmpeg", "pyrender"},
+}
 """Further modules that a room of the runtime may import inside its functions."""
 
 

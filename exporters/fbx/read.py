@@ -1,0 +1,317 @@
+"""FBX through ufbx: weights of blend shapes, user properties and joints as clips."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Floats, exact_fps
+from ...errors import FileFormatError, missing_extra
+from ...rig import Rig, rig_names
+from ..blocks import BLOCK, Block, ClipFile, Header
+from ..rigs import loose_rig
+from .document import RIG
+from .times import CUSTOM, TIME_MODES
+
+Doubles = NDArray[np.float64]
+
+_MAX_BYTES = 1 << 31
+_MAX_SECONDS = 1e9
+_MAX_FRAMES = 1 << 24
+_MAX_CHANNELS = 4096
+
+_JOINTS = {
+    "head": "head",
+    "neck": "neck",
+    "neck1": "neck",
+    "neck01": "neck",
+    "eyeleft": "left_eye",
+    "lefteye": "left_eye",
+    "eyel": "left_eye",
+    "leye": "left_eye",
+    "facialleye": "left_eye",
+    "eyeright": "right_eye",
+    "righteye": "right_eye",
+    "eyer": "right_eye",
+    "reye": "right_eye",
+    "facialreye": "right_eye",
+}
+"""Joints of a pose by what skeletons call them, in small letters without signs."""
+
+
+def read_fbx(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+    """The first take of a file."""
+    return read_takes(file, rig)[0]
+
+
+def read_takes(file: BinaryIO, rig: Rig | None = None) -> Sequence[ClipFile]:
+    """All takes of a file, at the file's frame rate.
+
+    Controls are blend shapes and user properties that have curves; a pose comes from joints called
+    as heads, necks and eyes usually are.
+    """
+    name = str(getattr(file, "name", "fbx"))
+    scene = _load(file, name)
+    try:
+        takes = scene.listed(scene.anim_stacks)
+        if not takes:
+            raise FileFormatError("expected a take, the file holds no animation")
+        fps = _rate(scene)
+        return [_Take(scene, take, fps, rig) for take in takes]
+    except FileFormatError as error:
+        raise FileFormatError(f"{name}: {error}") from error
+
+
+def _ufbx() -> ModuleType:
+    try:
+        import ufbx
+    except ImportError:
+        raise missing_extra("reading FBX", "fbx-read") from None
+    module: ModuleType = ufbx
+    return module
+
+
+class _Scene:
+    """A scene of ufbx and every object asked of it.
+
+    The package gives an object out again without looking whether it was freed in between, so
+    nothing is let go before the scene itself.
+    """
+
+    def __init__(self, scene: _Scene) -> None:
+        self._held = [scene]
+
+    def __getattr__(self, name: str) -> Any:
+        return self.keep(getattr(self._held[0], name))
+
+    def keep(self, thing: Any) -> Any:
+        """The thing itself."""
+        self._held.append(thing)
+        return thing
+
+    def listed(self, several: Any) -> list[Any]:
+        """The items of a list, which must not be iterated."""
+        self.keep(several)
+        return [self.keep(several[i]) for i in range(len(several))]
+
+
+def _load(file: BinaryIO, name: str) -> _Scene:
+    ufbx = _ufbx()
+    data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise FileFormatError(f"{name} is longer than {_MAX_BYTES} bytes")
+    try:
+        return _Scene(
+            ufbx.load_memory(data, target_axes=ufbx.axes_right_handed_y_up, ignore_embedded=True)
+        )
+    except (ufbx.UfbxError, ValueError, UnicodeError) as error:
+        raise FileFormatError(f"{name} is no FBX file: {error or type(error).__name__}") from error
+
+
+def _rate(scene: _Scene) -> Fraction:
+    modes = {mode: rate for rate, mode in TIME_MODES.items()}
+    settings = scene.settings
+    mode, told = settings.time_mode.value, float(settings.frames_per_second)
+    if mode in modes and mode != CUSTOM:
+        return modes[mode]
+    if not 0 < told <= MAX_FPS:
+        raise FileFormatError(f"the frame rate must lie in (0, {MAX_FPS}], got {told:g}")
+    return exact_fps(told)
+
+
+# -------------------------------------------------------------------------- takes
+
+
+@dataclass
+class _Channels:
+    """What a take animates."""
+
+    weights: dict[str, Any] = field(default_factory=dict)
+    """Channels of blend shapes by name."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Curves of user properties by name."""
+    joints: dict[str, Any] = field(default_factory=dict)
+    """Nodes by joint of a pose."""
+
+    @property
+    def controls(self) -> dict[str, Any]:
+        """Blend shapes and user properties."""
+        return self.values | self.weights
+
+
+class _Take(ClipFile):
+    """One animation stack; the scene stays in memory."""
+
+    def __init__(self, scene: _Scene, stack: Any, fps: Fraction, rig: Rig | None) -> None:
+        self._scene = scene
+        self._channels = _channels(scene, stack)
+        self._begin, self._count = _span(stack, fps)
+        controls = self._channels.controls
+        marked = _marked_rig(scene)
+        names = _own(list(controls), rig or marked)
+        guess = rig or (marked.name if marked else None)
+        if names:
+            found, columns, meta = loose_rig({n: i for i, n in enumerate(names)}, guess)
+        elif known := rig or marked:
+            found, columns, meta = known, [None] * len(known), {}
+            self._count = 0
+        else:
+            raise FileFormatError(f"take {stack.name!r} moves no blend shape and no user property")
+        self._controls = [None if c is None else controls[names[c]] for c in columns]
+        self.header = Header(
+            found,
+            fps,
+            start_sample=round(self._begin * SAMPLE_RATE),
+            meta={"name": stack.name} | ({"imported": meta} if meta else {}),
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """Curves evaluated at the frames."""
+        for first in range(0, max(self._count, 1), BLOCK):
+            frames = range(first, min(first + BLOCK, self._count))
+            times = [self._begin + float(i / self.fps) for i in frames]
+            yield Block(self._values(times), self._angles(times))
+
+    def _values(self, times: Sequence[float]) -> Floats:
+        values = np.tile(self.rig.rest, (len(times), 1))
+        for i, control in enumerate(self._controls):
+            if control is not None:
+                values[:, i] = [control(t) for t in times]
+        return _finite(values)
+
+    def _angles(self, times: Sequence[float]) -> Floats | None:
+        if not self._channels.joints:
+            return None
+        angles = np.zeros((len(times), len(POSE_JOINTS), 3), np.float32)
+        for name, turn in self._channels.joints.items():
+            angles[:, POSE_JOINTS.index(name)] = turn(times)
+        return _finite(angles)
+
+
+def _finite(values: Floats) -> Floats:
+    if not np.isfinite(values).all():
+        raise FileFormatError("curves must be finite")
+    return values
+
+
+def _span(stack: Any, fps: Fraction) -> tuple[float, int]:
+    """Seconds of the first frame, and how many frames there are."""
+    begin, end = float(stack.time_begin), float(stack.time_end)
+    frames = (end - begin) * float(fps)
+    if not (abs(begin) < _MAX_SECONDS and 0 <= frames < _MAX_FRAMES):
+        raise FileFormatError(f"take {stack.name!r} lasts from {begin:g} to {end:g} s")
+    return begin, round(frames) + 1
+
+
+def _own(names: list[str], rig: Rig | None) -> list[str]:
+    """The controls of a known rig where all are there, without shapes that follow them."""
+    if rig is not None and set(rig.names) <= set(names):
+        return list(rig.names)
+    return names
+
+
+def _marked_rig(scene: _Scene) -> Rig | None:
+    """The rig that a file of facesdk names."""
+    for node in scene.listed(scene.nodes):
+        found = scene.keep(scene.keep(node.props).find_prop(RIG))
+        if found is not None:
+            name = str(found.value_str)
+            return Rig.load(name) if name in rig_names() else None
+    return None
+
+
+# ----------------------------------------------------------------------- channels
+
+
+def _channels(scene: _Scene, stack: Any) -> _Channels:
+    """What the first layer of a stack animates."""
+    ufbx = _ufbx()
+    found, anim = _Channels(), scene.keep(stack.anim)
+    layers = scene.listed(stack.layers)
+    animated = scene.listed(layers[0].anim_props) if layers else []
+    if len(animated) > _MAX_CHANNELS:
+        raise FileFormatError(f"take {stack.name!r} animates more than {_MAX_CHANNELS} properties")
+    for entry in animated:
+        element, prop = scene.keep(entry.element), str(entry.prop_name)
+        if isinstance(element, ufbx.BlendChannel) and prop == "DeformPercent":
+            found.weights.setdefault(str(element.name), _weight(element, anim))
+        elif isinstance(element, ufbx.Node) and prop == "Lcl Rotation":
+            if joint := _joint(str(element.name)):
+                found.joints.setdefault(joint, _turn(scene, element, anim))
+        elif isinstance(element, ufbx.Node) and _is_users(scene, element, prop):
+            found.values.setdefault(prop, scene.keep(entry.anim_value).evaluate_real)
+    found.weights = _without_prefix(found.weights)
+    return found
+
+
+def _weight(channel: Any, anim: Any) -> Callable[[float], float]:
+    return lambda time: float(channel.evaluate_blend_weight(anim, time))
+
+
+def _is_users(scene: _Scene, node: Any, name: str) -> bool:
+    """Whether a property is a user's and no other one of a node."""
+    found = scene.keep(scene.keep(node.props).find_prop(name))
+    return found is not None and bool(found.flags & _ufbx().PropFlags.USER_DEFINED)
+
+
+def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
+    """Names without the deformer's, which Maya puts before them."""
+    prefixes = {name.partition(".")[0] for name in weights}
+    if len(prefixes) != 1 or not all("." in name for name in weights):
+        return weights
+    return {name.partition(".")[2]: weight for name, weight in weights.items()}
+
+
+# ------------------------------------------------------------------------- joints
+
+
+def _joint(name: str) -> str | None:
+    """The joint of a pose that a node is, by its name."""
+    return _JOINTS.get(re.sub(r"[^a-z0-9]", "", name.rpartition(":")[2].lower()))
+
+
+def _turn(scene: _Scene, node: Any, anim: Any) -> Callable[[Sequence[float]], Doubles]:
+    """(T, 3) yaw, pitch and roll of a joint away from its rest, about the axes of the scene."""
+    from ...mesh.rotation import quaternion_angles
+
+    ufbx = _ufbx()
+    rest = np.array(node.local_transform.rotation)
+    above = _world_rotation(scene, node.parent)
+    undo = _product(_inverse(rest), _inverse(above))
+
+    def angles(times: Sequence[float]) -> Doubles:
+        turned = [ufbx.evaluate_transform(anim, node, t).rotation for t in times]
+        here = np.array(turned, np.float64).reshape(-1, 4)
+        return quaternion_angles(_product(_product(above, here), undo))
+
+    return angles
+
+
+def _world_rotation(scene: _Scene, node: Any) -> Doubles:
+    """(4,) how a node is turned at rest."""
+    turned = np.array([0.0, 0.0, 0.0, 1.0])
+    while node is not None:
+        scene.keep(node)
+        turned = _product(np.array(node.local_transform.rotation), turned)
+        node = node.parent
+    return turned
+
+
+def _inverse(quaternion: Doubles) -> Doubles:
+    return np.asarray(quaternion * np.array([-1.0, -1.0, -1.0, 1.0]))
+
+
+def _product(first: Doubles, second: Doubles) -> Doubles:
+    """(..., 4) quaternions x, y, z, w: the second rotation, then the first."""
+    a, b = first[..., :3], second[..., :3]
+    v, w = first[..., 3:], second[..., 3:]
+    axis = v * b + w * a + np.cross(a, b)
+    real = v * w - (a * b).sum(-1, keepdims=True)
+    return np.asarray(np.concatenate([axis, real], -1))

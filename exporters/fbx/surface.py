@@ -1,0 +1,325 @@
+"""A head in FBX: its mesh, its blend shapes, its materials and what its joints carry along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...clip import Floats
+from ...mesh import Head, Material
+from ...mesh.surface import normals
+from .nodes import Array, Long, Node, Value, group, prop, properties, vector
+from .objects import ROOT, Objects
+from .skeleton import Doubles, Skeleton
+
+Values = NDArray[np.floating[Any]]
+
+NAME = "face"
+"""Of the mesh, so that it is called as no joint is."""
+
+_STILL = 1e-7
+"""Metres; a shape leaves out vertices that it moves by less."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A head as the arrays of a file, shapes in the head's order."""
+
+    mesh: Sequence[Node]
+    shapes: Sequence[Sequence[Node]]
+
+
+def add_surface(objects: Objects, head: Head, skeleton: Skeleton, scale: float) -> dict[str, int]:
+    """Add a head; the number of every shape's channel by its name."""
+    surface = _surface(head, scale)
+    model = _add_model(objects)
+    mesh = objects.add("Geometry", NAME, "Geometry", "Mesh", children=surface.mesh)
+    objects.connect(mesh, model)
+    for material in materials(head):
+        objects.connect(_add_material(objects, material), model)
+    _add_skin(objects, mesh, head, skeleton)
+    _add_bind_pose(objects, model, skeleton)
+    return _add_shapes(objects, mesh, head.names, surface)
+
+
+def _add_model(objects: Objects) -> int:
+    entries = [
+        vector("Lcl Translation", np.zeros(3)),
+        vector("Lcl Rotation", np.zeros(3)),
+        vector("Lcl Scaling", np.ones(3)),
+        prop("DefaultAttributeIndex", "int", "Integer", "", 0),
+    ]
+    model = objects.add(
+        "Model", NAME, "Model", "Mesh",
+        children=[Node("Version", 232), properties(*entries), Node("Shading", True),
+                  Node("Culling", "CullingOff")],
+    )  # fmt: skip
+    objects.connect(model, ROOT)
+    return model
+
+
+# ------------------------------------------------------------------------- arrays
+
+
+@lru_cache(2)
+def _surface(head: Head, scale: float) -> Surface:
+    """The arrays of a head, kept for the next file."""
+    rest = normals(head.neutral, head.triangles)
+    shapes = [_shape(head, _deltas(head, name), rest, scale) for name in head.names]
+    return Surface(_mesh(head, rest, scale), shapes)
+
+
+def _deltas(head: Head, shape: str) -> Floats:
+    """(V, 3) of a shape; gaze leaves the eyeballs to their joints."""
+    deltas = head.delta(shape).copy()
+    for eye in ("eye_left", "eye_right"):
+        if shape in head.gaze and eye in head.masks and eye in head.joints:
+            deltas[head.masks[eye] > 0] = 0
+    return deltas
+
+
+def _mesh(head: Head, rest: Floats, scale: float) -> list[Node]:
+    polygons = head.triangles.astype(np.int32)
+    polygons[:, 2] = ~polygons[:, 2]
+    layers = [_layer("Normal", 102, "Normals", rest, "NormalsIndex", head.triangles)]
+    if head.colors is not None:
+        tints = np.column_stack([_tints(head), np.ones(len(head.neutral))])
+        layers.append(_layer("Color", 101, "Colors", tints, "ColorIndex", head.triangles))
+    if head.uvs is not None:
+        layers.append(_layer("UV", 101, "UV", head.uvs, "UVIndex", head.triangles))
+    layers.append(_material_layer(head))
+    kinds = ["Normal", *(["Color"] * (head.colors is not None)), *(["UV"] * (head.uvs is not None))]
+    return [
+        Node("Vertices", Array.of(_scaled(head.neutral, scale), "f8")),
+        Node("PolygonVertexIndex", Array.of(polygons, "i4")),
+        Node("GeometryVersion", 124),
+        *layers,
+        Node("Layer", 0, children=[Node("Version", 100), *map(_in_layer, [*kinds, "Material"])]),
+    ]
+
+
+def _scaled(points: NDArray[np.float32], scale: float) -> Doubles:
+    return points.astype(np.float64) * scale
+
+
+def _layer(
+    kind: str, version: int, name: str, data: Values, index: str, corners: NDArray[np.int32]
+) -> Node:
+    """Something that vertices have, by corner of every triangle."""
+    return Node(
+        f"LayerElement{kind}",
+        0,
+        children=[
+            Node("Version", version),
+            Node("Name", "map1" if kind == "UV" else ""),
+            Node("MappingInformationType", "ByPolygonVertex"),
+            Node("ReferenceInformationType", "IndexToDirect"),
+            Node(name, Array.of(data, "f8")),
+            Node(index, Array.of(corners, "i4")),
+        ],
+    )
+
+
+def _material_layer(head: Head) -> Node:
+    return Node(
+        "LayerElementMaterial",
+        0,
+        children=[
+            Node("Version", 101),
+            Node("Name", ""),
+            Node("MappingInformationType", "ByPolygon"),
+            Node("ReferenceInformationType", "IndexToDirect"),
+            Node("Materials", Array.of(_material_of_triangles(head), "i4")),
+        ],
+    )
+
+
+def _in_layer(kind: str) -> Node:
+    return group("LayerElement", Node("Type", f"LayerElement{kind}"), Node("TypedIndex", 0))
+
+
+def _shape(head: Head, deltas: Floats, rest: Floats, scale: float) -> list[Node]:
+    """The vertices that a shape moves, how far, and how their normals turn."""
+    turned = normals(head.neutral + deltas, head.triangles) - rest
+    moved = np.flatnonzero((np.abs(deltas) > _STILL).any(1) | (np.abs(turned) > 1e-4).any(1))
+    if not len(moved):
+        moved = np.zeros(1, np.int64)  # readers drop a shape without vertices
+    return [
+        Node("Version", 100),
+        Node("Indexes", Array.of(moved, "i4")),
+        Node("Vertices", Array.of(_scaled(deltas[moved], scale), "f8")),
+        Node("Normals", Array.of(turned[moved], "f8")),
+    ]
+
+
+# ---------------------------------------------------------------------- materials
+
+
+def materials(head: Head) -> list[Material]:
+    """The different materials of a head's parts, lightened where vertices have colours.
+
+    Colours of vertices are factors of these: a reader that knows none shows a plausible head.
+    """
+    plain = _materials(head)
+    if head.colors is None:
+        return plain
+    colors = _srgb(_brightest(head)).tolist()
+    return [replace(m, color=(r, g, b)) for m, (r, g, b) in zip(plain, colors, strict=True)]
+
+
+def _materials(head: Head) -> list[Material]:
+    return list(dict.fromkeys(part.material for part in head.parts)) or [Material("face")]
+
+
+def _material_of_triangles(head: Head) -> NDArray[np.int32]:
+    """(F,) place in `materials`; the first one for triangles of no part."""
+    known = _materials(head)
+    found = np.zeros(len(head.triangles), np.int32)
+    for part in head.parts:
+        found[part.triangles] = known.index(part.material)
+    return found
+
+
+def _material_of_vertices(head: Head) -> NDArray[np.int32]:
+    found = np.zeros(len(head.neutral), np.int32)
+    found[head.triangles] = _material_of_triangles(head)[:, None]
+    return found
+
+
+def _brightest(head: Head) -> Doubles:
+    """(M, 3) linear colour of every material: the most of each channel among its vertices."""
+    assert head.colors is not None
+    linear, owner = _linear(head.colors), _material_of_vertices(head)
+    most = np.full((len(_materials(head)), 3), 1e-3)
+    np.maximum.at(most, owner, linear)
+    return most
+
+
+def _tints(head: Head) -> Doubles:
+    """(V, 3) sRGB factors that make the vertices' colours of their materials'."""
+    assert head.colors is not None
+    return _srgb(_linear(head.colors) / _brightest(head)[_material_of_vertices(head)])
+
+
+def _linear(srgb: Values) -> Doubles:
+    values = np.asarray(srgb, np.float64)
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def _srgb(linear: Doubles) -> Doubles:
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _add_material(objects: Objects, material: Material) -> int:
+    shininess = 2 / max(material.roughness, 0.05) ** 4 - 2
+    entries = [
+        _color("DiffuseColor", material.color),
+        _factor("DiffuseFactor", 1.0),
+        _color("SpecularColor", (1.0, 1.0, 1.0)),
+        _factor("SpecularFactor", 0.08 * material.specular),
+        _factor("ShininessExponent", float(np.clip(shininess, 2, 1000))),
+        _factor("TransparencyFactor", 1.0 - material.opacity),
+        prop("Opacity", "double", "Number", "", float(material.opacity)),
+    ]
+    return objects.add(
+        "Material", material.name, "Material",
+        children=[Node("Version", 102), Node("ShadingModel", "phong"), Node("MultiLayer", 0),
+                  properties(*entries)],
+    )  # fmt: skip
+
+
+def _color(name: str, color: Iterable[float]) -> Node:
+    return prop(name, "Color", "", "A", *map(float, color))
+
+
+def _factor(name: str, value: float) -> Node:
+    return prop(name, "Number", "", "A", value)
+
+
+# ---------------------------------------------------------------------- deformers
+
+
+def _add_shapes(
+    objects: Objects, mesh: int, names: Sequence[str], surface: Surface
+) -> dict[str, int]:
+    deformer = objects.add(
+        "Deformer", "shapes", "Deformer", "BlendShape", children=[Node("Version", 100)]
+    )
+    objects.connect(deformer, mesh)
+    channels = {}
+    for name, arrays in zip(names, surface.shapes, strict=True):
+        channel = objects.add(
+            "Deformer", name, "SubDeformer", "BlendShapeChannel",
+            children=[Node("Version", 100), Node("DeformPercent", 0.0),
+                      Node("FullWeights", Array.of([100.0], "f8")),
+                      properties(_factor("DeformPercent", 0.0))],
+        )  # fmt: skip
+        shape = objects.add("Geometry", name, "Geometry", "Shape", children=arrays)
+        objects.connect(channel, deformer)
+        objects.connect(shape, channel)
+        channels[name] = channel
+    return channels
+
+
+def weights_of_joints(head: Head) -> dict[str, Doubles]:
+    """(V,) how far the vertices follow each joint, 1 in all."""
+    free = np.ones(len(head.neutral))
+    weights = {}
+    for joint in ("eye_left", "eye_right", "head", "neck"):
+        if joint in head.masks:
+            mask = np.asarray(head.masks[joint], np.float64)
+            mask = (mask > 0).astype(float) if joint.startswith("eye") else np.clip(mask, 0, 1)
+        else:
+            mask = np.full(len(free), float(not joint.startswith("eye")))
+        weights[joint] = free * mask
+        free = free - weights[joint]
+    return weights | {"root": free}
+
+
+def _add_skin(objects: Objects, mesh: int, head: Head, skeleton: Skeleton) -> None:
+    skin = objects.add(
+        "Deformer", "skin", "Deformer", "Skin",
+        children=[Node("Version", 101), Node("Link_DeformAcuracy", 50.0)],
+    )  # fmt: skip
+    objects.connect(skin, mesh)
+    for joint, weights in weights_of_joints(head).items():
+        vertices = np.flatnonzero(weights > 1e-6)
+        if not len(vertices):
+            continue
+        place = skeleton.places[joint]
+        cluster = objects.add(
+            "Deformer", joint, "SubDeformer", "Cluster",
+            children=[Node("Version", 100), Node("UserData", "", ""),
+                      Node("Indexes", Array.of(vertices, "i4")),
+                      Node("Weights", Array.of(weights[vertices], "f8")),
+                      Node("Transform", _moved(-place)), Node("TransformLink", _moved(place))],
+        )  # fmt: skip
+        objects.connect(cluster, skin)
+        objects.connect(skeleton.keys[joint], cluster)
+
+
+def _add_bind_pose(objects: Objects, model: int, skeleton: Skeleton) -> None:
+    """Where the mesh and its joints were when they were tied together."""
+    tied = [(model, np.zeros(3))]
+    tied += [(skeleton.keys[name], place) for name, place in skeleton.places.items()]
+    entries = [
+        group("PoseNode", Node("Node", Long(key)), Node("Matrix", _moved(place)))
+        for key, place in tied
+    ]
+    objects.add(
+        "Pose", NAME, "Pose", "BindPose",
+        children=[Node("Type", "BindPose"), Node("Version", 100),
+                  Node("NbPoseNodes", len(tied)), *entries],
+    )  # fmt: skip
+
+
+def _moved(by: Doubles) -> Value:
+    """A matrix that moves points, column after column."""
+    matrix = np.eye(4)
+    matrix[3, :3] = by
+    return Array.of(matrix, "f8")

@@ -1,0 +1,49 @@
+"""Time in FBX: whole ticks, and a number for every usual frame rate."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...clip import FrameSource
+from ...errors import ExportError
+
+TICKS = 46_186_158_000
+"""A second."""
+
+TIME_MODES = {
+    Fraction(120): 1,
+    Fraction(100): 2,
+    Fraction(60): 3,
+    Fraction(50): 4,
+    Fraction(48): 5,
+    Fraction(30): 6,
+    Fraction(30000, 1001): 9,
+    Fraction(25): 10,
+    Fraction(24): 11,
+    Fraction(1000): 12,
+    Fraction(24000, 1001): 13,
+    Fraction(96): 15,
+    Fraction(72): 16,
+    Fraction(60000, 1001): 17,
+}
+"""Rates that have a number of their own."""
+
+CUSTOM = 14
+"""Time mode of any other rate, which the file then tells."""
+
+
+def frame_ticks(source: FrameSource, frames: int) -> NDArray[np.int64]:
+    """(T,) ticks of every frame, to the nearest one; raises `ExportError` outside 64 bits."""
+    start = Fraction(source.start_sample, source.sample_rate) * TICKS
+    step = TICKS / source.fps
+    last = start + max(frames - 1, 0) * step
+    if max(abs(start), abs(last)) >= 1 << 62:
+        raise ExportError(f"FBX cannot tell times as far off as {float(start / TICKS):g} s")
+    whole = start.denominator * step.denominator
+    begin, stride = int(start * whole), int(step * whole)
+    half = whole // 2
+    ticks = ((begin + i * stride + half) // whole for i in range(frames))
+    return np.fromiter(ticks, np.int64, frames)
