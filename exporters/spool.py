@@ -113,7 +113,11 @@ def _whole_runs(parts: Iterable[Block], width: int) -> Iterator[Floats]:
     """(n, C) rows of controls and pose in runs of equal length, the last one shorter."""
     held = np.empty((0, width), np.float32)
     for values, angles in parts:
-        new = values if angles is None else np.hstack([values, angles.reshape(len(values), -1)])
+        new = (
+            values
+            if angles is None
+            else np.hstack([values, angles.reshape(-1, len(POSE_CHANNELS))])
+        )
         held = np.concatenate([held, new])
         while len(held) >= _RUN:
             yield held[:_RUN]
