@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..articulation import GRID, articulate, fill_gaps, loudness, read_timings
+from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_timings
 from ..audio import AudioFile, LevelMeter, open_audio
 from ..clip import Frame, FrameSource
 from ..errors import FaceSDKError, MissingExtraError
@@ -105,11 +105,13 @@ class Bakery:
         if samples is not None:
             seconds = len(samples) / levels.sample_rate
         length = Fraction(round((seconds + settings.tail) * 1_000_000), 1_000_000)
+        rules = Rules.load()
         units = articulate(
             list(fill_gaps(timings.phones, seconds=float(length))),
             seconds=float(length),
             alphabet=timings.alphabet,
             loudness=None if samples is None else loudness(samples, levels.sample_rate, rate=GRID),
+            rules=rules.synchronous() if settings.rig == "articulation" else rules,
         )
         clip = perform(
             units,

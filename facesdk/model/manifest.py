@@ -30,6 +30,8 @@ class Manifest:
     step_samples: int
     """Audio arrives in whole steps of this many samples; one step gives one frame."""
     units: tuple[str, ...]
+    articulation: tuple[str, ...]
+    """Curves in time with the sound; empty in models that do not tell them."""
     look_aheads_ms: tuple[int, ...]
     """Future audio, one head each; ascending."""
     states: Mapping[str, tuple[int, ...]]
@@ -72,6 +74,7 @@ class Manifest:
             frame_rate=Fraction(*document["frame_rate"]),
             step_samples=int(document["step_samples"]),
             units=tuple(document["units"]),
+            articulation=tuple(document.get("articulation", ())),
             look_aheads_ms=tuple(int(v) for v in document["look_aheads_ms"]),
             states={n: tuple(shape) for n, shape in document["states"].items()},
             facts=document,

@@ -89,11 +89,20 @@ class Model:
         units, *following = self._graph.run(self._outputs, feeds)
         return units, dict(zip(self.manifest.states, following, strict=True))
 
-    def runner(self, batch: int = 1) -> Runner:
-        """The fastest way through a stream: keeps the state itself and steps in place."""
+    def runner(self, batch: int = 1, *, articulation: bool = False) -> Runner:
+        """The fastest way through a stream: keeps the state itself and steps in place.
+
+        `articulation` adds the curves in time with the sound behind the units; raises
+        `ModelError` when the model does not tell them.
+        """
         from .runner import Runner
 
-        return Runner(self._graph, self.manifest, batch=batch)
+        if articulation and not self.manifest.articulation:
+            raise ModelError(
+                f"model {self.manifest.name!r} does not tell rig 'articulation'; "
+                "use the default model or train one with this version"
+            )
+        return Runner(self._graph, self.manifest, batch=batch, articulation=articulation)
 
     def look_ahead(self, milliseconds: float | None) -> int:
         """Index of the look-ahead that fits best: the longest not above the wish."""

@@ -14,6 +14,10 @@ from .table import RigTable, table_names
 Floats = NDArray[np.float32]
 
 
+HEARD = ("units", "articulation")
+"""What the model itself tells; every other rig is moved by units."""
+
+
 class Output:
     """Units to the controls of the wanted rig: by its own table, else through another rig's.
 
@@ -24,7 +28,7 @@ class Output:
     def __init__(self, rig: str | RigTable) -> None:
         """`rig` is a name, or a table that takes the place of its rig's own."""
         self.table: RigTable | None = None
-        """What reads the units; None for the units themselves."""
+        """What reads the units; None for what the model itself tells."""
         self.maps: tuple[RigMap, ...] = ()
         """From the table's rig to the wanted one."""
         self.beside: RigTable | None = None
@@ -35,8 +39,8 @@ class Output:
             own = rig
         elif rig in table_names():
             own = RigTable.load(rig)
-        if name == "units":
-            self.rig = Rig.load("units")
+        if name in HEARD:
+            self.rig = Rig.load(name)
         elif own is None:
             self._through(_nearest_table(name), name)
         elif own.beside is not None:
@@ -59,8 +63,8 @@ class Output:
         return self.table if waits else None
 
     def __call__(self, units: Floats) -> Floats:
-        """(T, units) to (T, controls)."""
-        values: Any = units if self.table is None else self.table(units)
+        """(T, units) to (T, controls); for `articulation` units made by synchronous rules."""
+        values: Any = units[..., : len(self.rig)] if self.table is None else self.table(units)
         pose = None
         for rig_map in self.maps:
             values, pose = rig_map(values, pose)

@@ -23,8 +23,10 @@ class _Way(NamedTuple):
 
     columns: slice
     """Where they stand."""
-    table: slice | None
-    """Where the table's controls stand in the bank; None for the units themselves."""
+    source: slice
+    """Where their source stands: in the bank, or for what the model tells in its own rows."""
+    told: bool
+    """Whether the source is a table's."""
     maps: tuple[RigMap, ...]
     own: NDArray[np.intp]
     """Columns that another table tells."""
@@ -47,6 +49,7 @@ class Outputs:
         }
         """Where the controls of each rig stand, by its name."""
         self._width: int = ends[-1]
+        self._units = len(Rig.load("units"))
         tables = {id(t): t for o in outputs for t in (o.table, o.beside) if t is not None}
         self._bank = TableBank(list(tables.values())) if tables else None
         self._ways = [self._way(output, list(tables)) for output in outputs]
@@ -59,21 +62,23 @@ class Outputs:
             return self._bank.columns[tables.index(id(table))]
 
         columns = self.columns[output.rig.name]
-        table = None if output.table is None else place(output.table)
+        first = self._units if output.rig.name == "articulation" else 0
+        heard = slice(first, first + len(output.rig))
+        source = heard if output.table is None else place(output.table)
         own = beside = np.zeros(0, np.intp)
         if output.beside is not None:
             told = np.array([output.rig.index(name) for name in output.beside.moved], np.intp)
             own, beside = columns.start + told, place(output.beside).start + told
-        return _Way(columns, table, output.maps, own, beside)
+        return _Way(columns, source, output.table is not None, output.maps, own, beside)
 
     def __call__(self, units: Floats) -> Floats:
-        """(T, units) to (T, controls of all rigs)."""
-        told = units if self._bank is None else self._bank(units)
+        """(T, units), articulation behind them where it is wanted, to (T, controls of all rigs)."""
+        told = units if self._bank is None else self._bank(units[:, : self._units])
         if self._plain:
             return told
         values = np.empty((len(units), self._width), np.float32)
-        for columns, table, maps, own, beside in self._ways:
-            part, pose = (units if table is None else told[:, table]), None
+        for columns, source, by_table, maps, own, beside in self._ways:
+            part, pose = (told if by_table else units)[:, source], None
             for rig_map in maps:
                 part, pose = rig_map(part, pose)
             values[:, columns] = part

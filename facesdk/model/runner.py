@@ -20,7 +20,8 @@ class _Lane:
     """Buffers for one length of audio, bound to the graph."""
 
     audio: Floats
-    units: Floats
+    curves: Sequence[Floats]
+    """Units, and what else is wanted."""
     bindings: Sequence[Any]
     """From the first set of states to the second, and back."""
 
@@ -31,9 +32,14 @@ class Runner:
     Two sets of state buffers are read and written in turn. It belongs to one session.
     """
 
-    def __init__(self, graph: Any, manifest: Manifest, *, batch: int = 1) -> None:
+    def __init__(
+        self, graph: Any, manifest: Manifest, *, batch: int = 1, articulation: bool = False
+    ) -> None:
         """Use `Model.runner`; `graph` is an `onnxruntime.InferenceSession`."""
         self._graph, self._manifest, self._batch = graph, manifest, batch
+        self._outputs = {"units": len(manifest.units)}
+        if articulation:
+            self._outputs["articulation"] = len(manifest.articulation)
         shapes = manifest.states.items()
         self._states = [
             {name: np.zeros((batch, *shape), np.float32) for name, shape in shapes}
@@ -49,7 +55,7 @@ class Runner:
                 tensor.fill(0)
 
     def step(self, audio: Floats) -> Floats:
-        """(batch, steps, look-aheads, units) for (batch, steps * step_samples) of audio.
+        """(batch, steps, look-aheads, curves) for (batch, steps * step_samples) of audio.
 
         As in `Model.step`. The array is used again: read it before the next step.
         """
@@ -58,25 +64,32 @@ class Runner:
         lane.audio[...] = audio
         self._graph.run_with_iobinding(lane.bindings[self._turn])
         self._turn = 1 - self._turn
-        return lane.units
+        return lane.curves[0] if len(lane.curves) == 1 else np.concatenate(lane.curves, -1)
 
     def _lane(self, steps: int) -> _Lane:
         manifest, batch = self._manifest, self._batch
         audio = np.zeros((batch, steps * manifest.step_samples), np.float32)
-        heads = (len(manifest.look_aheads_ms), len(manifest.units))
-        units = np.zeros((batch, steps, *heads), np.float32)
+        heads = len(manifest.look_aheads_ms)
+        curves = [
+            np.zeros((batch, steps, heads, count), np.float32) for count in self._outputs.values()
+        ]
         before, after = self._states
         ways = ((before, after), (after, before))
-        return _Lane(audio, units, [self._bind(audio, units, *way) for way in ways])
+        return _Lane(audio, curves, [self._bind(audio, curves, *way) for way in ways])
 
     def _bind(
-        self, audio: Floats, units: Floats, before: dict[str, Floats], after: dict[str, Floats]
+        self,
+        audio: Floats,
+        curves: Sequence[Floats],
+        before: dict[str, Floats],
+        after: dict[str, Floats],
     ) -> Any:
         from onnxruntime import OrtValue
 
         binding = self._graph.io_binding()
         inputs = {"audio": audio} | {f"state_{name}": t for name, t in before.items()}
-        outputs = {"units": units} | {f"next_{name}": t for name, t in after.items()}
+        outputs = dict(zip(self._outputs, curves, strict=True))
+        outputs |= {f"next_{name}": t for name, t in after.items()}
         for name, tensor in inputs.items():
             binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(tensor))
         for name, tensor in outputs.items():

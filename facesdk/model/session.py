@@ -66,7 +66,6 @@ class Session:
         manifest = model.manifest
         if not 0 <= tail <= 60:
             raise ModelError(f"tail must lie in 0..60 seconds, got {tail}")
-        self._network = model.runner()
         self._step = manifest.step_samples
         self._unit_fps = manifest.frame_rate
         self._head = model.look_ahead(look_ahead_ms)
@@ -76,6 +75,8 @@ class Session:
         self.rigs = self._output.rigs
         """The rigs it speaks for, in the order asked for."""
         self.rig = self.rigs[0]
+        articulation = any(chosen.name == "articulation" for chosen in self.rigs)
+        self._network = model.runner(articulation=articulation)
         self._places = self._output.columns
         self.fps = exact_fps(fps)
         self.sample_rate = manifest.sample_rate
@@ -86,7 +87,13 @@ class Session:
         self._performance = Performance(self._unit_fps, seed=seed, blinks=blinks)
         self._settle, self._tail = settle, Fraction(tail)
         self._units = Rig.load("units")
-        self._columns = _columns([self._units.index(unit) for unit in manifest.units])
+        columns = [self._units.index(unit) for unit in manifest.units]
+        self._rest = self._units.rest
+        if articulation:
+            sounds = Rig.load("articulation")
+            columns += [len(self._units) + sounds.index(name) for name in manifest.articulation]
+            self._rest = np.concatenate([self._rest, sounds.rest])
+        self._columns = _columns(columns)
         self._curves = LinearResampler(self._unit_fps, self.fps)
         self._watcher: Watcher | None = None
         self._waiting = np.zeros(_LARGEST_BLOCK * self._step, np.float32)
@@ -162,7 +169,7 @@ class Session:
         silence = np.zeros(max(0, missing - len(heard) - self._fill), np.float32)
         units = self._listen(np.concatenate([heard, silence]))[: max(0, needed - self._shown)]
         if self._settle:
-            units = settle(units, self._units.rest, self._settle_frames())
+            units = settle(units, self._rest, self._settle_frames())
         frames = list(self._frames(units, total))
         for values in self._curves.flush(total):
             if self._emitted < total:
@@ -175,11 +182,11 @@ class Session:
         return max(0, min(held_back, int(SETTLE_SECONDS * self._unit_fps)))
 
     def _listen(self, heard: Floats) -> Floats:
-        """(T, all units) of the frames that more 16 kHz audio makes known."""
+        """(T, all units, articulation where wanted) of the frames that more 16 kHz audio makes known."""
         steps = (self._fill + len(heard)) // self._step
         early = min(steps, max(0, self._delay - self._steps))
-        full = np.empty((steps - early, len(self._units)), np.float32)
-        full[:] = self._units.rest
+        full = np.empty((steps - early, len(self._rest)), np.float32)
+        full[:] = self._rest
         done = -early
         for chunk in self._chunks(heard):
             spoken = self._network.step(chunk)[0, max(0, -done) :, self._head]
@@ -207,7 +214,7 @@ class Session:
         units = self._performance(units, self._shown)
         self._shown += len(units)
         if self._watcher is not None:
-            self._watcher(units)
+            self._watcher(units[:, : len(self._units)])
         due = self._curves.feed(self._output(units))
         for values in due if total is None else due[: max(0, total - self._emitted)]:
             yield self._frame(values)
