@@ -182,7 +182,7 @@ class Session:
         return max(0, min(held_back, int(SETTLE_SECONDS * self._unit_fps)))
 
     def _listen(self, heard: Floats) -> Floats:
-        """(T, all units, articulation where wanted) of the frames that more 16 kHz audio makes known."""
+        """(T, all units) of the frames that more audio makes known; articulation where wanted."""
         steps = (self._fill + len(heard)) // self._step
         early = min(steps, max(0, self._delay - self._steps))
         full = np.empty((steps - early, len(self._rest)), np.float32)
