@@ -72,13 +72,11 @@ def _add_clips(
             _add_animation(document, figure, name, source, options.tolerance)
         return ()
     head = options.head or load_head()
+    driven = {name: Driven(source, head) for name, source in clips.items()}
     figure = add_head(document, head)
-    lost: dict[str, None] = {}
-    for name, source in clips.items():
-        driven = Driven(source, head)
-        _add_animation(document, figure, name, driven, options.tolerance)
-        lost |= dict.fromkeys(driven.lost)
-    return tuple(lost)
+    for name, frames in driven.items():
+        _add_animation(document, figure, name, frames, options.tolerance)
+    return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.lost))
 
 
 def _shared_names(clips: Mapping[str, FrameSource]) -> tuple[str, ...]:

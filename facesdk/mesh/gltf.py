@@ -27,7 +27,7 @@ _TRIANGLES = 4
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _UNREAD = {"KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_mesh_quantization"}
-_BROKEN = (KeyError, IndexError, TypeError, ValueError, AttributeError, struct.error, OverflowError)
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, struct.error, ArithmeticError)
 
 
 def read_gltf(path: Path) -> Raw:
