@@ -59,7 +59,7 @@ class Reread(ClipFile):
 
     def _block(self, rows: Floats) -> Block:
         width = len(self.rig)
-        angles = rows[:, width:].reshape(len(rows), -1, 3) if self._spool.has_pose else None
+        angles = rows[:, width:].reshape(-1, 4, 3) if self._spool.has_pose else None
         return Block(rows[:, :width], angles)
 
 
