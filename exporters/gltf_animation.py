@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Animation:
         for joint, node in enumerate(nodes):
             if self._spool.has_pose:
                 first = len(self._spool.names) - 3 * (len(POSE_JOINTS) - joint)
-                self.turn(node, lambda rows, axes=slice(first, first + 3): rows[:, axes])
+                self.turn(node, itemgetter((slice(None), slice(first, first + 3))))
 
     def turn(self, node: int, angles: Callable[[Array], Array]) -> None:
         """A rotation of a node: (n, 3) yaw, pitch and roll for (n, C) rows of all channels."""

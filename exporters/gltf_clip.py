@@ -225,7 +225,8 @@ class _Figure:
     def _rest(self, node: int) -> tuple[Array, Array]:
         """How the parent of a node is turned in the scene, and the node in its parent, at rest."""
         parents = {int(c): i for i, n in enumerate(self._nodes) for c in n.get("children", ())}
-        chain, here = [], parents.get(node, -1)
+        chain: list[Array] = []
+        here = parents.get(node, -1)
         while here >= 0 and len(chain) <= len(self._nodes):
             chain.append(self._turn(here))
             here = parents.get(here, -1)

@@ -142,7 +142,7 @@ class _Layout:
 
     def packets(self, instants: Sequence[Fraction], values: Floats, angles: Floats | None) -> bytes:
         """All packets of some frames."""
-        numbers = [np.array(instants, np.float64)[:, None], values]
+        numbers: list[Array] = [np.array(instants, np.float64)[:, None], values]
         if angles is not None:
             numbers.insert(1, _turns(angles))
         columns = np.ascontiguousarray(np.hstack(numbers), ">f4").view(np.uint8)

@@ -106,7 +106,8 @@ def _expressions(document: Document, rig: Rig) -> dict[str, int]:
 def _gaze(rows: Array) -> Array:
     """(n, 3) where the eyes look together, the mean of both, without roll."""
     mean = (rows[:, -6:-3] + rows[:, -3:]) / 2
-    return np.asarray(mean * np.float32([1, 1, 0]))
+    mean[:, 2] = 0
+    return np.asarray(mean)
 
 
 def _describe(
