@@ -38,7 +38,7 @@ def hello() -> bytes:
 
 
 def main(
-    recording: str = "", host: str = "127.0.0.1", port: str = "39539", pace: float = 1
+    recording: str = "", host: str = "127.0.0.1", port: str = "39539", *, pace: float = 1
 ) -> None:
     """Send all packets; `pace` 0 sends them at once."""
     data = Path(recording).read_bytes() if recording else hello()

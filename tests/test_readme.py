@@ -82,6 +82,12 @@ def test_watch_example_runs(folder):
     assert (folder / "hello.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_export_example_runs(folder):
+    told = python("examples/export_formats.py", "examples/hello.wav", folder, "vrma", "json", "vmc")
+    assert {"hello.vrma", "hello.json", "hello.osc"} <= {path.name for path in folder.iterdir()}
+    assert "hello.vrma" in told
+
+
 def test_stream_example_runs(folder):
     code = (
         "import sys; sys.path.insert(0, 'examples'); import stream_line; stream_line.main(pace=0)"

@@ -1,0 +1,56 @@
+"""Draws glb_in_three.png: the hello line as a .glb file in three.js, opened in Chromium.
+
+python docs/media/make_three.py [CHROMIUM]     after npm ci --prefix tests/node
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+import numpy as np
+
+import facesdk
+from facesdk.exporters import write_clip
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+
+from view_clip import HELLO, serve
+
+FOLDER = Path(__file__).resolve().parent
+SIZE = "960,420"
+OPTIONS = ("--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--hide-scrollbars",
+           "--enable-unsafe-swiftshader", "--virtual-time-budget=20000")  # fmt: skip
+
+
+def moments(clip: facesdk.Clip) -> dict[str, float]:
+    """Seconds of the widest vowel, of the lips' first seal over an open jaw, of a blink."""
+    jaw, close = clip.curve("jawOpen"), clip.curve("mouthClose")
+    sealed = np.where(jaw > 0.1, close / np.maximum(jaw, 0.1), 0)
+    shown = {"vowel": jaw - close, "m": sealed, "blink": clip.curve("eyeBlinkLeft")}
+    return {name: float(curve.argmax() / clip.fps) for name, curve in shown.items()}
+
+
+def main(chromium: str = "chromium") -> None:
+    """Bake, serve, take the picture."""
+    clip = facesdk.bake(HELLO, fps=60, seed=1)
+    times = moments(clip)
+    with TemporaryDirectory() as folder:
+        line = Path(folder) / "hello.glb"
+        write_clip(clip, line)
+        with serve({line.name: line}) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            seconds = ",".join(f"{time:.4f}" for time in times.values())
+            page = f"http://127.0.0.1:{server.server_address[1]}/?file=hello.glb&time={seconds}"
+            picture = f"--screenshot={FOLDER / 'glb_in_three.png'}"
+            command = [chromium, *OPTIONS, f"--window-size={SIZE}", picture, page]
+            subprocess.run(command, check=True, capture_output=True)
+            server.shutdown()
+    print(f"glb_in_three.png: {times}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
