@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,10 +15,9 @@ from ..clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Clip, Event, Floats, Pose,
 from ..errors import FileFormatError
 from ..mesh.gltf import MAX_BYTES, Scene, in_words
 from ..mesh.rotation import quaternion_angles, slerp
-from ..mesh.shape_names import shape_name
 from ..rig import Rig
 from .rates import timing
-from .rigs import loose_rig, matching_rig
+from .rigs import joint_called, shape_rig
 
 Array = NDArray[Any]
 
@@ -30,12 +28,6 @@ _GRID = 1e-4
 """Seconds by which keys may miss their frames."""
 
 _LONGEST = 24 * 3600
-_WORDS = {
-    "head": {"head"},
-    "neck": {"neck"},
-    "left_eye": {"eyeleft", "lefteye", "eyel", "leye"},
-    "right_eye": {"eyeright", "righteye", "eyer", "reye"},
-}
 
 
 def read_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[Clip]:
@@ -242,12 +234,8 @@ class _Figure:
 
 
 def _is_joint(node: Mapping[str, Any], joint: str) -> bool:
-    """Whether a node without a mesh is called like a joint, whatever stands before its name."""
-    if "mesh" in node:
-        return False
-    words = re.sub(r"[^a-z]+", " ", str(node.get("name", "")).lower()).split()
-    ends = {"".join(words[i:]) for i in range(len(words))}
-    return bool(ends & _WORDS[joint])
+    """Whether a node without a mesh is called like a joint."""
+    return "mesh" not in node and joint_called(str(node.get("name", ""))) == joint
 
 
 # ------------------------------------------------------------------ time and rig
@@ -300,7 +288,7 @@ def _on_rig(
     curves: Mapping[str, tuple[_Curve, int]], times: Array, rig: Rig | None
 ) -> tuple[Rig, Floats, dict[str, Any]]:
     """The rig that curves are on, their values on it, and what else there is to say."""
-    found, columns, notes = _matched(list(curves), rig)
+    found, columns, notes = shape_rig(list(curves), rig)
     values = np.tile(found.rest, (len(times), 1))
     sampled: dict[int, Array] = {}
     for control, name in enumerate(columns):
@@ -312,28 +300,6 @@ def _on_rig(
     used = {name for name in columns if name is not None}
     others = [n for n, (c, i) in curves.items() if n not in used and c.values[:, i].any()]
     return found, values, notes | ({"ignored_targets": others} if others else {})
-
-
-def _matched(names: Sequence[str], rig: Rig | None) -> tuple[Rig, list[str | None], dict[str, Any]]:
-    """The rig of morph targets, and the target of each of its controls."""
-    given = matching_rig(names) if rig is None else rig
-    if rig is None and set(names) < set(Rig.load("vrm").names):
-        given = Rig.load("vrm")
-    elif rig is None and given.name == "custom":
-        arkit = Rig.load("arkit")
-        spelled = {shape_name(name): name for name in reversed(names)}
-        if len(spelled.keys() & set(arkit.names)) >= min(len(arkit) // 4, len(spelled)):
-            missing = [n for n in arkit.names if n not in spelled]
-            notes = {"missing_controls": missing} if missing else {}
-            return arkit, [spelled.get(n) for n in arkit.names], notes
-    spelled = {n: n for n in names}
-    if rig is not None:
-        own = {n.lower() for n in rig.names}
-        spelled = {(n if n.lower() in own else shape_name(n)): n for n in reversed(names)}
-        spelled = {n: written for n, written in spelled.items() if n.lower() in own}
-    found, columns, notes = loose_rig({n: i for i, n in enumerate(spelled)}, given)
-    written = list(spelled.values())
-    return found, [None if c is None else written[c] for c in columns], notes
 
 
 # ------------------------------------------------------------------- quaternions

@@ -83,9 +83,9 @@ def linear_keys(curve: ArrayLike, tolerance: float) -> NDArray[np.int64]:
 
 
 def slopes(curve: ArrayLike) -> Doubles:
-    """(T,) change a frame: of both neighbours inside the curve, of the only one at its ends."""
+    """(T, ...) change a frame: of both neighbours within the curve, of the only one at its ends."""
     values = np.asarray(curve, np.float64)
-    return np.gradient(values) if len(values) > 1 else np.zeros(len(values))
+    return np.asarray(np.gradient(values, axis=0)) if len(values) > 1 else np.zeros(values.shape)
 
 
 def hermite(frames: ArrayLike, keys: ArrayLike, values: ArrayLike, tangents: ArrayLike) -> Doubles:
@@ -117,14 +117,18 @@ def _cubic(
 def hermite_keys(curve: ArrayLike, tolerance: float) -> tuple[NDArray[np.int64], Doubles]:
     """Keys of a (T,) curve for cubic Hermite interpolation, and the slope a frame at each.
 
-    Slopes are those of the whole curve, see `slopes`, so the curve has no corners. Keys are at
-    most 64 frames apart.
+    The columns of a (T, n) curve have their keys at the same frames. Slopes are those of the whole
+    curve, see `slopes`, so the curve has no corners. Keys are at most 64 frames apart.
     """
     values = np.asarray(np.asarray(curve, np.float32), np.float64)
     tangents = slopes(values)
-    chosen = longest_pieces(
-        len(values), lambda first, span: _deviation(values, tangents, first, span), tolerance
-    )
+    columns = list(zip(np.atleast_2d(values.T), np.atleast_2d(tangents.T), strict=True))
+
+    def deviation(first: NDArray[np.int64], span: int) -> Doubles:
+        missed = [_deviation(column, tangent, first, span) for column, tangent in columns]
+        return np.asarray(np.max(missed, 0))
+
+    chosen = longest_pieces(len(values), deviation, tolerance)
     return chosen, tangents[chosen]
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..errors import FileFormatError, RigError
 from ..rig import Control, Rig, rig_names, rigs
+
+_JOINT_WORDS = {
+    "head": {"head"},
+    "neck": {"neck"},
+    "left_eye": {"eyeleft", "lefteye", "eyel", "leye"},
+    "right_eye": {"eyeright", "righteye", "eyer", "reye"},
+}
 
 
 def listed_rig(
@@ -84,3 +92,39 @@ def _within(columns: Mapping[str, int], rig: Rig) -> bool:
 def matching_rig(names: Sequence[str]) -> Rig:
     """The built-in rig of exactly these controls, else a rig made of them."""
     return next((r for r in rigs() if set(r.names) == set(names)), None) or bare_rig(names)
+
+
+def shape_rig(
+    names: Sequence[str], rig: Rig | None
+) -> tuple[Rig, list[str | None], dict[str, Any]]:
+    """The rig of morph targets or blend shapes, and the name that each of its controls has there.
+
+    Names are matched in ARKit's spelling or nearly so; the third value notes what is missing.
+    """
+    from ..mesh.shape_names import shape_name
+
+    given = matching_rig(names) if rig is None else rig
+    if rig is None and set(names) < set(Rig.load("vrm").names):
+        given = Rig.load("vrm")
+    elif rig is None and given.name == "custom":
+        arkit = Rig.load("arkit")
+        spelled = {shape_name(name): name for name in reversed(names)}
+        if len(spelled.keys() & set(arkit.names)) >= min(len(arkit) // 4, len(spelled)):
+            missing = [n for n in arkit.names if n not in spelled]
+            notes = {"missing_controls": missing} if missing else {}
+            return arkit, [spelled.get(n) for n in arkit.names], notes
+    spelled = {n: n for n in names}
+    if rig is not None:
+        own = {n.lower() for n in rig.names}
+        spelled = {(n if n.lower() in own else shape_name(n)): n for n in reversed(names)}
+        spelled = {n: written for n, written in spelled.items() if n.lower() in own}
+    found, columns, notes = loose_rig({n: i for i, n in enumerate(spelled)}, given)
+    written = list(spelled.values())
+    return found, [None if c is None else written[c] for c in columns], notes
+
+
+def joint_called(name: str) -> str | None:
+    """The joint of a pose that a bone is called like, whatever stands before its name."""
+    words = re.sub(r"[^a-z]+", " ", name.lower()).split()
+    ends = {"".join(words[i:]) for i in range(len(words))}
+    return next((joint for joint, known in _JOINT_WORDS.items() if ends & known), None)
