@@ -397,6 +397,16 @@ def test_convert_does_not_lose_clips_of_an_input(folder, capsys):
     assert "no clip 'c'" in capsys.readouterr().err
 
 
+def test_info_lists_the_clips_of_a_file(folder, capsys):
+    write_clips({"a": probe(), "b": probe()}, "x.names", start=3)
+    assert main(["info", "x.names", "--clip", "b"]) == 0
+    assert "clips     a, b" in capsys.readouterr().out
+    assert main(["info", "x.names", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["clips"], facts["meta"]) == (["a", "b"], {"name": "a"})
+    assert main(["info", "x.names", "--clip", "c"]) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..clip import FrameSource
-from ..exporters import format_for, open_clip
+from ..errors import unknown_name
+from ..exporters import format_for, named, open_clips
 from ..exporters.blocks import POSE_CHANNELS, blocks
 from ..rig import Rig
 from . import DONE, option, print_json, stdin
@@ -27,14 +28,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("input", metavar="FILE", help="animation file; - reads stdin")
     add("--from-format", type=option(format_for), metavar="NAME", help="format of the file")
     add("--from-rig", type=option(Rig.load), metavar="RIG", help="rig of the file")
+    add("--clip", metavar="NAME", help="of a file that holds several clips, this one")
     add("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the file once and print what it holds."""
     file = stdin() if args.input == "-" else args.input
-    with open_clip(file, args.from_format, rig=args.from_rig) as source:
-        facts = {"file": args.input} | describe(source)
+    with open_clips(file, args.from_format, rig=args.from_rig) as sources:
+        clips = named(sources)
+        if args.clip is not None and args.clip not in clips:
+            raise unknown_name(f"{args.input} holds no clip", args.clip, clips)
+        source = sources[0] if args.clip is None else clips[args.clip]
+        several = {"clips": list(clips)} if len(clips) > 1 else {}
+        facts = {"file": args.input} | several | describe(source)
     if args.json:
         print_json(facts)
     else:
@@ -138,8 +145,10 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     controls = facts["controls"]
     silent = set(facts["silent"])
     moving = {n: r for n, r in controls.items() if n not in silent}
+    clips = [f"  clips     {', '.join(facts['clips'])}"] if "clips" in facts else []
     head = [
         facts["file"],
+        *clips,
         f"  rig       {facts['rig']['name']} {facts['rig']['version']}, {len(controls)} controls",
         f"  length    {_clock(facts['duration'])}, {facts['frames']} frames at {rate} fps",
         f"  start     {start:.3f} s, sample {facts['start_sample']} at {facts['sample_rate']} Hz",
