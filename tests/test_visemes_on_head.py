@@ -116,7 +116,7 @@ def sound(symbol: str) -> dict[str, float]:
     """Units that a sound asks for."""
     phone = RULES.phones.find(symbol)
     assert phone is not None
-    targets = dict(phone.targets)
+    targets = {"voicing": float(phone.voiced), "loudness": 0.6, **phone.targets}
     if "labiodental" in targets:
         targets["aperture"] = RULES.limits.labiodental_aperture
     return targets
