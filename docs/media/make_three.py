@@ -23,7 +23,7 @@ from view_clip import HELLO, serve
 FOLDER = Path(__file__).resolve().parent
 SIZE = "960,420"
 OPTIONS = ("--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--hide-scrollbars",
-           "--enable-unsafe-swiftshader", "--virtual-time-budget=20000")  # fmt: skip
+           "--enable-unsafe-swiftshader", "--virtual-time-budget=1500")  # fmt: skip
 
 
 def moments(clip: facesdk.Clip) -> dict[str, float]:

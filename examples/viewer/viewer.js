@@ -138,5 +138,5 @@ if (asked.has('file')) {
   const answer = await fetch(asked.get('file'));
   await show(asked.get('file'), await answer.arrayBuffer());
 }
-if (asked.has('time')) drawTimes(asked.get('time').split(',').map(Number));
-else renderer.setAnimationLoop(draw);
+const times = asked.get('time')?.split(',').map(Number);
+renderer.setAnimationLoop(times ? () => drawTimes(times) : draw);
