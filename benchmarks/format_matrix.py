@@ -28,30 +28,30 @@ HEAD = (
 )
 
 
-def measure(row: Row, folder: Path, **options: object) -> Cell:
-    """How well a reader gets the probe clip back."""
-    path = folder / f"probe{format_for(row.format).extension}"
-    write_clip(probe(row.rig), path, row.format, **(dict(row.options) | options))
+def measure(row: Row, **options: object) -> Cell:
+    """How well a reader gets the probe clip back, from a folder that no reader has seen."""
     wanted = {n: t for n, t in row.expect(probe(row.rig)).items() if n not in row.lost}
-    return compare(row.read(path), wanted)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"probe{format_for(row.format).extension}"
+        write_clip(probe(row.rig), path, row.format, **(dict(row.options) | options))
+        return compare(row.read(path), wanted)
 
 
-def line(row: Row, folder: Path) -> str:
+def line(row: Row) -> str:
     """One row of the table."""
-    cell = measure(row, folder)
+    cell = measure(row)
     reader = row.reader if row.foreign else f"{row.reader} (own parser)"
     thinned = "–"
     if "tolerance" in format_for(row.format).options:
-        thinned = f"{measure(row, folder, tolerance=0.01).value:.4f}"
-    times = f"{cell.time * 1e6:.2g} µs" if cell.time > 1e-9 else "0"
+        thinned = f"{measure(row, tolerance=0.01).value:.4f}"
+    times = f"{cell.time * 1e6:.3g} µs" if cell.time > 1e-9 else "0"
     value = f"{cell.value:.1e}" if cell.value else "0"
     return f"| `{row.format}` | {row.rig} | {reader} | {value} | {times} | {thinned} |\n"
 
 
 def table() -> str:
     """All rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        return HEAD + "".join(line(row, Path(folder)) for row in rows())
+    return HEAD + "".join(map(line, rows()))
 
 
 def main() -> None:

@@ -116,6 +116,6 @@ ROWS = (
         expect=rhubarb, foreign=False),
     Row("rhubarb-json", "Python json", read_rhubarb_json, rig="oculus", time=6e-3, lost=LOST,
         expect=rhubarb),
-    Row("rhubarb-json", "Python json", read_rhubarb_json, rig="oculus", time=6e-3, lost=LOST,
-        expect=rhubarb_basic, options={"settings": {"extended": False}}),
+    Row("rhubarb-json", "Python json, six shapes", read_rhubarb_json, rig="oculus", time=6e-3,
+        lost=LOST, expect=rhubarb_basic, options={"settings": {"extended": False}}),
 )  # fmt: skip
