@@ -8,7 +8,7 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from .format import Format
 from .options import PLAIN, TIMES, WriteOptions
 from .rigs import listed_rig
 from .spool import Spool, spooled
+
+_WRITE: Literal["w"] = "w"
+"""Members of an archive are bytes; there is no text mode."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAX_BYTES = 1 << 32
@@ -90,7 +93,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
     data = io.BytesIO()
     np.lib.format.write_array(data, array, (1, 0), allow_pickle=False)
-    with archive.open(_entry(name), "w") as member:
+    with archive.open(_entry(name), _WRITE) as member:
         member.write(data.getvalue())
 
 
@@ -105,7 +108,7 @@ def _stream(
     data = io.BytesIO()
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(data, header)
-    with archive.open(_entry(name), "w", force_zip64=True) as member:
+    with archive.open(_entry(name), _WRITE, force_zip64=True) as member:
         member.write(data.getvalue())
         for rows in spool.rows():
             member.write(np.ascontiguousarray(part(rows), "<f4").tobytes())
