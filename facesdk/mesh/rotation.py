@@ -45,6 +45,14 @@ def quaternion_angles(quaternions: NDArray[Any]) -> NDArray[np.float64]:
     return np.stack([yaw, pitch, np.arctan2(2 * (x * y + w * z), 1 - 2 * (x * x + z * z))], -1)
 
 
+def product(second: NDArray[Any], first: NDArray[Any]) -> NDArray[np.float64]:
+    """(..., 4) the first rotation and then the second, as quaternions x, y, z, w."""
+    a, b = np.asarray(second, np.float64), np.asarray(first, np.float64)
+    axis = a[..., 3:] * b[..., :3] + b[..., 3:] * a[..., :3] + np.cross(a[..., :3], b[..., :3])
+    real = a[..., 3:] * b[..., 3:] - (a[..., :3] * b[..., :3]).sum(-1, keepdims=True)
+    return np.concatenate([axis, real], -1)
+
+
 def slerp(begin: NDArray[Any], end: NDArray[Any], share: NDArray[Any]) -> NDArray[np.float64]:
     """(..., 4) quaternions on the shorter way between two, at a share of it."""
     cosine = (begin * end).sum(-1, keepdims=True)
