@@ -78,8 +78,7 @@ def export_engine(source: Path | str | None, target: Path, choice: Choice) -> Ma
     if given := sorted({o.name for o in model.graph.output} & set(outputs)):
         raise ModelError(f"this model gives {', '.join(given)} already; leave out that rig")
     graph = _EngineGraph(model, facts, choice)
-    for name, output in outputs.items():
-        graph.add_rig(name, output)
+    graph.add_rigs(outputs)
     payload = graph.finish().SerializeToString()
     manifest = {
         **facts,
@@ -129,7 +128,7 @@ def _outputs(rigs: Iterable[str]) -> dict[str, Output]:
     for rig in rigs:
         output = Output(RigTable.load(rig) if rig.endswith(".json") else rig)
         name = output.rig.name
-        if name in outputs or name == "units":
+        if name in outputs or output.table is None:
             raise ModelError(f"output {name!r} would be there twice")
         outputs[name] = output
     return outputs
@@ -152,8 +151,6 @@ class _EngineGraph:
             self._store(choice.precision)
         if choice.look_ahead_ms is not None:
             self._keep(_look_ahead(self._look_aheads, choice.look_ahead_ms))
-        if choice.rigs:
-            self._rig_units = self._units_for_rigs()
 
     def _store(self, precision: Precision) -> None:
         if self._precision != "float32":
@@ -197,19 +194,20 @@ class _EngineGraph:
         )
         return layers.add("Concat", units, MORE_UNITS, axis=-1)
 
-    def add_rig(self, name: str, output: Output) -> None:
-        """One more output: the controls of a rig."""
-        layers = Layers(self._graph, f"{name}_")
-        values = rig_layers(layers, output, self._rig_units, self._names)
-        _rename(self._graph, values, name)
-        shape: list[str | int] = ["batch", "steps"]
-        if self._choice.look_ahead_ms is None:
-            shape.append(len(self._look_aheads))
-        shape.append(len(output.rig))
-        place = len(self._spoken)
-        self._graph.output.insert(
-            place, helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        )
+    def add_rigs(self, outputs: Mapping[str, Output]) -> None:
+        """One more output for each rig: its controls."""
+        if not outputs:
+            return
+        units = self._units_for_rigs()
+        tensors = rig_layers(Layers(self._graph, "rig_"), outputs, units, self._names)
+        for name, tensor in tensors.items():
+            _rename(self._graph, tensor, name)
+            shape: list[str | int] = ["batch", "steps"]
+            if self._choice.look_ahead_ms is None:
+                shape.append(len(self._look_aheads))
+            shape.append(len(outputs[name].rig))
+            value = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            self._graph.output.insert(len(self._spoken), value)
 
     def finish(self) -> onnx.ModelProto:
         """The checked model."""

@@ -1,12 +1,13 @@
 """Rig outputs as constant layers of an ONNX graph: tables and conversions on top of its units.
 
 Everything is matrix products with constants and a few operators by element, so it holds no more
-than what game engines document: Abs, Add, Clip, Concat, Div, MatMul, Max, Min, Mul, Relu, Sub.
+than what game engines document: Abs, Add, Clip, Concat, Div, MatMul, Max, Min, Mul, Relu, Split,
+Sub.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from ..convert import POSE_ANGLES, Mix, RigMap, Rule
 from ..errors import ModelError
 from ..model.output import Output
 from ..model.table import RigTable
-from ..rig import Rig
 
 Floats = NDArray[np.float32]
 
@@ -81,6 +81,15 @@ class Layers:
         raised = self.add("Max", tensor, self.constant(low))
         return self.add("Min", raised, self.constant(high))
 
+    def split(self, tensor: str, widths: Sequence[int]) -> list[str]:
+        """Columns in groups of these widths."""
+        if len(widths) == 1:
+            return [tensor]
+        names = [self._name() for _ in widths]
+        sizes = self.constant(widths, np.int64)
+        self._graph.node.append(helper.make_node("Split", [tensor, sizes], names, axis=-1))
+        return names
+
     def above_zero(self, tensor: str) -> str:
         """1 where the tensor is above 0, else 0."""
         return self.within(self.times(tensor, _LARGE), 0, 1)
@@ -90,64 +99,103 @@ class Layers:
         return self.add("Sub", self.constant(1.0), tensor)
 
 
-# ----------------------------------------------------------------------- output
+# ---------------------------------------------------------------------- outputs
 
 
-def rig_layers(layers: Layers, output: Output, units: str, names: Sequence[str]) -> str:
-    """(..., controls) of an output for a tensor of (..., units), given in the order of `names`.
+def rig_layers(
+    layers: Layers, outputs: Mapping[str, Output], units: str, names: Sequence[str]
+) -> dict[str, str]:
+    """(..., controls) of every output for a tensor of (..., units) in the order of `names`.
 
     Units that are not among the names stay at rest. Raises `ModelError` for a conversion that no
     plain operator computes.
     """
-    if output.table is None:
-        return units_layer(layers, output.rig, units, names)
-    values = table_layers(layers, output.table, units, names)
+    tables = {id(t): t for o in outputs.values() for t in (o.table, o.beside) if t is not None}
+    found = dict(zip(tables, table_layers(layers, [*tables.values()], units, names), strict=True))
+    return {name: _output_layers(layers, output, found) for name, output in outputs.items()}
+
+
+def _output_layers(layers: Layers, output: Output, found: Mapping[int, str]) -> str:
+    """One rig, from what its tables gave."""
+    assert output.table is not None
+    values = found[id(output.table)]
     moving = set(output.table.moved)
     for rig_map in output.maps:
         values = map_layers(layers, rig_map, values, moving, last=rig_map is output.maps[-1])
         moving = {name for source in moving for name in rig_map.reach.get(source, ())}
     if output.beside is not None:
         own = np.isin(output.rig.names, list(output.beside.moved)).astype(np.float32)
-        added = layers.times(table_layers(layers, output.beside, units, names), own)
+        added = layers.times(found[id(output.beside)], own)
         values = layers.add("Add", layers.times(values, 1 - own), added)
     return values
 
 
-def units_layer(layers: Layers, rig: Rig, units: str, names: Sequence[str]) -> str:
-    """All units, those that are not among the names at rest."""
-    place = np.zeros((len(names), len(rig)), np.float32)
-    rest = rig.rest.copy()
-    for row, name in enumerate(names):
-        place[row, rig.index(name)] = 1
-        rest[rig.index(name)] = 0
-    return layers.plus(layers.product(units, place), rest)
+def table_layers(
+    layers: Layers, tables: Sequence[RigTable], units: str, names: Sequence[str]
+) -> list[str]:
+    """(..., controls) of each table: stretched units, products of these, weights.
+
+    All tables at once, side by side in the same few layers: for a game it is the number of layers
+    that costs, not their width.
+    """
+    stretched = [_stretched(table, names, max(len(t.layers.terms) for t in tables))
+                 for table in tables]  # fmt: skip
+    scale = np.concatenate([s for s, _ in stretched], -1)
+    offset = np.concatenate([o for _, o in stretched], -1)
+    count, _, width = scale.shape
+    flat = layers.product(units, scale.transpose(1, 0, 2).reshape(len(names), -1))
+    factors = layers.within(layers.plus(flat, offset.reshape(-1)), 0, 1)
+    terms, *others = layers.split(factors, [width] * count)
+    for other in others:
+        terms = layers.add("Mul", terms, other)
+    values = layers.product(terms, _side_by_side([t.layers.weights for t in tables]))
+    values = layers.plus(values, np.concatenate([t.rig.rest for t in tables]))
+    ranges = [_range(table) for table in tables]
+    values = layers.within(values, *(np.concatenate(ends) for ends in zip(*ranges, strict=True)))
+    parts = layers.split(values, [len(table.rig) for table in tables])
+    return [
+        part if table.remainder is None
+        else _shares(layers, part, len(table.rig), table.rig.index(table.remainder))
+        for table, part in zip(tables, parts, strict=True)
+    ]  # fmt: skip
 
 
-def table_layers(layers: Layers, table: RigTable, units: str, names: Sequence[str]) -> str:
-    """(..., controls) of a rig table: stretched units, products of these, weights."""
+def _stretched(table: RigTable, names: Sequence[str], count: int) -> tuple[Floats, Floats]:
+    """(count, units, terms) scale and (count, terms) offset of all factors of every term."""
     arrays = table.layers
     given = [table.units.index(name) for name in names]
     absent = np.setdiff1d(np.arange(len(table.units)), given)
     resting = arrays.offset + table.units.rest[absent] @ arrays.scale[absent]
-    terms = None
-    for columns in arrays.terms:
-        stretched = layers.product(units, arrays.scale[given][:, columns])
-        factor = layers.within(layers.plus(stretched, resting[columns]), 0, 1)
-        terms = factor if terms is None else layers.add("Mul", terms, factor)
-    assert terms is not None
-    values = layers.plus(layers.product(terms, arrays.weights), table.rig.rest)
-    if table.remainder is not None:
-        values = _shares(layers, values, len(table.rig), table.rig.index(table.remainder))
-    return layers.within(values, table.rig.minimum, table.rig.maximum)
+    one = len(arrays.offset) - 1
+    picks = np.full((count, arrays.terms.shape[1]), one)
+    picks[: len(arrays.terms)] = arrays.terms
+    return arrays.scale[given][:, picks].transpose(1, 0, 2), resting[picks]
+
+
+def _side_by_side(blocks: Sequence[Floats]) -> Floats:
+    """A matrix with the blocks on its diagonal."""
+    whole = np.zeros(np.sum([block.shape for block in blocks], 0), np.float32)
+    row = column = 0
+    for block in blocks:
+        whole[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column + block.shape[1]
+    return whole
+
+
+def _range(table: RigTable) -> tuple[Floats, Floats]:
+    """Range of every control; shares are only kept above 0, their sum does the rest."""
+    if table.remainder is None:
+        return table.rig.minimum, table.rig.maximum
+    return np.zeros(len(table.rig), np.float32), np.full(len(table.rig), _LARGE, np.float32)
 
 
 def _shares(layers: Layers, values: str, count: int, rest: int) -> str:
     """Columns scaled down to a sum of 1; one of them takes what the others leave."""
     alone = np.eye(count, dtype=np.float32)[rest]
     ones = np.ones((count, 1), np.float32)
-    positive = layers.times(layers.add("Relu", values), 1 - alone)
-    total = layers.add("Max", layers.product(positive, ones), layers.constant(1.0))
-    scaled = layers.add("Div", positive, total)
+    others = layers.times(values, 1 - alone)
+    total = layers.add("Max", layers.product(others, ones), layers.constant(1.0))
+    scaled = layers.add("Div", others, total)
     left = layers.complement(layers.product(scaled, ones))
     return layers.add("Add", scaled, layers.times(left, alone))
 
