@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from facesdk.audio.features import log_mel  # noqa: E402
 from facesdk.cli import main  # noqa: E402
 from facesdk.clip import Clip  # noqa: E402
 from facesdk.errors import FileFormatError, ModelError, UnknownNameError  # noqa: E402
-from facesdk.model import Model, load  # noqa: E402
+from facesdk.model import Model, bake, load  # noqa: E402
 from facesdk.model.learned import LearnedLayer  # noqa: E402
 from facesdk.rig import Control, Rig  # noqa: E402
 from facesdk.train.adapt import LayerLoss, LearnConfig, Learner  # noqa: E402
@@ -23,7 +25,7 @@ from facesdk.train.annotations import AnnotationFolder, AnnotationWriter  # noqa
 from facesdk.train.data import UNITS  # noqa: E402
 from facesdk.train.export import export  # noqa: E402
 from facesdk.train.graph import ModelGraph  # noqa: E402
-from facesdk.train.learn import learn, predict  # noqa: E402
+from facesdk.train.learn import learn, predict, score  # noqa: E402
 from facesdk.train.learned import (  # noqa: E402
     PIVOT,
     AffineCode,
@@ -269,6 +271,23 @@ def test_vertices_are_measured_in_square_millimetres(scans, trunk):
     torch.testing.assert_close(lesson.surface.frames(codes), expected, rtol=1e-3, atol=1e-6)
 
 
+def test_a_rig_that_reaches_no_head_is_learned_by_its_numbers(trunk, base, tmp_path):
+    rig = Rig("two", "1", (Control("a", -1, 1), Control("b", rest=0.5)))
+    writer = AnnotationWriter(tmp_path / "set", rig=rig, name="own.rig")
+    for name, split in (("x", "train"), ("y", "test")):
+        samples, swell = murmur(2, ord(name))
+        clip = Clip(rig, np.stack([swell - 0.5, np.full(len(swell), 0.5)], 1), 60)
+        writer.add(name, samples, clip, subject="s", split=split)
+    source = AnnotationFolder(writer.finish())
+    assert Learner(trunk, [source], QUICK).lessons[0].surface is None
+    folder = learn([source], tmp_path / "out", base=base, config=replace(QUICK, steps=3)).parent
+    layer = LearnedLayer.of(Model(folder))
+    assert layer.facts["scores"]["unit"] == "deviations"
+    clip = layer.bake(murmur(1, 0)[0])
+    assert clip.rig == rig
+    np.testing.assert_array_equal(clip.curve("b"), 0.5)
+
+
 # ------------------------------------------------------------------ the three strategies
 
 
@@ -464,11 +483,27 @@ def test_two_data_sets_share_a_trunk_and_beat_the_mean(learned):
         scores = layer["scores"]
         assert scores["unit"] == "mm"
         assert scores["error"]["look_ahead_100_ms"] < 0.6 * scores["error_of_the_mean"]
+    assert "error_of_the_table" in facts["learned"]["actors"]["scores"]
+    assert "error_of_the_table" not in facts["learned"]["scans"]["scores"]
     assert facts["licence"] == "Apache-2.0 AND CC0-1.0 AND unknown"
     assert len(facts["identity"]["pivot"]) == facts["identity"]["size"] == 4
     assert set(facts["identity"]["speakers"]) == {
         "actors/anna", "actors/bert", "actors/cleo", "scans/emil", "scans/fay",
     }  # fmt: skip
+
+
+def test_the_table_is_measured_beside_the_layer(trunk, base, tmp_path):
+    """An actor who does what the table says leaves the table no error."""
+    writer = AnnotationWriter(tmp_path, rig="arkit", name="tabled")
+    model = Model(base)
+    for name, split in (("a", "train"), ("b", "test")):
+        samples = murmur(2, ord(name))[0]
+        clip = bake(samples, rig="arkit", fps=50, model=model, blinks=False, settle=False)
+        writer.add(name, samples, clip, subject="s", split=split)
+    learner = Learner(trunk, [AnnotationFolder(writer.finish())], replace(QUICK, steps=1))
+    scores = score(learner.run(), learner.lessons[0])
+    longest = scores["error_of_the_table"]["look_ahead_100_ms"]
+    assert longest < 0.1 * scores["error_of_the_mean"]
 
 
 def test_the_units_stay_what_they_were(learned, base):
@@ -580,3 +615,9 @@ def test_data_that_makes_no_sense_is_refused(actors, trunk, tmp_path):
     writer.add("t", np.zeros(3000), controls(np.zeros(9), (0.5, 0)), subject="s")
     with pytest.raises(FileFormatError, match="half a second"):
         Learner(trunk, [AnnotationFolder(writer.finish())], QUICK)
+
+
+def test_the_example_runs(tmp_path, capsys):
+    path = Path(__file__).resolve().parent.parent / "examples" / "learn_layer.py"
+    runpy.run_path(str(path))["main"](tmp_path, steps=2)
+    assert "hello-ben.json: 335 frames" in capsys.readouterr().out

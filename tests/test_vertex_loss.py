@@ -22,6 +22,7 @@ from facesdk.train.vertex_loss import (  # noqa: E402
     VertexLoss,
     control_basis,
     surface_weights,
+    thinned,
 )
 
 MAKE = runpy.run_path(str(Path(__file__).with_name("make_flame.py")))
@@ -105,6 +106,7 @@ def test_flame_is_measured_on_the_posed_model():
     model = FlameModel.from_arrays(MAKE["random_model"](40), "random.npz")
     rng = np.random.default_rng(1)
     weights = rng.dirichlet(np.ones(40))
+    weights[::7] = 0
     controls = (0.2 * rng.standard_normal((2, 3, len(Rig.load("flame"))))).astype(np.float32)
     loss = FlameVertexLoss(model, weights)
     given, wanted = torch.from_numpy(controls)
@@ -113,3 +115,13 @@ def test_flame_is_measured_on_the_posed_model():
     expected = 1e6 * (np.square(posed[0] - posed[1]).sum(-1) @ weights).mean()
     assert float(found) == pytest.approx(expected, rel=1e-3)
     assert float(loss(given, given)) == 0
+
+
+def test_fewer_vertices_stand_for_all():
+    weights = np.random.default_rng(0).uniform(0, 1, 200)
+    weights[::9] = 0
+    lips = np.arange(200) < 30
+    kept = thinned(weights, lips)
+    np.testing.assert_array_equal(kept[lips], weights[lips])
+    assert kept.sum() == pytest.approx(weights.sum())
+    assert (kept[~lips] > 0).sum() < 20

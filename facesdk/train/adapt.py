@@ -34,7 +34,7 @@ from .annotations import AnnotatedSet, Take
 from .data import FRAMES, line_mel
 from .learned import AffineCode, Code, MultiHead, PcaCode, with_pivot
 from .network import STACK, Trunk
-from .vertex_loss import FlameVertexLoss, VertexLoss, surface_weights
+from .vertex_loss import FlameVertexLoss, VertexLoss, surface_weights, thinned
 
 Floats = NDArray[np.float32]
 Report = Callable[[str], None]
@@ -332,7 +332,8 @@ def _flame_surface(source: AnnotatedSet, config: LearnConfig) -> FlameVertexLoss
     if source.rig is None or source.rig.name != "flame" or not config.flame_model:
         return None
     model = FlameModel.load(config.flame_model)
-    return FlameVertexLoss(model, surface_weights(flame_head(model, builtin_head())))
+    head = flame_head(model, builtin_head())
+    return FlameVertexLoss(model, thinned(surface_weights(head), head.masks["lips"]))
 
 
 class PointLoss(nn.Module):

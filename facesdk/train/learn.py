@@ -15,12 +15,17 @@ from ..audio.features import FLOOR
 from ..errors import ModelError
 from ..files import whole_file
 from ..model.model import load
+from ..model.output import Output
+from ..model.table import table_names
+from ..rig import Rig
 from .adapt import LearnConfig, Learner, Lesson
 from .annotations import AnnotatedSet
+from .data import FRAMES
 from .export import export
 from .graph import IDENTITY, ModelGraph, write_model
 from .learned import PIVOT, Identities, MultiHead, PcaCode
 from .loop import load_trunk
+from .network import Trunk
 
 Report = Callable[[str], None]
 
@@ -163,35 +168,66 @@ def _basis_arrays(lesson: Lesson) -> Mapping[str, Any]:
 
 
 def score(network: MultiHead, lesson: Lesson) -> dict[str, Any]:
-    """Error of the held-out takes by look-ahead, beside that of the training mean.
+    """Error of the held-out takes by look-ahead, beside that of the mean face and of the table.
 
     In mm on the face where there is one to measure on (root of the weighted mean square), else in
     deviations. Speakers without an identity of their own are heard as the pivot.
     """
-    surface = lesson.surface
-
-    def squares(error: Tensor) -> Tensor:
-        return error.square().mean(-1) if surface is None else surface.frames(error)
-
-    looks = network.trunk.config.delays
-    totals, silent, frames = [0.0] * len(looks), 0.0, 0
+    delays = network.trunk.config.delays
+    names = [f"look_ahead_{1000 * delay // FRAMES}_ms" for delay in delays]
+    measured = {"error": np.zeros(len(delays)), "error_of_the_table": np.zeros(len(delays))}
+    resting, frames = 0.0, 0
     for example in lesson.test:
         wanted = torch.from_numpy(example.codes)
-        given = predict(network, lesson.name, example.mel, example.speaker)
-        for look, delay in enumerate(looks):
-            length = min(len(wanted), len(given) - delay)
-            error = given[delay : delay + length, look] - wanted[:length]
-            totals[look] += float(squares(error).sum()) * len(wanted) / length
-        silent += float(squares(wanted).sum())
+        learned = predict(network, lesson.name, example.mel, example.speaker)
+        measured["error"] += _squares(lesson, learned, wanted, delays)
+        if (tabled := _table_codes(network.trunk, lesson, example.mel)) is not None:
+            measured["error_of_the_table"] += _squares(lesson, tabled, wanted, delays)
+        resting += float(_each(lesson, wanted).sum())
         frames += len(wanted)
+    if not measured["error_of_the_table"].any():
+        del measured["error_of_the_table"]
     return {
-        "unit": "deviations" if surface is None else "mm",
+        "unit": "deviations" if lesson.surface is None else "mm",
         "takes": len(lesson.test),
-        "error": {
-            f"look_ahead_{20 * d}_ms": _root(t, frames) for d, t in zip(looks, totals, strict=True)
+        **{
+            what: {name: _root(x, frames) for name, x in zip(names, totals, strict=True)}
+            for what, totals in measured.items()
         },
-        "error_of_the_mean": _root(silent, frames),
+        "error_of_the_mean": _root(resting, frames),
     }
+
+
+def _squares(
+    lesson: Lesson, given: Tensor, wanted: Tensor, delays: Sequence[int]
+) -> NDArray[np.float64]:
+    """(look-aheads,) squared error summed over a take; its last frames count as the others do."""
+    totals = []
+    for look, delay in enumerate(delays):
+        length = min(len(wanted), len(given) - delay)
+        error = given[delay : delay + length, look] - wanted[:length]
+        totals.append(float(_each(lesson, error).mean()) * len(wanted))
+    return np.array(totals)
+
+
+def _each(lesson: Lesson, error: Tensor) -> Tensor:
+    """(T,) of (T, K) errors."""
+    return error.square().mean(-1) if lesson.surface is None else lesson.surface.frames(error)
+
+
+def _table_codes(trunk: Trunk, lesson: Lesson, mel: NDArray[np.float16]) -> Tensor | None:
+    """(T, look-aheads, K) of the trunk's units through the rig's table, if it has one."""
+    rig, code = lesson.source.rig, lesson.code
+    if rig is None or rig.name not in table_names() or Rig.load(rig.name) != rig:
+        return None
+    with torch.no_grad():
+        state = trunk.state(_log_mel(mel))
+        curves = torch.stack([torch.sigmoid(head(state)) for head in trunk.heads], 2)[0].numpy()
+    units = np.tile(Rig.load("units").rest, (*curves.shape[:2], 1))
+    names = trunk.config.units
+    units[..., [Rig.load("units").index(name) for name in names]] = curves[..., : len(names)]
+    values = Output(rig.name)(units.reshape(-1, units.shape[-1]))
+    return torch.from_numpy(code.encode(values).reshape(*curves.shape[:2], -1))
 
 
 def _root(total: float, frames: int) -> float:
@@ -200,10 +236,14 @@ def _root(total: float, frames: int) -> float:
 
 def predict(network: MultiHead, name: str, mel: NDArray[np.float16], speaker: str | None) -> Tensor:
     """(T, look-aheads, K) codes of one take from its (2 T, 64) log10 band power."""
-    power = 10 ** torch.from_numpy(mel.astype(np.float32))[None]
     identities = network.identities
     row = PIVOT if identities is None else identities.row(speaker)
     with torch.no_grad():
-        state = network.trunk.state(torch.log(power + FLOOR))
+        state = network.trunk.state(_log_mel(mel))
         codes: Tensor = network(state, name, torch.tensor([row]))[0]
     return codes
+
+
+def _log_mel(mel: NDArray[np.float16]) -> Tensor:
+    """(1, 2 T, 64) natural logarithms, as the trunk wants them, of log10 band power."""
+    return torch.log(10 ** torch.from_numpy(mel.astype(np.float32)) + FLOOR)[None]

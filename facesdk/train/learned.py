@@ -167,11 +167,11 @@ class _Principal:
         enough = min(int(np.searchsorted(shares, explained)) + 1, len(shares))
         length = np.sqrt(power[:enough])
         return PcaCode(
-            *(np.asarray(x, np.float32) for x in (
-                self._mean, self._rows[:enough] / length[:, None], length / np.sqrt(self._count)
-            )),
+            self._mean.astype(np.float32),
+            (self._rows[:enough] / length[:, None]).astype(np.float32),
+            (length / np.sqrt(self._count)).astype(np.float32),
             float(shares[enough - 1]),
-        )  # fmt: skip
+        )
 
 
 def _strongest(rows: Doubles, most: int) -> Doubles:
@@ -252,7 +252,8 @@ class OutputLayer(nn.Module):
         if self.style is None or identity is None:
             return self._say(torch.relu(heard))
         shift, gain, posture = (x[:, None, None] for x in self.style(identity))
-        return self._say(torch.relu(heard + shift) * gain) + posture
+        said: Tensor = self._say(torch.relu(heard + shift) * gain) + posture
+        return said
 
     def _say(self, hidden: Tensor) -> Tensor:
         """(B, T, look-aheads, H) to (B, T, look-aheads, K)."""

@@ -77,7 +77,8 @@ class VertexLoss(nn.Module):
 class FlameVertexLoss(nn.Module):
     """Mean squared distance in mm² between two faces of a FLAME model, joints turning as they do.
 
-    Takes controls of the rig `flame`, whose jaw is no linear basis, so both faces are posed.
+    Takes controls of the rig `flame`, whose jaw is no linear basis, so both faces are posed; only
+    vertices that count are.
     """
 
     weights: Tensor
@@ -89,14 +90,18 @@ class FlameVertexLoss(nn.Module):
         rig = Rig.load("flame")
         self._expression = rig.columns(region="expression")[: model.expressions]
         self._pose = [rig.index(f"{joint}_{axis}") for joint in JOINTS for axis in "xyz"]
-        self.layer = FlameLayer(model)
         counts = torch.tensor(np.asarray(weights), dtype=torch.float32)
         if counts.shape != (len(model.template),):
             raise MeshError(
                 f"weights must be ({len(model.template)},) for {model.name}, "
                 f"got {tuple(counts.shape)}"
             )
-        self.register_buffer("weights", counts)
+        seen = counts.nonzero()[:, 0]
+        self.register_buffer("weights", counts[seen])
+        self.layer = FlameLayer(model)
+        basis = self.layer.basis.reshape(len(self.layer.basis), -1, 3)
+        self.layer.basis = basis[:, seen].flatten(1)
+        self.layer.weights = self.layer.weights[seen]
 
     def frames(self, given: Tensor, wanted: Tensor) -> Tensor:
         """(...) mm² between (..., C) controls of the rig `flame`, each frame for itself."""
@@ -128,7 +133,7 @@ def control_basis(head: Head, rig: str | Rig = "arkit") -> Doubles:
     for eye in ("eye_left", "eye_right"):
         if eye in head.masks:
             deltas[:, head.masks[eye] > 0] = 0
-    return np.einsum("cs,svx->cvx", change.astype(np.float64), deltas, optimize=True)
+    return np.asarray(np.einsum("cs,svx->cvx", change.astype(np.float64), deltas, optimize=True))
 
 
 def surface_weights(head: Head, regions: Mapping[str, float] = REGIONS) -> Doubles:
@@ -151,12 +156,26 @@ def surface_weights(head: Head, regions: Mapping[str, float] = REGIONS) -> Doubl
     return total
 
 
+def thinned(weights: Doubles, lips: NDArray[Any], *, every: int = 10) -> Doubles:
+    """(V,) weights where only every tenth vertex off the lips counts, for all of them."""
+    apart = np.flatnonzero((lips == 0) & (weights > 0))
+    kept = weights.copy()
+    kept[apart] = 0
+    chosen = apart[::every]
+    total = weights[chosen].sum()
+    if total > 0:
+        kept[chosen] = weights[chosen] * weights[apart].sum() / total
+    return kept
+
+
 def vertex_areas(head: Head) -> Doubles:
     """(V,) square metres around each vertex: a third of every triangle it is a corner of."""
     corners = head.neutral.astype(np.float64)[head.triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     share = np.repeat(np.linalg.norm(normal, axis=1) / 6, 3)
-    return np.bincount(head.triangles.ravel(), share, len(head.neutral))
+    total: Doubles = np.zeros(len(head.neutral))
+    np.add.at(total, head.triangles.ravel(), share)
+    return total
 
 
 def _region(head: Head, name: str) -> NDArray[Any] | None:
