@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import DONE, print_json
+from . import DONE, UsageError, log, print_json
 
 if TYPE_CHECKING:
     from ..rig import Control, Rig
@@ -18,6 +18,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("rig", nargs="?", metavar="RIG", help="rig to describe: a name or the path of a rig file")
+    add(
+        "--rig-mapper",
+        metavar="TARGET",
+        help="print the conversion of RIG to this rig as a definition for Unreal's RigMapper",
+    )
     add("--json", action="store_true", help="print JSON")
 
 
@@ -25,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
     """List all rigs, or describe one."""
     from ..rig import Rig, rigs
 
+    if args.rig_mapper is not None:
+        return _rig_mapper(args)
     if args.rig is not None:
         rig = Rig.load(args.rig)
         if args.json:
@@ -37,6 +44,21 @@ def run(args: argparse.Namespace) -> int:
         print_json(summaries)
     else:
         print("\n".join(_listing(summaries)))
+    return DONE
+
+
+def _rig_mapper(args: argparse.Namespace) -> int:
+    from ..convert import conversion
+    from ..exporters.rig_mapper import definition
+
+    if args.rig is None:
+        raise UsageError(
+            "--rig-mapper needs the rig to convert from, as in: rigs arkit --rig-mapper metahuman"
+        )
+    document, unset = definition(conversion(args.rig, args.rig_mapper))
+    if unset:
+        log(f"warning: RigMapper cannot say {', '.join(unset)}; they stay unset")
+    print_json(document)
     return DONE
 
 
