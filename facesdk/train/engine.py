@@ -101,14 +101,14 @@ def _read(source: Path | str | None) -> tuple[onnx.ModelProto, dict[str, Any]]:
         model = load(source)  # checks hash and contents
         payload = (model.folder / model.manifest.file).read_bytes()
         return onnx.load_from_string(payload), dict(model.manifest.facts)
+    path = Path(source)
+    if not path.is_file():
+        raise ModelError(f"the checkpoint {path} does not exist")
     try:
         from .export import export
         from .loop import load_trunk
     except ImportError as error:
         raise missing_extra("reading checkpoints", "train") from error
-    path = Path(source)
-    if not path.is_file():
-        raise ModelError(f"the checkpoint {path} does not exist")
     facts = {"name": path.parent.name or path.stem, "model_version": "0", "licence": "unknown"}
     with TemporaryDirectory() as folder:
         manifest = export(load_trunk(path), Path(folder), facts=facts)
