@@ -190,11 +190,12 @@ def _without_prefix(shapes: dict[str, Curve]) -> dict[str, Curve]:
 
 def _curve(entry: Mapping[str, Any]) -> Curve:
     keys = entry["curve"].get("m_Curve")
-    return Curve(keys if isinstance(keys, Keys) else Keys(*_NO_KEYS))
+    return Curve(keys if isinstance(keys, Keys) else _no_keys())
 
 
-_NO_KEYS = (np.empty(0), *(np.empty((0, 1)) for _ in range(3)), np.empty(0, np.int64),
-            np.empty((0, 1)), np.empty((0, 1)))  # fmt: skip
+def _no_keys() -> Keys:
+    none, numbers = np.empty(0), np.empty((0, 1))
+    return Keys(none, numbers, numbers, numbers, np.empty(0, np.int64), numbers, numbers)
 
 
 # ------------------------------------------------------------------------- joints

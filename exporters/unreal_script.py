@@ -64,7 +64,7 @@ def _script(source: FrameSource, spool: Spool, options: WriteOptions) -> Iterato
     turned = _asked(options, _POSE) == "bones" and spool.has_pose
     bones = {j: bone for j, s in enumerate(_BONES) if turned and (bone := _asked(options, s))}
     yield _OPENING
-    yield f"NAME = {_asset_name(clip_name(source, options))!a}\n"
+    yield f"NAME = {_asset_name(clip_name(source, options, default=''))!a}\n"
     yield f"FOLDER = {_asked(options, _FOLDER).rstrip('/')!a}\n"
     yield f"SKELETON = {_asked(options, _SKELETON)!a}\n"
     yield f"RATE = ({source.fps.numerator}, {source.fps.denominator})\n"
@@ -82,7 +82,7 @@ def _script(source: FrameSource, spool: Spool, options: WriteOptions) -> Iterato
 
 
 def _asset_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "Take_001"
+    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
 
 
 def _events(source: FrameSource) -> str:
@@ -134,8 +134,12 @@ In the Output Log: py "C:/lines/hello.py"
 Without a window: UnrealEditor-Cmd Project.uproject -run=pythonscript -script="C:/lines/hello.py"
 """
 
+import os
+import re
+
 import unreal
 
+# Empty: called like this file.
 '''
 _CURVES = """
 # Curve, frames that have a key (none named: all of them), values. Keys are joined by lines.
@@ -151,7 +155,7 @@ _CODE = '''
 def main(skeleton=SKELETON, folder=FOLDER, name=NAME):
     """The AnimSequence, new or filled anew, and saved."""
     skeleton = loaded_skeleton(skeleton)
-    sequence = emptied(folder, name, skeleton)
+    sequence = emptied(folder, name or file_name(), skeleton)
     controller = sequence.get_editor_property("controller")
     controller.open_bracket("facesdk", False)
     try:
@@ -169,6 +173,12 @@ def main(skeleton=SKELETON, folder=FOLDER, name=NAME):
     unreal.EditorAssetLibrary.save_loaded_asset(sequence)
     unreal.log("facesdk: made " + sequence.get_path_name())
     return sequence
+
+
+def file_name():
+    """What this file is called, as far as an asset can be."""
+    stem = os.path.splitext(os.path.basename(globals().get("__file__", "")))[0]
+    return re.sub("[^A-Za-z0-9_]+", "_", stem).strip("_") or "Take_001"
 
 
 def loaded_skeleton(path):

@@ -108,6 +108,11 @@ def test_events_go_along_as_a_tag(tmp_path):
     assert end["time"] == (16_000) / 16_000
 
 
+def test_a_sequence_without_a_name_is_called_like_the_script(tmp_path):
+    editor = made(tmp_path, replace(probe("arkit"), meta={}))
+    assert list(editor.assets) == ["/Game/facesdk/line"]
+
+
 def test_running_a_script_again_fills_the_same_sequence(tmp_path):
     editor = made(tmp_path, probe("arkit"))
     made(tmp_path, probe("arkit", frames=20), editor)

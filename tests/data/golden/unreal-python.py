@@ -4,8 +4,12 @@ In the Output Log: py "C:/lines/hello.py"
 Without a window: UnrealEditor-Cmd Project.uproject -run=pythonscript -script="C:/lines/hello.py"
 """
 
+import os
+import re
+
 import unreal
 
+# Empty: called like this file.
 NAME = 'probe'
 FOLDER = '/Game/facesdk'
 SKELETON = '/Game/MetaHumans/Common/Face/Face_Archetype_Skeleton'
@@ -289,7 +293,7 @@ TURNS = (
 def main(skeleton=SKELETON, folder=FOLDER, name=NAME):
     """The AnimSequence, new or filled anew, and saved."""
     skeleton = loaded_skeleton(skeleton)
-    sequence = emptied(folder, name, skeleton)
+    sequence = emptied(folder, name or file_name(), skeleton)
     controller = sequence.get_editor_property("controller")
     controller.open_bracket("facesdk", False)
     try:
@@ -307,6 +311,12 @@ def main(skeleton=SKELETON, folder=FOLDER, name=NAME):
     unreal.EditorAssetLibrary.save_loaded_asset(sequence)
     unreal.log("facesdk: made " + sequence.get_path_name())
     return sequence
+
+
+def file_name():
+    """What this file is called, as far as an asset can be."""
+    stem = os.path.splitext(os.path.basename(globals().get("__file__", "")))[0]
+    return re.sub("[^A-Za-z0-9_]+", "_", stem).strip("_") or "Take_001"
 
 
 def loaded_skeleton(path):
