@@ -44,7 +44,7 @@ BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 """Third-party modules of an installation without extras."""
 
 ROOM_EXTRAS: dict[str, set[str]] = {
-    "exporters": {"ufbx"},
+    "exporters": {"pxr", "ufbx"},
     "render": {"imageio_ffmpeg", "pyrender"},
 }
 """Further modules that a room of the runtime may import inside its functions."""

@@ -1,0 +1,38 @@
+"""USD: a head with blend shapes on a skeleton, and the clips that it plays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from ...clip import FrameSource
+from ..format import Format, alone
+from ..options import PLAIN, TIMES, WriteOptions
+from .read import read_usd, read_usd_clips
+from .scene import SETTINGS, scene
+from .text import write_text
+
+
+def write_usda(
+    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = PLAIN
+) -> tuple[str, ...]:
+    """Clips as text; every channel is carried."""
+    with scene(clips, options) as layer:
+        write_text(layer, file)
+    return ()
+
+
+FORMATS = (
+    Format(
+        "usda",
+        ".usda",
+        alone(write_usda),
+        read_usd,
+        description="USD as text: head, blend shapes, skeleton, clips",
+        options=TIMES | {"tolerance", "head", "audio", "name"},
+        settings=SETTINGS,
+        recognises=lambda head: head.startswith(b"#usda"),
+        write_several=write_usda,
+        read_several=read_usd_clips,
+    ),
+)

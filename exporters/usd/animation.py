@@ -1,0 +1,223 @@
+"""Clips as `SkelAnimation`s: weights of blend shapes and turns of joints at time codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...clip import FrameSource
+from ...errors import RigError
+from ...mesh.rotation import quaternion_angles, quaternions, slerp
+from ..blocks import POSE_CHANNELS, Block, ClipFile, Header, blocks
+from ..driven import Driven
+from ..fbx.skeleton import PARENTS, POSED
+from ..keys import LinearKeys, longest_pieces
+from ..rigs import bare_rig
+from ..spool import Spool
+from .figure import joint_paths, local_places
+from .layer import Array, Prim, Samples, text
+
+if TYPE_CHECKING:
+    from ...mesh import Head
+
+_RUN = 1024
+"""Frames whose numbers are in memory at once."""
+
+_JOINTS = [list(PARENTS).index(name) for name in POSED]
+"""Place among the skeleton's joints of those that a pose turns."""
+
+
+# ---------------------------------------------------------------- what is played
+
+
+class Played(ClipFile):
+    """A source as a skeleton plays it: weights by name, joints with the eyes as they look.
+
+    Controls called as shapes are the weights. Those of other rigs come after the shapes that they
+    drive: UsdSkel leaves weights alone that no mesh has a shape for.
+    """
+
+    def __init__(self, source: FrameSource, head: Head | None) -> None:
+        """Raises `ExportError` for a head without shapes."""
+        self._source = _Passing(source)
+        self._driven = _driven(self._source, head)
+        shapes = () if self._driven is None else self._driven.rig.names
+        own = source.rig.names
+        self._beside = () if set(shapes) & set(own) else shapes
+        self.header = Header(
+            bare_rig((*self._beside, *own)), source.fps, source.sample_rate, source.start_sample
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """Weights (n, S), angles (n, 4, 3)."""
+        if self._driven is None:
+            yield from self._source.blocks()
+            return
+        for weights, angles in self._driven.blocks():
+            own = self._source.passed.values
+            yield Block(np.hstack([weights, own]) if self._beside else own, angles)
+
+
+class _Passing(ClipFile):
+    """A source that keeps the block it gave last: a stream can be read only once."""
+
+    passed: Block
+
+    def __init__(self, source: FrameSource) -> None:
+        self._source = source
+        self.header = Header(source.rig, source.fps, source.sample_rate, source.start_sample)
+
+    def blocks(self) -> Iterator[Block]:
+        """The source's."""
+        for block in blocks(self._source):
+            self.passed = block
+            yield block
+
+
+def _driven(source: FrameSource, head: Head | None) -> Driven | None:
+    """What a clip does to a head, where its rig moves any."""
+    if head is None:
+        return None
+    try:
+        return Driven(source, head)
+    except RigError:  # nothing leads from a rig of the user's own to the head's shapes
+        return None
+
+
+# ------------------------------------------------------------------------- times
+
+
+@dataclass(frozen=True)
+class Take:
+    """One clip, its channels on disk."""
+
+    name: str
+    source: FrameSource
+    spool: Spool
+
+    def codes(self, rate: Fraction, frames: Array) -> Array:
+        """Time codes of frames, `rate` of them a second."""
+        start = Fraction(self.source.start_sample, self.source.sample_rate) * rate
+        step = rate / self.source.fps
+        exact: Array = float(start) + frames * step.numerator / step.denominator
+        return exact
+
+    def span(self, rate: Fraction) -> tuple[float, float]:
+        """Time codes of the first and the last frame."""
+        first, last = self.codes(rate, np.array([0, max(self.spool.frames - 1, 0)]))
+        return float(first), float(last)
+
+
+def add_animation(
+    parent: Prim,
+    prim: str,
+    take: Take,
+    rate: Fraction,
+    places: Mapping[str, Array],
+    tolerance: float | None,
+) -> None:
+    """Add a clip under the name `prim`, for joints that rest at `places`."""
+    animation = parent.child("SkelAnimation", prim)
+    animation.facts = _facts(take)
+    spool = take.spool
+    width = len(spool.names) - len(POSE_CHANNELS) * spool.has_pose
+    animation.add("token[]", "blendShapes", list(map(text, spool.names[:width])), uniform=True)
+    if spool.frames:
+        keys = None if tolerance is None else _weight_keys(spool, width, tolerance)
+        weights = Samples(
+            _times(take, rate, keys), lambda: (r[:, :width] for r in _rows(spool, keys))
+        )
+        animation.add("float[]", "blendShapeWeights", samples=weights)
+    else:
+        animation.add("float[]", "blendShapeWeights", np.zeros(width))
+    animation.add("token[]", "joints", list(joint_paths().values()), uniform=True)
+    if spool.frames and spool.has_pose:
+        turned = None if tolerance is None else _turn_keys(spool, tolerance)
+        turns = Samples(_times(take, rate, turned), lambda: map(_turns, _rows(spool, turned)))
+        animation.add("quatf[]", "rotations", samples=turns)
+    else:
+        animation.add("quatf[]", "rotations", _still(1)[0])
+    animation.add("half3[]", "scales", np.ones((len(PARENTS), 3)))
+    animation.add("float3[]", "translations", local_places(places))
+
+
+def _facts(take: Take) -> Mapping[str, str | int]:
+    """What a reader of ours wants to know again."""
+    source = take.source
+    events: list[Any] = [
+        {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.events
+    ]
+    facts: dict[str, str | int] = {
+        "clip": text(take.name),
+        "controls": len(source.rig),
+        "fps": str(source.fps),
+        "rig": text(source.rig.name),
+        "rigVersion": text(source.rig.version),
+        "sampleRate": source.sample_rate,
+        "startSample": source.start_sample,
+    }
+    return facts | ({"events": json.dumps(events)} if events else {})
+
+
+def _times(take: Take, rate: Fraction, keys: Array | None) -> Array:
+    return take.codes(rate, np.arange(take.spool.frames) if keys is None else keys)
+
+
+def _rows(spool: Spool, keys: Array | None) -> Iterator[Array]:
+    """Channels of every frame or of the keys, some at a time."""
+    begin = 0
+    for rows in spool.rows():
+        if keys is None:
+            yield rows
+        else:
+            first, last = np.searchsorted(keys, [begin, begin + len(rows)])
+            yield rows[keys[first:last] - begin]
+        begin += len(rows)
+
+
+def _weight_keys(spool: Spool, width: int, tolerance: float) -> Array:
+    """Frames where all weights have a key: an array has its times as a whole."""
+    chooser = LinearKeys(width, tolerance, shared=True)
+    kept = [chooser.push(rows[:, :width]).any(1) for rows in spool.rows()]
+    return np.flatnonzero(np.concatenate([*kept, chooser.flush().any(1)]))
+
+
+# ------------------------------------------------------------------------- turns
+
+
+def _angles(rows: Array) -> Array:
+    """(n, 4, 3) of rows that end with a pose."""
+    angles: Array = rows[:, -len(POSE_CHANNELS) :].reshape(-1, len(POSED), 3)
+    return angles
+
+
+def _still(frames: int) -> Array:
+    """(n, J, 4) quaternions w, x, y, z that turn nothing."""
+    return np.tile(np.eye(1, 4), (frames, len(PARENTS), 1))
+
+
+def _turns(rows: Array) -> Array:
+    turns = _still(len(rows))
+    turns[:, _JOINTS] = np.roll(quaternions(_angles(rows)), 1, -1)
+    return turns
+
+
+def _turn_keys(spool: Spool, tolerance: float) -> Array:
+    """Frames where the joints have a key: between them they turn the shortest way."""
+    angles = np.concatenate([_angles(rows) for rows in spool.rows()])
+    turns = quaternions(angles)
+
+    def deviation(first: Array, span: int) -> Array:
+        inside = np.arange(1, span)
+        share = (inside / span)[None, :, None, None]
+        between = slerp(turns[first][:, None], turns[first + span][:, None], share)
+        missed = quaternion_angles(between) - angles[first[:, None] + inside]
+        wrapped = (missed + np.pi) % (2 * np.pi) - np.pi
+        return np.asarray(np.abs(wrapped).max((1, 2, 3)))
+
+    return longest_pieces(len(turns), deviation, tolerance)
