@@ -66,7 +66,7 @@ def record(folder: Path) -> AnnotationFolder:
     return AnnotationFolder(writer.finish())
 
 
-def main(folder: Path = Path("learned"), steps: int = 300) -> None:
+def main(folder: Path, steps: int = 300) -> None:
     """Record, learn, and bake the example line as each actor and as nobody in particular."""
     actors = record(folder / "actors")
     config = LearnConfig(steps=steps, batch=6, crop=120)
@@ -81,4 +81,4 @@ def main(folder: Path = Path("learned"), steps: int = 300) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("learned"))
