@@ -38,7 +38,7 @@ def write_gltf_clips(
     """The same as text with its numbers inside."""
     with new_document() as document:
         lost = _add_clips(document, clips, options)
-        document.write_text(file)
+        document.write_gltf(file)
     return lost
 
 

@@ -126,7 +126,7 @@ class Document:
             file.write(piece)
         file.write(bytes(length - self._length))
 
-    def write_text(self, file: BinaryIO) -> None:
+    def write_gltf(self, file: BinaryIO) -> None:
         """The document as `.gltf`, its numbers inside as base64."""
         mark = "base64 goes here"
         text = self._text({"byteLength": self._length, "uri": mark}, indent=1)

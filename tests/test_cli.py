@@ -81,7 +81,7 @@ def test_help_is_instant_and_imports_nothing_heavy():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_what_the_table_says(name):
-    module = import_module(f"facesdk.cli.{name}")
+    module = import_module(f"facesdk.cli.{name.replace('-', '_')}")
     assert (name, COMMANDS[name]) == (module.NAME, module.HELP)
 
 

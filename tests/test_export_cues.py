@@ -66,8 +66,9 @@ def test_cues_follow_each_other_and_cover_the_clip(held, shortest, fps):
     for before, after in pairwise(cues):
         assert before.end == after.start
         assert before.shape != after.shape
-    lips = [c.start for c in Cues(clip, shortest=0.0) if c.shape in ("PP", "FF")]
-    assert set(lips) <= {c.start for c in cues}
+    for lips in Cues(clip, shortest=0.0):
+        if lips.shape in ("PP", "FF"):  # two of a kind may be one when next to nothing is between
+            assert any(c.shape == lips.shape and c.start <= lips.start < c.end for c in cues)
 
 
 @given(

@@ -31,7 +31,7 @@ COMMANDS = {
     "info": "tell what an animation file holds",
     "render": "draw animation files: videos with sound, pictures, contact sheets",
     "rigs": "list rigs and the conversions between them",
-    "train": "train a model from a recipe",
+    "train": "train a model from a recipe, or learn output layers from annotated recordings",
 }
 """Subcommands and their help; `bake` lives in `facesdk.cli.bake`."""
 
