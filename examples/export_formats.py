@@ -32,17 +32,17 @@ def main(audio: Path = HELLO, folder: Path = Path(), *, names: Sequence[str] = (
         return facesdk.bake(audio, rig=rig, fps=60, seed=1, model=model)
 
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{'format':<16}{'rig':<16}{'bytes':>10}  {'file':<28}not carried")
+    print(f"{'format':<18}{'rig':<16}{'bytes':>10}  {'file':<30}not carried")
     for name in names or formats():
         rig = (format_for(name).rigs or ("arkit",))[0]
         path = written(audio.stem, name, folder)
         try:
             lost = write_clip(baked(rig), path, name)
         except MissingExtraError as error:
-            print(f"{name:<16}{rig:<16}{'':>10}  {error}")
+            print(f"{name:<18}{rig:<16}{'':>10}  {error}")
             continue
         size = path.stat().st_size
-        print(f"{name:<16}{rig:<16}{size:>10,}  {path.name:<28}{', '.join(lost) or '-'}")
+        print(f"{name:<18}{rig:<16}{size:>10,}  {path.name:<30}{', '.join(lost) or '-'}")
 
 
 if __name__ == "__main__":

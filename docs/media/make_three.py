@@ -27,10 +27,10 @@ OPTIONS = ("--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--hide-
 
 
 def moments(clip: facesdk.Clip) -> dict[str, float]:
-    """Seconds of the widest vowel, of the lips' first seal over an open jaw, of a blink."""
-    jaw, close = clip.curve("jawOpen"), clip.curve("mouthClose")
+    """Seconds of the widest vowel and the tightest seal with open eyes, and of a blink."""
+    jaw, close, blink = map(clip.curve, ("jawOpen", "mouthClose", "eyeBlinkLeft"))
     sealed = np.where(jaw > 0.1, close / np.maximum(jaw, 0.1), 0)
-    shown = {"vowel": jaw - close, "m": sealed, "blink": clip.curve("eyeBlinkLeft")}
+    shown = {"vowel": jaw - close - blink, "m": sealed - blink, "blink": blink}
     return {name: float(curve.argmax() / clip.fps) for name, curve in shown.items()}
 
 
