@@ -69,8 +69,9 @@ def complaints(path) -> list[str]:
     ],
     ids=["head", "other rig", "curves", "colours"],
 )
-def test_validators_have_nothing_to_say(rig, options, frames, tmp_path):
-    path = tmp_path / "clip.usda"
+@pytest.mark.parametrize("extension", ["usda", "usdc"])
+def test_validators_have_nothing_to_say(rig, options, frames, extension, tmp_path):
+    path = tmp_path / f"clip.{extension}"
     (tmp_path / "line.wav").touch()
     write_clip(probe(rig, frames=frames), path, audio="line.wav", **options)
     assert complaints(path) == []
@@ -414,6 +415,13 @@ def test_reading_asks_for_usd_core(monkeypatch, tmp_path):
     with pytest.raises(MissingExtraError, match=r"facesdk-anim\[usd\]"):
         read_clip(path)
     saved(tmp_path, bare(30))
+
+
+def test_binary_files_ask_for_usd_core(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    with pytest.raises(MissingExtraError, match=r"facesdk-anim\[usd\]"):
+        write_clip(bare(30), tmp_path / "clip.usdc", head=HEAD)
+    assert not list(tmp_path.iterdir())
 
 
 def test_events_and_start_come_back(tmp_path):

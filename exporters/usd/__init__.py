@@ -22,6 +22,22 @@ def write_usda(
     return ()
 
 
+def write_usdc(
+    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = PLAIN
+) -> tuple[str, ...]:
+    """The same in binary, which usd-core makes of the text with all of the clip in its memory.
+
+    Raises `MissingExtraError` without usd-core.
+    """
+    from .binary import write_binary
+
+    with scene(clips, options) as layer:
+        write_binary(layer, file)
+    return ()
+
+
+_OPTIONS = TIMES | {"tolerance", "head", "audio", "name"}
+
 FORMATS = (
     Format(
         "usda",
@@ -29,10 +45,22 @@ FORMATS = (
         alone(write_usda),
         read_usd,
         description="USD as text: head, blend shapes, skeleton, clips",
-        options=TIMES | {"tolerance", "head", "audio", "name"},
+        options=_OPTIONS,
         settings=SETTINGS,
         recognises=lambda head: head.startswith(b"#usda"),
         write_several=write_usda,
+        read_several=read_usd_clips,
+    ),
+    Format(
+        "usdc",
+        ".usdc",
+        alone(write_usdc),
+        read_usd,
+        description="USD in binary, through usd-core",
+        options=_OPTIONS,
+        settings=SETTINGS,
+        recognises=lambda head: head.startswith(b"PXR-USDC"),
+        write_several=write_usdc,
         read_several=read_usd_clips,
     ),
 )

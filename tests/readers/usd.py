@@ -70,7 +70,7 @@ def beside_tiny_head(clip: Clip) -> Curves:
 
 WITH_HEAD = {"head": tiny_head()}
 CURVES_ONLY = {"settings": {"mesh": False}}
-OPTIONS = {"usda": WITH_HEAD}
+OPTIONS = {"usda": WITH_HEAD, "usdc": WITH_HEAD}
 
 ROWS = tuple(
     replace(row, thinned=SHARED)
@@ -85,5 +85,7 @@ ROWS = tuple(
             options=WITH_HEAD,
             expect=beside_tiny_head,
         ),
+        Row("usdc", "usd-core", read_usd_core, options=WITH_HEAD),
+        Row("usdc", "usd-core", read_usd_core, rig="metahuman", options=CURVES_ONLY),
     )
 )
