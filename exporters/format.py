@@ -49,6 +49,8 @@ class Format:
     """Choices of this format alone, in `WriteOptions.settings`."""
     write_several: SeveralWriter | None = None
     read_several: SeveralReader | None = None
+    called: bool = False
+    """Whether the engine knows the clip by the name inside: a baked one is called like its line."""
     beside: Mapping[str, Companion] = field(default_factory=dict)
     """Companions by what is added to the file's name, such as `.meta`."""
 

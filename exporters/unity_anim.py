@@ -403,6 +403,7 @@ FORMATS = (
         options=TIMES | {"tolerance", "name"},
         settings=_SETTINGS,
         read_several=read_anims,
+        called=True,
         beside={".meta": meta_of},
     ),
 )

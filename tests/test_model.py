@@ -140,10 +140,7 @@ def test_frames_come_as_early_as_the_latency_says(model):
 
 def test_more_look_ahead_heard_better_on_held_out_voices(model):
     scores = model.manifest.facts["scores"]["held_out_synthetic_voices"]
-    found = [
-        scores[f"look_ahead_{ms}_ms"]["bilabial_auc"]
-        for ms in model.manifest.look_aheads_ms
-    ]
+    found = [scores[f"look_ahead_{ms}_ms"]["bilabial_auc"] for ms in model.manifest.look_aheads_ms]
     assert found == sorted(found)
 
 

@@ -62,7 +62,7 @@ class Settings:
         options = OptionFields(
             tolerance=self.tolerance, start=self.start, offset=self.offset, settings=self.own
         )
-        if format_.several:
+        if format_.several or format_.called:
             options["name"] = PurePosixPath(line.name).name
         if audio := self._audio(line, format_):
             options["audio"] = audio

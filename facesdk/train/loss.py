@@ -75,10 +75,11 @@ class Loss:
 
     def _units(self, logits: Tensor, wanted: Tensor) -> Tensor:
         error = binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        groups = wanted.unflatten(-1, (2, len(UNITS)))
+        groups = wanted.reshape(*wanted.shape[:-1], 2, len(UNITS))
         contact = groups[..., self._contacts].amax(-1, keepdim=True).expand_as(groups)
         emphasis = 1 + (self._weights.closure - 1) * contact.flatten(-2)
-        return (error * self._factors * emphasis).mean()
+        mean: Tensor = (error * self._factors * emphasis).mean()
+        return mean
 
     def _velocity(self, given: Tensor, wanted: Tensor) -> Tensor:
         return ((given.diff(dim=1) - wanted.diff(dim=1)) ** 2 * self._factors).mean() * 10

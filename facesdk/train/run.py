@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,13 @@ def _tests(
     }
     for name, folder in folders.items():
         for group in ("adult", "child") if recipe.corpora[name].split else ():
-            wanted = (TEST_SPLIT, group)
-            tests[f"{name}_{group}"] = load_corpus(
-                folder, cache, rules=rules, keep=lambda u, w=wanted: (u.split, u.group) == w
-            )
+            keep = partial(_of, TEST_SPLIT, group)
+            tests[f"{name}_{group}"] = load_corpus(folder, cache, rules=rules, keep=keep)
     return {name: lines for name, lines in tests.items() if lines}
+
+
+def _of(split: str, group: str, utterance: Utterance) -> bool:
+    return (utterance.split, utterance.group) == (split, group)
 
 
 def _training_lines(
