@@ -88,6 +88,11 @@ def test_export_example_runs(folder):
     assert "hello.vrma" in told
 
 
+def test_engine_example_runs(folder):
+    assert python("examples/export_engine.py", folder).count("#") > 300
+    assert (folder / "face.json").exists()
+
+
 def test_stream_example_runs(folder):
     code = (
         "import sys; sys.path.insert(0, 'examples'); import stream_line; stream_line.main(pace=0)"
