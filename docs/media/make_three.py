@@ -1,4 +1,4 @@
-"""Draws glb_in_three.png: the hello line as a .glb file in three.js, opened in Chromium.
+"""Draws glb_in_three.png and fbx_in_three.png: the hello line in three.js, opened in Chromium.
 
 python docs/media/make_three.py [CHROMIUM]     after npm ci --prefix tests/node
 """
@@ -35,21 +35,26 @@ def moments(clip: facesdk.Clip) -> dict[str, float]:
 
 
 def main(chromium: str = "chromium") -> None:
-    """Bake, serve, take the picture."""
+    """Bake, write, take the pictures."""
     clip = facesdk.bake(HELLO, fps=60, seed=1)
     times = moments(clip)
     with TemporaryDirectory() as folder:
-        line = Path(folder) / "hello.glb"
-        write_clip(clip, line)
-        with serve({line.name: line}) as server:
-            Thread(target=server.serve_forever, daemon=True).start()
-            seconds = ",".join(f"{time:.4f}" for time in times.values())
-            page = f"http://127.0.0.1:{server.server_address[1]}/?file=hello.glb&time={seconds}"
-            picture = f"--screenshot={FOLDER / 'glb_in_three.png'}"
-            command = [chromium, *OPTIONS, f"--window-size={SIZE}", picture, page]
-            subprocess.run(command, check=True, capture_output=True)
-            server.shutdown()
-    print(f"glb_in_three.png: {times}")
+        for ending in ("glb", "fbx"):
+            line = Path(folder) / f"hello.{ending}"
+            write_clip(clip, line)
+            draw(line, list(times.values()), FOLDER / f"{ending}_in_three.png", chromium)
+    print(times)
+
+
+def draw(line: Path, times: list[float], picture: Path, chromium: str) -> None:
+    """Serve a file and take a picture of it at some seconds."""
+    with serve({line.name: line}) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        seconds = ",".join(f"{time:.4f}" for time in times)
+        page = f"http://127.0.0.1:{server.server_address[1]}/?file={line.name}&time={seconds}"
+        command = [chromium, *OPTIONS, f"--window-size={SIZE}", f"--screenshot={picture}", page]
+        subprocess.run(command, check=True, capture_output=True)
+        server.shutdown()
 
 
 if __name__ == "__main__":

@@ -216,13 +216,15 @@ def _srgb(linear: Doubles) -> Doubles:
 
 
 def _add_material(objects: Objects, material: Material) -> int:
-    shininess = 2 / max(material.roughness, 0.05) ** 4 - 2
+    shininess = float(np.clip(2 / max(material.roughness, 0.05) ** 4 - 2, 2, 1000))
+    specular = _srgb(np.full(3, 0.08 * material.specular)).tolist()
     entries = [
         _color("DiffuseColor", material.color),
         _factor("DiffuseFactor", 1.0),
-        _color("SpecularColor", (1.0, 1.0, 1.0)),
-        _factor("SpecularFactor", 0.08 * material.specular),
-        _factor("ShininessExponent", float(np.clip(shininess, 2, 1000))),
+        _color("SpecularColor", specular),
+        _factor("SpecularFactor", 1.0),
+        _factor("ShininessExponent", shininess),
+        prop("Shininess", "double", "Number", "", shininess),  # its older name
         _factor("TransparencyFactor", 1.0 - material.opacity),
         prop("Opacity", "double", "Number", "", float(material.opacity)),
     ]
