@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import runpy
 from dataclasses import asdict
@@ -74,7 +75,7 @@ class Engine:
         parts: dict[str, list[np.ndarray]] = {}
         ends = [*sorted(set(cuts) & set(range(1, steps))), steps]
         for start, end in zip([0, *ends], ends, strict=False):
-            more = {name: value[:, start:end] for name, value in inputs.items()}
+            more = {n: v if v.ndim == 2 else v[:, start:end] for n, v in inputs.items()}
             found = self.session.run(
                 None, {"audio": audio[:, start * 320 : end * 320], **states, **more}
             )
@@ -492,3 +493,37 @@ def test_a_checkpoint_is_exported(tmp_path):
     assert_allclose(heard, curves, atol=1e-4)
     full = all_units(found["units"][0, :, 0], CURVES)
     assert_allclose(found["arkit"][0], Output("arkit")(full), atol=1e-5)
+
+
+def test_learned_outputs_come_along(tmp_path):
+    torch = pytest.importorskip("torch")
+    from facesdk.train.graph import ModelGraph
+    from facesdk.train.learned import AffineCode, Identities, OutputLayer
+
+    torch.manual_seed(0)
+    graph = ModelGraph(facesdk.load().folder)
+    looks = len(graph.trunk.config.delays)
+    layer = OutputLayer(graph.trunk.config.channels, looks, 3, hidden=8, embedding=4)
+    identities = Identities(["x", "y"], 4)
+    graph.add_identity(identities)
+    graph.add_layer(
+        "mine", layer, AffineCode(np.zeros(3), np.ones(3), np.full(3, -1.0), np.ones(3))
+    )
+    payload = graph.payload()
+    (tmp_path / "model.onnx").write_bytes(payload)
+    facts = {**graph.manifest.facts, "sha256": hashlib.sha256(payload).hexdigest()}
+    (tmp_path / "model.json").write_text(json.dumps(facts), "utf-8")
+
+    audio, row = np.stack([speech(10), speech(10, 1)]), np.ones((2, 4), np.float32)
+    choice = Choice(rigs=("arkit",), look_ahead_ms=100, precision="float16")
+    one = export_engine(tmp_path, tmp_path / "one.onnx", choice)
+    export_engine(tmp_path, tmp_path / "all.onnx", Choice())
+    assert [i.get("optional") for i in one["inputs"] if i["name"] == "identity"] == [True]
+    found = Engine(tmp_path / "one.onnx")(audio, identity=row)["learned_mine"]
+    whole = Engine(tmp_path / "all.onnx")(audio, identity=row)["learned_mine"]
+    assert_allclose(found[:, :, 0], whole[:, :, 2], atol=5e-3)
+    assert np.ptp(found) > 0.01
+    fixed = Choice(rigs=("arkit",), look_ahead_ms=100, static=(2, 5))
+    export_engine(tmp_path, tmp_path / "fixed.onnx", fixed)
+    still = Engine(tmp_path / "fixed.onnx")(audio, [5], identity=row)["learned_mine"]
+    assert_allclose(still[:, :, 0], whole[:, :, 2], atol=1e-5)

@@ -168,6 +168,8 @@ class _EngineGraph:
         if len(self._look_aheads) == 1:
             return
         for output in self._spoken:
+            if output.type.tensor_type.shape.dim[2].dim_value != len(self._look_aheads):
+                continue
             layers = Layers(self._graph, f"{output.name}_one_")
             whole = f"{output.name}_all"
             _rename(self._graph, output.name, whole)
@@ -232,6 +234,7 @@ class _EngineGraph:
             for dim in value.type.tensor_type.shape.dim:
                 if dim.dim_param:
                     dim.dim_value = sizes[dim.dim_param]
+        self._fix_defaults(batch)
         inferred = shape_inference.infer_shapes(self._model, strict_mode=True, data_prop=True)
         known = {v.name: v for v in inferred.graph.value_info}
         for node in self._graph.node:
@@ -240,6 +243,14 @@ class _EngineGraph:
                     d.HasField("dim_value") for d in known[name].type.tensor_type.shape.dim
                 ):
                     self._graph.value_info.append(known[name])
+
+    def _fix_defaults(self, batch: int) -> None:
+        """Inputs that need not be given have a default: the same row for every speaker."""
+        inputs = {value.name for value in self._graph.input}
+        for default in self._graph.initializer:
+            if default.name in inputs:
+                rows = numpy_helper.to_array(default).repeat(batch, 0)
+                default.CopyFrom(numpy_helper.from_array(rows, default.name))
 
     # --------------------------------------------------------------- manifest
 
@@ -265,6 +276,8 @@ class _EngineGraph:
             names = self._names[len(self._facts["units"]) :]
             entry["curves"] = names
             entry["rest"] = [float(self._units.rest[self._units.index(n)]) for n in names]
+        elif any(value.name == c.name for c in self._graph.initializer):
+            entry["optional"] = True
         return entry
 
     def _output(self, value: onnx.ValueInfoProto, rigs: Mapping[str, Output]) -> dict[str, Any]:
@@ -357,11 +370,12 @@ def _store_small(graph: onnx.GraphProto, precision: str) -> None:
         c.name: c for c in graph.initializer
         if c.data_type == TensorProto.FLOAT and np.prod(c.dims) >= _SMALL
     }  # fmt: skip
+    inputs = {value.name for value in graph.input}
     features = next(i for i, node in enumerate(graph.node) if node.op_type == "Log")
     heard = {name for node in list(graph.node)[:features] for name in node.input}
     nodes = []
     for name, weight in large.items():
-        if name not in heard:
+        if name not in heard | inputs:
             nodes += _stored(graph, weight, precision)
     for node in reversed(nodes):
         graph.node.insert(0, node)
