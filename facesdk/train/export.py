@@ -26,6 +26,8 @@ from .network import STACK, Block, Trunk
 OPSET = 17
 FRAME_RATE = features.RATE // STEP
 _TAIL = features.WINDOW - features.HOP
+_TO_THE_END = (1 << 31) - 1
+"""Of a slice; engines read 32 bits."""
 
 
 class _Graph:
@@ -50,7 +52,7 @@ class _Graph:
         self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, value: Any, kind: type = np.float32) -> str:
-        array: NDArray[Any] = np.ascontiguousarray(np.asarray(value, kind))
+        array: NDArray[Any] = np.asarray(value, kind, order="C")
         name = "c_" + hashlib.sha256(array.tobytes() + repr(array.shape).encode()).hexdigest()[:12]
         if array.dtype != np.float32:
             name += "i"
@@ -63,7 +65,7 @@ class _Graph:
         return names[0] if outputs == 1 else names
 
     def slice(self, tensor: str, start: int, end: int, axis: int) -> str:
-        ends = (1 << 62) if end == 0 else end
+        ends = _TO_THE_END if end == 0 else end
         bounds = [self.constant([v], np.int64) for v in (start, ends, axis)]
         name: str = self.add("Slice", tensor, *bounds)
         return name
