@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +12,31 @@ from ..clip import Floats, FrameSource
 from ..convert import conversion
 from ..errors import ExportError
 from .blocks import Block, ClipFile, Header, blocks
+from .options import WriteOptions
 from .rigs import bare_rig
 
 if TYPE_CHECKING:
     from ..mesh import Head
+
+
+def chosen_head(options: WriteOptions, wanted: bool) -> Head | None:
+    """The head a file is to hold: the one given, else the built-in one; None where none is wanted.
+
+    Raises `ExportError` for a head that is given and not wanted.
+    """
+    if wanted:
+        return options.head or usual_head()
+    if options.head is not None:
+        raise ExportError("a head was given and mesh=false asks for none; leave one of them out")
+    return None
+
+
+@cache
+def usual_head() -> Head:
+    """The built-in head, kept for the next file."""
+    from ..mesh import load_head
+
+    return load_head()
 
 
 class Driven(ClipFile):

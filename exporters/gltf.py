@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ..clip import Clip, FrameSource
 from ..errors import ExportError
 from ..rig import Rig
-from .driven import Driven
+from .driven import Driven, usual_head
 from .format import Format, alone
 from .gltf_document import Document, new_document
 from .options import PLAIN, TIMES, Setting, WriteOptions
@@ -63,7 +63,6 @@ def _add_clips(
     document: Document, clips: Mapping[str, FrameSource], options: WriteOptions
 ) -> tuple[str, ...]:
     """Add the figure and its animations; the names of what is lost."""
-    from ..mesh import load_head
     from .gltf_head import add_carrier, add_head
 
     if not options.settings.get(_MESH.name, _MESH.default):
@@ -71,7 +70,7 @@ def _add_clips(
         for name, source in clips.items():
             _add_animation(document, figure, name, source, options.tolerance)
         return ()
-    head = options.head or load_head()
+    head = options.head or usual_head()
     driven = {name: Driven(source, head) for name, source in clips.items()}
     figure = add_head(document, head)
     for name, frames in driven.items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..clip import Floats, FrameSource
 from .blocks import moving_pose_channels
-from .driven import Driven
+from .driven import Driven, usual_head
 from .format import Format
 from .options import PLAIN, TIMES, Setting, WriteOptions
 from .spool import Spool, spooled
@@ -37,7 +37,7 @@ def write_pc2(
     Returns what it does not hold: controls and joints that move nothing on the head, `events`, and
     `fps`, since it counts time in frames.
     """
-    head = _head(options)
+    head = options.head or usual_head()
     driven = Driven(source, head)
     with spooled(driven) as spool:
         first = Fraction(source.start_sample, source.sample_rate) * source.fps
@@ -55,7 +55,7 @@ def write_mdd(
 
     Returns what it does not hold: controls and joints that move nothing on the head, `events`.
     """
-    head = _head(options)
+    head = options.head or usual_head()
     driven = Driven(source, head)
     with spooled(driven) as spool:
         start = Fraction(source.start_sample, source.sample_rate)
@@ -69,17 +69,11 @@ def write_mdd(
 
 def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
     """The head at rest as an OBJ file, whose vertices are those of the cache in their order."""
-    head = _head(options)
+    head = options.head or usual_head()
     lines = [f"# the mesh that {name} moves, at rest"]
     lines += [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in _placed(head.neutral, options).tolist()]
     lines += [f"f {a} {b} {c}" for a, b, c in (head.triangles + 1).tolist()]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _head(options: WriteOptions) -> Head:
-    from ..mesh import load_head
-
-    return options.head or load_head()
 
 
 def _points(spool: Spool, head: Head, options: WriteOptions) -> Iterator[Floats]:

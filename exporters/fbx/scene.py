@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from ...clip import FrameSource
 from ...errors import ExportError, RigError
 from ..blocks import POSE_CHANNELS
-from ..driven import Driven
+from ..driven import Driven, chosen_head
 from ..options import WriteOptions, settle
 from ..spool import Spool, spooled
 from ..timeline import Moved
@@ -39,7 +38,7 @@ def write_takes(
 ) -> tuple[str, ...]:
     """Several clips as the takes of one scene; returns `events` where there are any."""
     settings = settle(SETTINGS, options.settings)
-    head = _head(options, bool(settings["mesh"]))
+    head = chosen_head(options, bool(settings["mesh"]))
     _require_names(clips)
     with ExitStack() as stack:
 
@@ -59,22 +58,6 @@ def write_takes(
         nodes = [*opening(takes, settings), *objects.nodes(), closing(takes)]
         write_nodes(nodes, file, int(settings["version"]))
     return ("events",) if any(source.events for source in clips.values()) else ()
-
-
-def _head(options: WriteOptions, wanted: bool) -> Head | None:
-    if wanted:
-        return options.head or _usual_head()
-    if options.head is not None:
-        raise ExportError("a head was given and mesh=false asks for none; leave one of them out")
-    return None
-
-
-@cache
-def _usual_head() -> Head:
-    """The built-in head, kept for the next file."""
-    from ...mesh import load_head
-
-    return load_head()
 
 
 def _require_names(clips: Mapping[str, FrameSource]) -> None:

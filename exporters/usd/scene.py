@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from functools import cache
 from typing import TYPE_CHECKING
 
 from ...clip import FrameSource
-from ...errors import ExportError
+from ..driven import chosen_head
 from ..fbx.skeleton import joint_places
 from ..options import Setting, WriteOptions, settle
 from ..spool import spooled
@@ -39,7 +38,7 @@ def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[L
     and for names that USD cannot hold.
     """
     settings = settle(SETTINGS, options.settings)
-    head = _head(options, bool(settings["mesh"]))
+    head = chosen_head(options, bool(settings["mesh"]))
     unit = 0.01 if settings["unit"] == "cm" else 1.0
     with ExitStack() as stack:
         takes = [
@@ -48,22 +47,6 @@ def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[L
         ]
         rate = takes[0].source.fps
         yield Layer(_facts(takes, rate, unit), _root(takes, rate, head, 1 / unit, options))
-
-
-def _head(options: WriteOptions, wanted: bool) -> Head | None:
-    if wanted:
-        return options.head or _usual_head()
-    if options.head is not None:
-        raise ExportError("a head was given and mesh=false asks for none; leave one of them out")
-    return None
-
-
-@cache
-def _usual_head() -> Head:
-    """The built-in head, kept for the next file."""
-    from ...mesh import load_head
-
-    return load_head()
 
 
 def _facts(takes: Sequence[Take], rate: Fraction, unit: float) -> Mapping[str, str | float]:
