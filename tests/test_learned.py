@@ -349,7 +349,7 @@ def test_the_pivot_learns_only_if_it_stands_in(actors, trunk, odds):
 
 
 def test_the_pivot_serves_a_stranger_better_than_a_wrong_identity(actors, trunk):
-    learner = Learner(trunk, [actors], replace(QUICK, steps=240))
+    learner = Learner(trunk, [actors], replace(QUICK, steps=160))
     network = learner.run()
     (lesson,) = learner.lessons
     (stranger,) = lesson.test
@@ -504,6 +504,14 @@ def test_the_table_is_measured_beside_the_layer(trunk, base, tmp_path):
     scores = score(learner.run(), learner.lessons[0])
     longest = scores["error_of_the_table"]["look_ahead_100_ms"]
     assert longest < 0.1 * scores["error_of_the_mean"]
+
+
+def test_scores_are_against_the_recording_and_not_its_components(scans, trunk):
+    found = {}
+    for name, change in {"one": {"most_components": 1}, "each": {"pca": False}}.items():
+        learner = Learner(trunk, [scans], replace(QUICK, steps=1, **change))
+        found[name] = score(learner.run(), learner.lessons[0])["error_of_the_mean"]
+    assert found["one"] == pytest.approx(found["each"], rel=1e-3)
 
 
 def test_the_units_stay_what_they_were(learned, base):

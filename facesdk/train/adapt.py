@@ -129,6 +129,7 @@ class LearnConfig:
 class Example:
     """A take, ready to learn from."""
 
+    take: Take
     speaker: str
     """Name of the identity: data set and subject."""
     mel: NDArray[np.float16]
@@ -147,7 +148,10 @@ class Lesson:
         if not chosen:
             raise FileFormatError(f"{source.name!r} has no take of split 'train'")
         self.code = _code(source, chosen, config)
-        self.surface = surface_of(source, self.code)
+        self.face = face_of(source, len(self.code.mean))
+        """Of its values in mm²."""
+        self.surface = surface_of(self.face, self.code)
+        """Of its numbers in mm²."""
         self.train = self.examples(chosen)
         if not self.train:
             raise FileFormatError(f"no take of {source.name!r} is half a second long")
@@ -160,11 +164,10 @@ class Lesson:
 
     def _example(self, take: Take) -> Example:
         mel = line_mel(self.source.samples(take))
-        codes = self.code.encode(_frames(self.source, take))
+        codes = self.code.encode(annotated(self.source, take))
         count = min(len(codes), len(mel) // STACK)
-        return Example(
-            identity_name(self.source, take.subject), mel[: STACK * count], codes[:count]
-        )
+        speaker = identity_name(self.source, take.subject)
+        return Example(take, speaker, mel[: STACK * count], codes[:count])
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -184,7 +187,7 @@ def identity_name(source: AnnotatedSet, subject: str) -> str:
 
 def _code(source: AnnotatedSet, takes: Sequence[Take], config: LearnConfig) -> Code:
     """What a layer predicts for a data set, from its training takes, read one after the other."""
-    tracks = (_frames(source, take) for take in takes)
+    tracks = (annotated(source, take) for take in takes)
     if source.rig is not None:
         return AffineCode.of_controls(tracks, source.rig)
     if not config.pca:
@@ -192,7 +195,7 @@ def _code(source: AnnotatedSet, takes: Sequence[Take], config: LearnConfig) -> C
     return PcaCode.of_vertices(tracks, explained=config.explained, most=config.most_components)
 
 
-def _frames(source: AnnotatedSet, take: Take) -> Floats:
+def annotated(source: AnnotatedSet, take: Take) -> Floats:
     """(T, D) values at the trunk's rate: controls, or offsets from the template in metres."""
     track = source.track(take)
     if source.rig is None:
@@ -293,39 +296,67 @@ def _mean(each: Tensor, known: Tensor) -> Tensor:
     return (each * known).sum() / known.sum().clamp(min=1)
 
 
-def surface_of(source: AnnotatedSet, code: Code) -> VertexLoss | PointLoss | None:
-    """What errors of a layer's numbers are on a face, where there is a face to measure on.
+class PointLoss(nn.Module):
+    """Mean squared distance in mm² of vertices, each coordinate by itself."""
 
-    Controls are measured on the built-in head, where they move it; vertices on themselves.
+    weights: Tensor
+
+    def __init__(self, counts: NDArray[np.float64]) -> None:
+        """`counts` are (V,) weights of vertices; an error of 1 is a metre."""
+        super().__init__()
+        self.counts = counts
+        self.register_buffer("weights", torch.tensor(1e6 * counts, dtype=torch.float32))
+
+    def frames(self, error: Tensor) -> Tensor:
+        """(...) mm² of (..., 3 V) errors, each frame for itself."""
+        squares = error.square().reshape(*error.shape[:-1], -1, 3).sum(-1)
+        return squares @ self.weights
+
+
+Surface = VertexLoss | PointLoss
+
+
+def face_of(source: AnnotatedSet, size: int) -> Surface | None:
+    """What errors of an annotation's own values are on a face, if there is one to measure on.
+
+    Controls are measured on the built-in head, where they move it; (T, `size`) offsets of vertices
+    on themselves.
     """
-    if source.rig is not None:
-        assert isinstance(code, AffineCode)
-        return _control_surface(source, code)
-    lips = source.lips()
-    count = len(code.mean) // 3
-    weights = np.full(count, (0.1 if lips is not None else 1.0) / count)
-    if lips is not None:
-        if len(lips) != count:
-            raise FileFormatError(
-                f"{source.name!r} weighs {len(lips)} vertices as lips, its tracks have {count}"
-            )
-        weights += lips / lips.sum()
-    if isinstance(code, PcaCode):
-        return VertexLoss(code.basis.reshape(code.size, -1, 3), weights)
-    return PointLoss(code.deviation[0], weights)
-
-
-def _control_surface(source: AnnotatedSet, code: AffineCode) -> VertexLoss | None:
-    rig = source.rig
-    assert rig is not None
+    if source.rig is None:
+        return PointLoss(_vertex_weights(source, size // 3))
     head = builtin_head()
     try:
-        shape_weights(head.names, rig.rest[None], rig)
+        shape_weights(head.names, source.rig.rest[None], source.rig)
     except (KeyError, ValueError):
         return None  # a rig that does not reach the head
-    loss = VertexLoss.from_head(rig, head)
-    loss.factor *= torch.from_numpy(code.deviation)[:, None]
-    return loss
+    return VertexLoss.from_head(source.rig, head)
+
+
+def surface_of(face: Surface | None, code: Code) -> Surface | None:
+    """The same for the numbers that a layer predicts."""
+    if isinstance(face, VertexLoss):
+        assert isinstance(code, AffineCode)
+        scaled = copy.deepcopy(face)
+        scaled.factor *= torch.from_numpy(code.deviation)[:, None]
+        return scaled
+    if isinstance(face, PointLoss):
+        if isinstance(code, PcaCode):
+            return VertexLoss(code.basis.reshape(code.size, -1, 3), face.counts)
+        return PointLoss(face.counts * float(code.deviation[0]) ** 2)
+    return None
+
+
+def _vertex_weights(source: AnnotatedSet, count: int) -> NDArray[np.float64]:
+    """(V,) weights: the lips sum to 1 and all vertices to a tenth, or all to 1 without lips."""
+    lips = source.lips()
+    if lips is None:
+        return np.full(count, 1 / count)
+    if len(lips) != count or not lips.sum() > 0:
+        raise FileFormatError(
+            f"{source.name!r} weighs {len(lips)} vertices as lips, with the sum {lips.sum():.3g}; "
+            f"its tracks have {count}, and some of them must be lips"
+        )
+    return np.asarray(0.1 / count + lips.astype(np.float64) / lips.sum())
 
 
 def _flame_surface(source: AnnotatedSet, config: LearnConfig) -> FlameVertexLoss | None:
@@ -334,22 +365,6 @@ def _flame_surface(source: AnnotatedSet, config: LearnConfig) -> FlameVertexLoss
     model = FlameModel.load(config.flame_model)
     head = flame_head(model, builtin_head())
     return FlameVertexLoss(model, thinned(surface_weights(head), head.masks["lips"]))
-
-
-class PointLoss(nn.Module):
-    """Mean squared distance in mm² of vertices that are predicted one by one."""
-
-    weights: Tensor
-
-    def __init__(self, deviation: float, weights: NDArray[np.float64]) -> None:
-        super().__init__()
-        scaled = weights * (1000 * float(deviation)) ** 2
-        self.register_buffer("weights", torch.tensor(scaled, dtype=torch.float32))
-
-    def frames(self, error: Tensor) -> Tensor:
-        """(...) mm² of (..., 3 V) errors, each frame for itself."""
-        squares = error.square().reshape(*error.shape[:-1], -1, 3).sum(-1)
-        return squares @ self.weights
 
 
 # ------------------------------------------------------------------ the trainer

@@ -18,7 +18,7 @@ from ..model.model import load
 from ..model.output import Output
 from ..model.table import table_names
 from ..rig import Rig
-from .adapt import LearnConfig, Learner, Lesson
+from .adapt import LearnConfig, Learner, Lesson, annotated
 from .annotations import AnnotatedSet
 from .data import FRAMES
 from .export import export
@@ -170,49 +170,56 @@ def _basis_arrays(lesson: Lesson) -> Mapping[str, Any]:
 def score(network: MultiHead, lesson: Lesson) -> dict[str, Any]:
     """Error of the held-out takes by look-ahead, beside that of the mean face and of the table.
 
-    In mm on the face where there is one to measure on (root of the weighted mean square), else in
-    deviations. Speakers without an identity of their own are heard as the pivot.
+    In mm on the face where there is one to measure on (root of the weighted mean square), against
+    the recording itself; else in deviations. Speakers without an identity of their own are heard
+    as the pivot.
     """
     delays = network.trunk.config.delays
     names = [f"look_ahead_{1000 * delay // FRAMES}_ms" for delay in delays]
-    measured = {"error": np.zeros(len(delays)), "error_of_the_table": np.zeros(len(delays))}
-    resting, frames = 0.0, 0
+    totals: dict[str, NDArray[np.float64]] = {}
+    frames = 0
     for example in lesson.test:
-        wanted = torch.from_numpy(example.codes)
+        truth = annotated(lesson.source, example.take)[: len(example.codes)]
         learned = predict(network, lesson.name, example.mel, example.speaker)
-        measured["error"] += _squares(lesson, learned, wanted, delays)
-        if (tabled := _table_codes(network.trunk, lesson, example.mel)) is not None:
-            measured["error_of_the_table"] += _squares(lesson, tabled, wanted, delays)
-        resting += float(_each(lesson, wanted).sum())
-        frames += len(wanted)
-    if not measured["error_of_the_table"].any():
-        del measured["error_of_the_table"]
+        said = {
+            "error": learned,
+            "error_of_the_table": _table_codes(network.trunk, lesson, example.mel),
+            "error_of_the_mean": torch.zeros_like(learned),
+        }
+        for name, codes in said.items():
+            if codes is not None:
+                squares = _squares(lesson, codes, truth, delays)
+                totals[name] = totals.get(name, np.zeros(len(delays))) + squares
+        frames += len(truth)
+    resting = totals.pop("error_of_the_mean")
     return {
-        "unit": "deviations" if lesson.surface is None else "mm",
+        "unit": "deviations" if lesson.face is None else "mm",
         "takes": len(lesson.test),
         **{
-            what: {name: _root(x, frames) for name, x in zip(names, totals, strict=True)}
-            for what, totals in measured.items()
+            what: {name: _root(x, frames) for name, x in zip(names, each, strict=True)}
+            for what, each in totals.items()
         },
-        "error_of_the_mean": _root(resting, frames),
+        "error_of_the_mean": _root(resting[0], frames),
     }
 
 
 def _squares(
-    lesson: Lesson, given: Tensor, wanted: Tensor, delays: Sequence[int]
+    lesson: Lesson, codes: Tensor, truth: NDArray[np.float32], delays: Sequence[int]
 ) -> NDArray[np.float64]:
     """(look-aheads,) squared error summed over a take; its last frames count as the others do."""
     totals = []
     for look, delay in enumerate(delays):
-        length = min(len(wanted), len(given) - delay)
-        error = given[delay : delay + length, look] - wanted[:length]
-        totals.append(float(_each(lesson, error).mean()) * len(wanted))
+        length = min(len(truth), len(codes) - delay)
+        each = _each(lesson, codes[delay : delay + length, look], truth[:length])
+        totals.append(float(each.mean()) * len(truth))
     return np.array(totals)
 
 
-def _each(lesson: Lesson, error: Tensor) -> Tensor:
-    """(T,) of (T, K) errors."""
-    return error.square().mean(-1) if lesson.surface is None else lesson.surface.frames(error)
+def _each(lesson: Lesson, codes: Tensor, truth: NDArray[np.float32]) -> Tensor:
+    """(T,) squared error of (T, K) codes."""
+    if lesson.face is None:
+        return (codes - torch.from_numpy(lesson.code.encode(truth))).square().mean(-1)
+    return lesson.face.frames(lesson.code.decode(codes) - torch.from_numpy(truth))
 
 
 def _table_codes(trunk: Trunk, lesson: Lesson, mel: NDArray[np.float16]) -> Tensor | None:
