@@ -63,13 +63,13 @@ class _Curve:
     def at(self, times: Array, *, turning: bool = False) -> Array:
         """(T, n) values; `turning` goes the shortest way between quaternions."""
         if len(self.times) == 1:
-            return np.repeat(self._keys, len(times), 0)
+            return np.repeat(self.keys, len(times), 0)
         last = len(self.times) - 2
         times = self._snapped(times)
         i = np.clip(np.searchsorted(self.times, times, "right") - 1, 0, last)
         span = self.times[i + 1] - self.times[i]
         share = np.clip((times - self.times[i]) / span, 0, 1)[:, None]
-        begin, end = self._keys[i], self._keys[i + 1]
+        begin, end = self.keys[i], self.keys[i + 1]
         if self.kind == "STEP":
             return np.where(share < 1, begin, end)
         if self.kind == "LINEAR":
@@ -85,7 +85,7 @@ class _Curve:
         return np.where(np.abs(near - times) <= np.spacing(np.float32(near)), near, times)
 
     @property
-    def _keys(self) -> Array:
+    def keys(self) -> Array:
         return self.values[1::3] if self.kind == "CUBICSPLINE" else self.values
 
 
@@ -157,10 +157,10 @@ class _Figure:
             elif path == "translation" and node in self._expressions:
                 curves.setdefault(self._expressions[node], (self._curve(sampler), 0))
             elif path == "rotation" and node in self._joints:
-                turns.setdefault(self._joints[node], (self._curve(sampler), node))
+                turns.setdefault(self._joints[node], (self._turning(sampler), node))
             elif path == "rotation" and node == self._extension.get("lookAt", {}).get("node"):
                 for eye in ("left_eye", "right_eye"):
-                    turns.setdefault(eye, (self._curve(sampler), -1))
+                    turns.setdefault(eye, (self._turning(sampler), -1))
         if not curves:
             return None
         facts = _facts(animation)
@@ -200,6 +200,13 @@ class _Figure:
         if not (np.isfinite(times).all() and np.isfinite(values).all()):
             raise ValueError("a sampler has numbers that are not finite")
         return _Curve(times, values, kind)
+
+    def _turning(self, sampler: Mapping[str, Any]) -> _Curve:
+        """A curve of quaternions, none of them so short that it turns nowhere."""
+        curve = self._curve(sampler)
+        if curve.values.shape[1] != 4 or (np.linalg.norm(curve.keys, axis=1) < 1e-3).any():
+            raise ValueError("a rotation has keys that are no quaternions")
+        return curve
 
     def _pose(self, turns: Mapping[str, tuple[_Curve, int]], times: Array) -> Pose | None:
         """Turns of the joints away from rest, about the axes of the scene."""
