@@ -20,14 +20,14 @@ import numpy as np
 
 import facesdk
 from facesdk.articulation import articulate
-from facesdk.datasets.hibari import Hibari, Speaker
-from facesdk.datasets.texts import lines
-from facesdk.mesh.load import load_head
+from facesdk.datasets.faces.annotations import AnnotatedSet, AnnotationFolder, AnnotationWriter
+from facesdk.datasets.speech.hibari import Hibari, Speaker
+from facesdk.datasets.speech.texts import lines
+from facesdk.mesh.files.load import load_head
 from facesdk.model.table import RigTable
-from facesdk.train.adapt import LearnConfig, Learner
-from facesdk.train.annotations import AnnotatedSet, AnnotationFolder, AnnotationWriter
 from facesdk.train.graph import ModelGraph
-from facesdk.train.learn import score
+from facesdk.train.heads.fit import LearnConfig, Learner
+from facesdk.train.heads.run import score
 
 FPS = 60
 STYLES = {"a": (0.4, 0.0), "b": (0.8, 0.1), "c": (1.2, 0.2), "d": (1.6, 0.3)}

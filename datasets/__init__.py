@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ..articulation import TimedPhone
-from .corpus import Corpus, CorpusWriter, Utterance
+from .speech.corpus import Corpus, CorpusWriter, Utterance
 
 __all__ = ["Corpus", "CorpusWriter", "TimedPhone", "Utterance"]

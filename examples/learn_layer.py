@@ -16,13 +16,13 @@ import numpy as np
 
 import facesdk
 from facesdk.articulation import articulate
-from facesdk.datasets.hibari import Hibari, Speaker
+from facesdk.datasets.faces.annotations import AnnotationFolder, AnnotationWriter
+from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.exporters import write_clip
 from facesdk.model.learned import LearnedLayer
 from facesdk.model.table import RigTable
-from facesdk.train.adapt import LearnConfig
-from facesdk.train.annotations import AnnotationFolder, AnnotationWriter
-from facesdk.train.learn import learn
+from facesdk.train.heads.fit import LearnConfig
+from facesdk.train.heads.run import learn
 
 HELLO = Path(__file__).with_name("hello.wav")
 STYLES = {

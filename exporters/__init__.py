@@ -25,28 +25,32 @@ from ..errors import ExportError, FileFormatError, unknown_name
 from ..files import whole_file
 from ..rig import Rig
 from . import (
-    a2f_csv,
     a2f_json,
-    arrays,
     clip_json,
-    control_board,
-    cue_lists,
-    curves_csv,
     fbx,
-    gltf,
-    livelink_csv,
-    unity_anim,
-    unreal_script,
-    unreal_tables,
     usd,
     vertex_cache,
     vmc,
-    vrma,
+)
+from . import (
+    mouth_cues as cue_lists,
+)
+from . import (
+    npz as arrays,
 )
 from .blocks import collect
+from .csv import a2f as a2f_csv
+from .csv import control_board
+from .csv import curves as curves_csv
+from .csv import livelink as livelink_csv
 from .format import Format, Reader, Writer, alone
+from .gltf import vrma
+from .gltf import write as gltf
 from .options import TIMES, OptionFields, Setting, WriteOptions, clip_name, named
 from .timeline import moved
+from .unity import write as unity_anim
+from .unreal import script as unreal_script
+from .unreal import tables as unreal_tables
 
 __all__ = [
     "EXPORTERS",

@@ -15,10 +15,10 @@ from ..errors import FaceSDKError, FileFormatError
 from ..rig import Rig
 from .blocks import Block, ClipFile, Header, blocks, moving_pose_channels
 from .format import Format
+from .json_stream import Scanner, outline
 from .numbers import json_rows
 from .options import PLAIN, WriteOptions
 from .rigs import loose_rig
-from .scanner import Scanner, outline
 
 RIG = "a2f"
 _KNOWN = {"exportFps", "trackPath", "numPoses", "numFrames", "facsNames", "weightMat"}

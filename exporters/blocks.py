@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..clip import POSE_JOINTS, SAMPLE_RATE, Clip, Event, Floats, Frame, FrameSource, Pose
+from ..arrays import Floats
+from ..clip import POSE_ANGLES, SAMPLE_RATE, Clip, Event, Frame, FrameSource, Pose
 from ..clip import frame_sample as sample_of_frame
 from ..errors import ClipError
 from ..rig import Rig
 
 BLOCK = 256
-POSE_CHANNELS = tuple(f"pose.{j}.{a}" for j in POSE_JOINTS for a in ("yaw", "pitch", "roll"))
 
 
 class Block(NamedTuple):
@@ -199,5 +199,5 @@ def moving_pose_channels(angles: Floats | None) -> set[str]:
     """Names of the pose channels that are anywhere but at rest."""
     if angles is None:
         return set()
-    moves = np.any(angles.reshape(-1, len(POSE_CHANNELS)) != 0, axis=0)
-    return {name for name, moved in zip(POSE_CHANNELS, moves, strict=True) if moved}
+    moves = np.any(angles.reshape(-1, len(POSE_ANGLES)) != 0, axis=0)
+    return {name for name, moved in zip(POSE_ANGLES, moves, strict=True) if moved}

@@ -11,15 +11,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..clip import Event, Floats, FrameSource, exact_fps
+from ..arrays import Floats
+from ..clip import POSE_ANGLES, Event, FrameSource, exact_fps
 from ..errors import ClipError, FaceSDKError, FileFormatError
 from ..rig import Rig
-from .blocks import POSE_CHANNELS, Block, ClipFile, Header, blocks
+from .blocks import Block, ClipFile, Header, blocks
 from .format import Format
+from .json_stream import Scanner, outline
 from .numbers import json_rows
 from .options import PLAIN, TIMES, WriteOptions
 from .rigs import listed_rig
-from .scanner import Scanner, outline
 
 VERSION = 1
 _KEYS = ("format", "version", "rig", "fps", "sample_rate", "start_sample", "controls", "values",
@@ -46,7 +47,7 @@ def write_json(
                 continue
             file.write(separator + json_rows(values))
             if angles is not None:
-                poses.write(separator + json_rows(angles.reshape(-1, len(POSE_CHANNELS))))
+                poses.write(separator + json_rows(angles.reshape(-1, len(POSE_ANGLES))))
             separator = b",\n"
         file.write(b'\n],\n"pose":')
         _write_pose(poses if first.angles is not None else None, file)
@@ -143,8 +144,8 @@ class _JsonClip(ClipFile):
         if "pose" not in self._places:
             yield from (Block(v, None) for v in _at_least_one(ordered, width))
             return
-        poses = self._scanner("pose").rows(len(POSE_CHANNELS), "pose")
-        yield from self._paired(_at_least_one(ordered, width), _Rows(poses, len(POSE_CHANNELS)))
+        poses = self._scanner("pose").rows(len(POSE_ANGLES), "pose")
+        yield from self._paired(_at_least_one(ordered, width), _Rows(poses, len(POSE_ANGLES)))
 
     def _paired(self, values: Iterator[Floats], poses: _Rows) -> Iterator[Block]:
         count = 0

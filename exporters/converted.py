@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..convert import Converted
+from ..retarget import Converted
 from .blocks import Block, blocks
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..clip import Floats, FrameSource
-from ..convert import conversion
+from ..arrays import Floats
+from ..clip import FrameSource
 from ..errors import ExportError
+from ..retarget import conversion
 from .blocks import Block, ClipFile, Header, blocks
 from .options import WriteOptions
 from .rigs import bare_rig

@@ -101,7 +101,7 @@ def shape_rig(
 
     Names are matched in ARKit's spelling or nearly so; the third value notes what is missing.
     """
-    from ..mesh.shape_names import shape_name
+    from ..mesh.files.shape_names import shape_name
 
     given = matching_rig(names) if rig is None else rig
     if rig is None and set(names) < set(Rig.load("vrm").names):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ..clip import Floats, FrameSource
+from ..arrays import Floats
+from ..clip import FrameSource
 from .blocks import moving_pose_channels
 from .driven import Driven, usual_head
 from .format import Format

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..clip import Floats, FrameSource
+from ..arrays import Floats
+from ..clip import FrameSource
 from ..errors import ExportError
 from ..rig import Rig
 from .blocks import blocks, moving_pose_channels

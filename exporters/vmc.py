@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import Floats, FrameSource
+from ..arrays import Floats
+from ..clip import FrameSource
 from ..errors import ExportError
 from .blocks import blocks, moving_pose_channels
-from .curves_csv import Clock
+from .csv.curves import Clock
 from .format import Format
 from .options import PLAIN, TIMES, Setting, WriteOptions
 from .osc import IMMEDIATELY, bundle, message, time_tag

@@ -14,19 +14,20 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Floats
 from .errors import ClipError
 from .resample import Interpolation, frame_count, resample
 from .rig import Rig
-
-Floats = NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
 """Hz; the clock that clips count their time in unless told otherwise."""
 
 MAX_FPS = 1000
 POSE_JOINTS = ("head", "neck", "left_eye", "right_eye")
+POSE_ANGLES = tuple(f"pose.{j}.{a}" for j in POSE_JOINTS for a in ("yaw", "pitch", "roll"))
+"""Names of the twelve angles of a `Pose` as channels, in its order; maps read and write them."""
 _SWAP_EYES = (0, 1, 3, 2)
 _MIRROR_ANGLES = np.array([-1, 1, -1], np.float32)  # yaw and roll turn over, pitch stays
 

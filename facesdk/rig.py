@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .documents import json_lines, read_json
 from .errors import RigError, UnknownNameError, unknown_name
 
 Side = Literal["left", "right", "center"]
@@ -247,16 +248,6 @@ def _builtin(name: str) -> Rig:
     return Rig.from_json(json.loads(file.read_text("utf-8")), source=f"rig {name!r}")
 
 
-def read_json(path: Path, kind: str) -> Any:
-    """The JSON document in a file; raises `RigError` naming the kind of file that was expected."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise RigError(f"{path} does not exist; give a {kind} name or the path of a file") from None
-    except (OSError, ValueError) as error:
-        raise RigError(f"{path} cannot be read as a JSON {kind} file: {error}") from error
-
-
 def _constants(values: Iterable[float]) -> NDArray[np.float32]:
     array = np.array(list(values), np.float32)
     array.flags.writeable = False
@@ -266,21 +257,6 @@ def _constants(values: Iterable[float]) -> NDArray[np.float32]:
 def _common_prefix(names: Sequence[str]) -> str:
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
     return "".join(letter for letter, _ in pairs)
-
-
-def json_lines(document: Mapping[str, Any]) -> str:
-    """JSON text with one line for each key and for each entry of a list or object below it."""
-    return "{\n" + ",\n".join(_json_entry(key, value) for key, value in document.items()) + "\n}\n"
-
-
-def _json_entry(key: str, value: Any) -> str:
-    title = f" {json.dumps(key)}: "
-    if isinstance(value, dict) and value:
-        lines = (f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
-        return title + "{\n" + ",\n".join(lines) + "\n }"
-    if isinstance(value, list) and value:
-        return title + "[\n" + ",\n".join(f"  {json.dumps(v)}" for v in value) + "\n ]"
-    return title + json.dumps(value)
 
 
 def _control_to_json(control: Control) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from facesdk import Clip, Event, Pose, Rig
-from facesdk.exporters.blocks import POSE_CHANNELS
+from facesdk.clip import POSE_ANGLES
 from facesdk.mesh import Head, Joint, Material, Part
 
 FPS = Fraction(30000, 1001)
@@ -29,7 +29,7 @@ _TURN = 0.35
 def probe(rig: str = "arkit", *, frames: int = 75, pose: bool = True) -> Clip:
     """The probe clip on a rig: 2.5 s unless told otherwise."""
     loaded = Rig.load(rig)
-    waves = _waves(frames, len(loaded) + len(POSE_CHANNELS))
+    waves = _waves(frames, len(loaded) + len(POSE_ANGLES))
     controls = waves[:, : len(loaded)]
     low, high = np.minimum(loaded.minimum, 0), np.maximum(loaded.maximum, 0)
     values = low + (high - low) * (0.05 + 0.9 * controls)
@@ -61,7 +61,7 @@ def channels(clip: Clip) -> dict[str, np.ndarray]:
     found = {name: clip.values[:, i] for i, name in enumerate(clip.rig.names)}
     if clip.pose is not None:
         angles = clip.pose.angles.reshape(len(clip), -1)
-        found |= {name: angles[:, i] for i, name in enumerate(POSE_CHANNELS)}
+        found |= {name: angles[:, i] for i, name in enumerate(POSE_ANGLES)}
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..options import Value
 from .nodes import CREATION_TIME, FILE_ID, Long, Node, group, prop, properties, ticks
 from .settings import CENTIMETRES
-from .takes import Take
+from .stacks import Take
 from .times import CUSTOM, TIME_MODES
 
 RIG = "facesdk_rig"

@@ -10,17 +10,15 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Floats, exact_fps
+from ...arrays import Doubles, Floats
+from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, exact_fps
 from ...errors import FileFormatError, missing_extra
 from ...rig import Rig, rig_names
 from ..blocks import BLOCK, Block, ClipFile, Header
 from ..rigs import loose_rig
 from .document import RIG
 from .times import CUSTOM, TIME_MODES
-
-Doubles = NDArray[np.float64]
 
 _MAX_BYTES = 1 << 31
 _MAX_SECONDS = 1e9

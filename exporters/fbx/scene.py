@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ...clip import FrameSource
+from ...clip import POSE_ANGLES, FrameSource
 from ...errors import ExportError, RigError
-from ..blocks import POSE_CHANNELS
 from ..driven import Driven, chosen_head
 from ..options import WriteOptions, settle
 from ..spool import Spool, spooled
@@ -20,7 +19,7 @@ from .nodes import Node, number, prop, properties, ticks, write_nodes
 from .objects import Objects
 from .settings import CENTIMETRES, SETTINGS
 from .skeleton import POSED, Skeleton, add_skeleton, joint_places
-from .takes import Reread, Take, Track, add_take
+from .stacks import Reread, Take, Track, add_take
 from .times import TICKS
 
 if TYPE_CHECKING:
@@ -129,13 +128,13 @@ def _joint_tracks(
     for place, joint in enumerate(POSED):
         gaze = head is not None and bool(head.gaze) and joint.startswith("eye")
         spool = take.spool if posed and not gaze else take.driven or take.spool
-        first = len(spool.names) - len(POSE_CHANNELS) + 3 * place
+        first = len(spool.names) - len(POSE_ANGLES) + 3 * place
         columns = range(first, first + 3) if spool.has_pose else ()
         if not posed and not any(map(spool.moving, columns)):
             continue
         frames = None
         if tolerance is not None:
-            from .turns import turn_frames
+            from .rotation_keys import turn_frames
 
             frames = turn_frames(np.stack([spool.column(i) for i in columns], 1), tolerance)
         for i, axis in zip(columns, _AXES, strict=True):

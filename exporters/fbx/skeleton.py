@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Doubles
 from .nodes import Node, number, prop, properties, vector
 from .objects import ROOT, Objects
 
 if TYPE_CHECKING:
     from ...mesh import Head
 
-Doubles = NDArray[np.float64]
 
 PARENTS = {"root": None, "neck": "root", "head": "neck", "eye_left": "head", "eye_right": "head"}
 """Every joint's parent, parents first."""

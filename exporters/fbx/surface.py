@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clip import Floats
+from ...arrays import Doubles, Floats
 from ...mesh import Head, Material
 from ...mesh.surface import normals
 from .nodes import Array, Long, Node, Value, group, prop, properties, vector
 from .objects import ROOT, Objects
-from .skeleton import Doubles, Skeleton
+from .skeleton import Skeleton
 
 Values = NDArray[np.floating[Any]]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...clip import FrameSource
+from ...clip import POSE_ANGLES, FrameSource
 from ...errors import RigError
 from ...mesh.rotation import quaternion_angles, quaternions, slerp
-from ..blocks import POSE_CHANNELS, Block, ClipFile, Header, blocks
+from ..blocks import Block, ClipFile, Header, blocks
 from ..driven import Driven
 from ..fbx.skeleton import PARENTS, POSED
 from ..keys import LinearKeys, longest_pieces
@@ -125,7 +125,7 @@ def add_animation(
     animation = parent.child("SkelAnimation", prim)
     animation.facts = _facts(take)
     spool = take.spool
-    width = len(spool.names) - len(POSE_CHANNELS) * spool.has_pose
+    width = len(spool.names) - len(POSE_ANGLES) * spool.has_pose
     animation.add("token[]", "blendShapes", list(map(text, spool.names[:width])), uniform=True)
     if spool.frames:
         keys = None if tolerance is None else _weight_keys(spool, width, tolerance)
@@ -192,7 +192,7 @@ def _weight_keys(spool: Spool, width: int, tolerance: float) -> Array:
 
 def _angles(rows: Array) -> Array:
     """(n, 4, 3) of rows that end with a pose."""
-    angles: Array = rows[:, -len(POSE_CHANNELS) :].reshape(-1, len(POSED), 3)
+    angles: Array = rows[:, -len(POSE_ANGLES) :].reshape(-1, len(POSED), 3)
     return angles
 
 

@@ -13,7 +13,7 @@ from ...mesh import Head, Material, Part
 from ...mesh.surface import normals
 from ..fbx.skeleton import PARENTS
 from ..fbx.surface import weights_of_joints
-from ..gltf_head import linear
+from ..gltf.head import linear
 from .layer import Array, Prim, identifier, identifiers, text
 
 MESH = "face"

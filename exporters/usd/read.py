@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Event, Floats, exact_fps
+from ...arrays import Floats
+from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Event, exact_fps
 from ...errors import FaceSDKError, FileFormatError, missing_extra
 from ...rig import Rig
 from ..blocks import BLOCK, Block, ClipFile, Header

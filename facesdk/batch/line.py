@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_timings
 from ..audio import AudioFile, LevelMeter, open_audio
 from ..clip import Frame, FrameSource
@@ -23,7 +23,6 @@ from .measure import MouthMeter, phone_report
 from .plan import PIPE, Line
 from .settings import Settings, file_hash
 
-Floats = NDArray[np.float32]
 Status = Literal["baked", "unchanged", "failed"]
 
 Heard = Callable[[float, float | None], None]

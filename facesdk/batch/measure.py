@@ -7,14 +7,12 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..articulation import Rules, Timings
 from ..clip import Clip
 from ..model import RigTable
 from ..rig import Rig
-
-Floats = NDArray[np.float32]
 
 SEALED = 0.9
 """Seal from which lips count as shut; the seal is what the rig tables make of closure, 0..1."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from .ledger import Ledger, remove_leftovers
+from .cache import Ledger, remove_leftovers
 from .line import Bakery, Heard, Outcome
 from .plan import PIPE, Line, Plan
 from .pool import bake_in_workers, default_jobs

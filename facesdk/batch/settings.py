@@ -16,9 +16,9 @@ from typing import Any
 
 from .. import __version__
 from ..articulation.phones import Alphabet
-from ..convert import user_maps
 from ..exporters import Format
 from ..exporters.options import OptionFields, Value
+from ..retarget import user_maps
 from .kinds import VIDEO
 from .plan import PIPE, Line, Plan
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ..clip import FrameSource, exact_fps
-from ..convert import Conversion, conversion, conversion_from_file
 from ..errors import ExportError, RigError, UnknownNameError, unknown_name
 from ..exporters import (
     Format,
@@ -26,6 +25,7 @@ from ..exporters import (
 from ..exporters.blocks import collect
 from ..exporters.converted import ConvertedBlocks
 from ..exporters.options import OptionFields
+from ..retarget import Conversion, conversion, conversion_from_file
 from ..rig import Rig
 from . import UsageError, each, log, option, output_paths, print_json, stdin, stdout
 from .writing import add_writing_options, writing_options

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build or describe."""
     if args.action == "build":
-        from ..datasets.recipe import Recipe, build_corpora
+        from ..datasets.speech.recipe import Recipe, build_corpora
 
         recipe = Recipe.load(args.recipe)
         given = corpora(args.corpus)

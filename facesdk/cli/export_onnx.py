@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write graph and manifest, and tell what the graph holds."""
     try:
-        from ..train.engine import Choice, export_engine
+        from ..onnx_export.engine import Choice, export_engine
     except ImportError as error:
         raise missing_extra("exporting", "onnx") from error
     if args.trunk and args.rig:

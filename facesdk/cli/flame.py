@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import DONE, UsageError, log, print_json
 
 if TYPE_CHECKING:
-    from ..mesh.calibrate import Calibration
+    from ..mesh.fit.calibrate import Calibration
     from ..mesh.flame import FlameModel
 
 NAME = "flame"
@@ -67,10 +67,10 @@ def _facts(model: FlameModel, path: str) -> dict[str, Any]:
 
 
 def _calibrate(model: FlameModel, args: argparse.Namespace) -> dict[str, Any]:
-    from ..convert import user_maps
     from ..files import whole_file
     from ..mesh import load_head
-    from ..mesh.calibrate import calibrate
+    from ..mesh.fit.calibrate import calibrate
+    from ..retarget import user_maps
 
     log("registering the built-in head with the model and fitting its shapes, some seconds")
     made = calibrate(model, load_head(), _landmarks(args.landmarks, len(model.template)))
@@ -93,7 +93,7 @@ def _report(made: Calibration, path: str, file: Path) -> dict[str, Any]:
 
 
 def _landmarks(path: str | None, vertices: int) -> dict[str, Any] | None:
-    from ..rig import read_json
+    from ..documents import read_json
 
     if path is None:
         return None

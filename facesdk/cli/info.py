@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..clip import FrameSource
+from ..clip import POSE_ANGLES, FrameSource
 from ..errors import unknown_name
 from ..exporters import format_for, named, open_clips
-from ..exporters.blocks import POSE_CHANNELS, blocks
+from ..exporters.blocks import blocks
 from ..rig import Rig
 from . import DONE, option, print_json, stdin
 
@@ -52,13 +52,13 @@ def run(args: argparse.Namespace) -> int:
 def describe(source: FrameSource) -> dict[str, Any]:
     """Facts about a source as a JSON document, from one pass over its frames."""
     rig = source.rig
-    curves, pose = _Statistics(len(rig)), _Statistics(len(POSE_CHANNELS))
+    curves, pose = _Statistics(len(rig)), _Statistics(len(POSE_ANGLES))
     has_pose = False
     for values, angles in blocks(source):
         curves.add(values)
         if angles is not None:
             has_pose = True
-            pose.add(angles.reshape(-1, len(POSE_CHANNELS)))
+            pose.add(angles.reshape(-1, len(POSE_ANGLES)))
     rate = float(source.fps)
     return {
         "rig": {"name": rig.name, "version": rig.version},
@@ -131,7 +131,7 @@ def _pose(pose: _Statistics) -> dict[str, Any]:
     """Ranges in degrees."""
     if not pose.count:
         return {}
-    ranges = zip(POSE_CHANNELS, np.degrees(pose.low), np.degrees(pose.high), strict=True)
+    ranges = zip(POSE_ANGLES, np.degrees(pose.low), np.degrees(pose.high), strict=True)
     return {name: {"min": float(low), "max": float(high)} for name, low, high in ranges}
 
 

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rig_mapper(args: argparse.Namespace) -> int:
-    from ..convert import conversion
-    from ..exporters.rig_mapper import definition
+    from ..exporters.unreal.rig_mapper import definition
+    from ..retarget import conversion
 
     if args.rig is None:
         raise UsageError(
@@ -73,7 +73,7 @@ def _summary(rig: Rig) -> dict[str, Any]:
 
 
 def _converts_to(rig: Rig) -> list[str]:
-    from ..convert import reachable
+    from ..retarget import reachable
 
     return list(reachable(rig.name))
 

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> Path:
     try:
-        from ..datasets.recipe import Recipe
-        from ..train.run import train
+        from ..datasets.speech.recipe import Recipe
+        from ..train.trunk.run import train
     except ImportError as error:
         if isinstance(error, MissingExtraError):
             raise
@@ -61,9 +61,9 @@ def _train(args: argparse.Namespace) -> Path:
 
 def _learn(args: argparse.Namespace) -> Path:
     try:
-        from ..train.adapt import LearnConfig
-        from ..train.annotations import AnnotationFolder
-        from ..train.learn import learn
+        from ..datasets.faces.annotations import AnnotationFolder
+        from ..train.heads.fit import LearnConfig
+        from ..train.heads.run import learn
     except ImportError as error:
         if isinstance(error, MissingExtraError):
             raise

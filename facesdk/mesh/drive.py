@@ -10,9 +10,9 @@ from importlib import resources
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..clip import Floats
-from ..convert import conversion
+from ..arrays import Floats
 from ..errors import MeshError
+from ..retarget import conversion
 from ..rig import Rig
 
 Weights = Mapping[str, Mapping[str, float]]

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..clip import Clip, Floats
+from ..arrays import Doubles, Floats, Indices
+from ..clip import Clip
 from ..errors import FileFormatError, MeshError
-from .unpickle import load_arrays
-
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.int32]
+from .files.unpickle import load_arrays
 
 JOINTS = ("global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose")
 """Joints in the model's order, by their usual names."""

@@ -10,13 +10,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..clip import Clip, Floats, Pose
+from ..arrays import Floats, Indices
+from ..clip import Clip, Pose
 from ..errors import MeshError, unknown_name
 from ..rig import Rig
 from .drive import shape_weights
 from .rotation import matrices
 
-Indices = NDArray[np.int32]
 Color = tuple[float, float, float]
 """Red, green, blue as sRGB in 0..1, the numbers of a colour picker."""
 

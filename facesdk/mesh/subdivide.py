@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .head import Indices
+from ..arrays import Indices
 
 Array = NDArray[Any]
 

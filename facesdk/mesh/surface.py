@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import Floats
-from .head import Indices, Material, Part
+from ..arrays import Floats, Indices
+from .head import Material, Part
 
 Array = NDArray[Any]
 

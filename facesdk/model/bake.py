@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..audio import open_audio
 from ..clip import Clip, Event, Frame
 from ..errors import AudioError
 from ..rig import Rig
 from .model import Model, load
 from .session import Session
-
-Floats = NDArray[np.float32]
 
 BLOCK_SECONDS = 1.0
 

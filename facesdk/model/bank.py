@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from .table import RigTable
 
-Floats = NDArray[np.float32]
 Factor = bytes
 """One column of a table's `scale` and its `offset`: alike in all tables that stretch alike."""
 

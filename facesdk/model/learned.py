@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..audio import SAMPLE_RATE, read_audio
 from ..clip import Clip
 from ..errors import ModelError, unknown_name
@@ -20,8 +20,6 @@ from ..rig import Rig
 from .model import Model
 from .output import Output
 from .table import table_names
-
-Floats = NDArray[np.float32]
 
 _BLOCK = 500
 """Steps in one run of the network."""

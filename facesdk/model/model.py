@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import ModelError
 from .manifest import Manifest
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .runner import Runner
     from .session import Session
 
-Floats = NDArray[np.float32]
 State = Mapping[str, Floats]
 """State tensors by name, each (batch, ...)."""
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..convert import RigMap, conversion, reachable
+from ..arrays import Floats
+from ..retarget import RigMap, conversion, reachable
 from ..rig import Rig
 from .table import RigTable, table_names
-
-Floats = NDArray[np.float32]
-
 
 HEARD = ("units", "articulation")
 """What the model itself tells; every other rig is moved by units."""

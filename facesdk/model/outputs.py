@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..convert import RigMap
+from ..arrays import Floats
 from ..errors import ModelError
+from ..retarget import RigMap
 from ..rig import Rig
 from .bank import TableBank
 from .output import Output
 from .table import RigTable
-
-Floats = NDArray[np.float32]
 
 
 class _Way(NamedTuple):

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..arrays import Floats
 
 if TYPE_CHECKING:
     from .manifest import Manifest
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

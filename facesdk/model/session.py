@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats
 from ..audio import StreamResampler
 from ..clip import Frame, exact_fps, frame_sample
 from ..errors import ModelError
@@ -22,7 +23,6 @@ from .outputs import Outputs
 if TYPE_CHECKING:
     from .model import Model
 
-Floats = NDArray[np.float32]
 Watcher = Callable[[Floats], None]
 
 SETTLE_SECONDS = 0.2

@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import FaceSDKError, RigError, unknown_name
 from ..rig import Rig
-
-Floats = NDArray[np.float32]
 
 
 class Layers(NamedTuple):

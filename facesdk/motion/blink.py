@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from ..arrays import Floats
 
 RATE_MEAN, RATE_DEVIATION = 3.518, 0.532
 """Of the logarithm of blinks a minute."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..rig import Rig
 from .blink import Blinks
-
-Floats = NDArray[np.float32]
 
 
 class Performance:

@@ -9,16 +9,16 @@ picture = sheet(head, shape_tiles(head))
 from __future__ import annotations
 
 from .camera import VIEWS, Camera, camera
-from .film import motion, pictures, write_film, write_pictures, write_pictures_of, write_video
 from .gl import GLPainter
 from .light import LIGHTINGS, Light, Lighting, color, lighting
 from .look import Look, Picture
-from .painter import Painter
 from .plot import CurveStrip
 from .png import write_png
 from .sheet import Tile, compared, control_tiles, error_colors, frame_tiles, shape_tiles, sheet
+from .software.painter import Painter
 from .stage import BACKENDS, Shot, Stage, draws, painter, why_slow
 from .vertices import FlameMotion, VertexFile, surfaces
+from .video import motion, pictures, write_film, write_pictures, write_pictures_of, write_video
 
 __all__ = [
     "BACKENDS",

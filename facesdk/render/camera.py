@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import unknown_name
 from ..mesh import Head
-
-Floats = NDArray[np.float32]
 
 FIELD_OF_VIEW = 18.0
 """Degrees from top to bottom; narrow as a portrait lens, which flatters."""

@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import missing_extra
 from ..mesh import Head
 from .camera import FIELD_OF_VIEW, Camera
-from .hollow import openness
 from .light import developed, shade
 from .look import Look, Picture, backdrop
+from .software.ambient_occlusion import openness
 from .surface import Surface
-
-Floats = NDArray[np.float32]
 
 _NEAR, _FAR = 0.01, 20.0
 

@@ -10,9 +10,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import RenderError, unknown_name
 
-Floats = NDArray[np.float32]
 Color = tuple[float, float, float]
 """sRGB in 0..1."""
 

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..rig import Rig
-from .letters import HEIGHT, WIDTH, write
 from .look import Picture
-
-Floats = NDArray[np.float32]
+from .software.bitmap_font import HEIGHT, WIDTH, write
 
 SECONDS = 4
 """How much of the past a strip shows."""

@@ -7,17 +7,15 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..clip import Clip
 from ..errors import RenderError
 from ..mesh import Head
 from ..rig import Rig
-from .letters import HEIGHT, WIDTH, write
 from .look import Look, Picture
+from .software.bitmap_font import HEIGHT, WIDTH, write
 from .stage import Shot, Stage
-
-Floats = NDArray[np.float32]
 
 _INK, _PAPER, _LINE = (222, 226, 232), (30, 33, 38), 1
 

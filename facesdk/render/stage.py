@@ -8,16 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import RenderError, missing_extra, unknown_name
 from ..mesh import Head
 from .camera import Camera, camera
 from .gl import GLPainter, platform
 from .look import Look, Picture
-from .painter import Painter
-
-Floats = NDArray[np.float32]
+from .software.painter import Painter
 
 BACKENDS = ("auto", "gl", "software")
 

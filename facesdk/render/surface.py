@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..mesh import Head, Material, Part
 from .light import Surfaces, linear
 
-Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 _HARD = ("eye", "cornea", "iris", "pupil", "sclera", "teeth", "tooth", "lash", "brow")

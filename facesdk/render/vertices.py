@@ -7,16 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..clip import Clip
 from ..errors import FileFormatError, RenderError
 from ..mesh import Head
 from ..mesh.flame import FlameModel
 from .look import Picture
 from .stage import Shot, Stage
-
-Floats = NDArray[np.float32]
 
 
 class VertexFile:

@@ -21,17 +21,16 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import nn
 
+from ..arrays import Floats
 from ..audio.features import BANDS, log_mel
 from ..errors import ModelError
 from ..files import whole_file
 from ..model.manifest import Manifest
 from ..model.model import Model
-from .data import SILENCE, STEP
-from .learned import PIVOT, AffineCode, Code, Identities, OutputLayer
-from .network import Trunk, TrunkConfig
-from .rig_layers import Layers
-
-Floats = NDArray[np.float32]
+from ..onnx_export.rig_layers import Layers
+from .heads.network import PIVOT, AffineCode, Code, Identities, OutputLayer
+from .trunk.data import SILENCE, STEP
+from .trunk.network import Trunk, TrunkConfig
 
 IDENTITY = "identity"
 """Name of the input that says who speaks."""

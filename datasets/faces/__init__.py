@@ -1,0 +1,1 @@
+"""Recordings of faces: speech and what a face did meanwhile."""

@@ -1,0 +1,1 @@
+"""Corpora of timed speech, and the recipes that train models from them."""

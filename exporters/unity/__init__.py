@@ -1,0 +1,1 @@
+"""AnimationClips of Unity, written and read."""

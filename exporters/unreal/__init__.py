@@ -1,0 +1,1 @@
+"""Files that Unreal imports: scripts, curve tables, definitions for its RigMapper."""

@@ -1,0 +1,1 @@
+"""The head that comes with facesdk and what it is put together from."""

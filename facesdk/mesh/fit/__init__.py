@@ -1,0 +1,1 @@
+"""Fitting heads to each other: registration, deformation transfer, solving for weights."""

@@ -1,0 +1,394 @@
+"""Registration: which point of one head is which point of another, whatever their meshes.
+
+A few points that every face has are found by themselves and bring the heads together; a smooth
+warp and a few rounds of nearest points do the rest. What a jaw carries tells the lips apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...arrays import Doubles
+from ...errors import MeshError
+
+Triangles = NDArray[np.integer[Any]]
+Vertices = NDArray[np.intp]
+
+NORMAL = 0.012
+"""Metres that the opposite of a normal's direction, halved, counts as when points are matched."""
+
+OPENING = 0.010
+"""Metres that the difference between what hangs on the jaw and what does not counts as."""
+
+ROUNDS = 8
+REACH = 0.025
+"""Metres within which a surface is drawn to the other."""
+
+WRONG = 0.02
+"""Metres that a named point may be off where faces differ; beyond that it was found wrongly."""
+
+LIMIT = 0.006
+"""Mean distance in metres after registration above which the heads do not fit."""
+
+_BLOCK = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A surface to be registered, and what is known about it."""
+
+    points: Doubles
+    """(V, 3) metres, Y up, looking along +Z."""
+    triangles: Triangles
+    eyes: Doubles | None = None
+    """(2, 3) centres of the left and the right eyeball."""
+    opening: Doubles | None = None
+    """(V,) how far the jaw takes each vertex along, 0 to 1."""
+    landmarks: Mapping[str, ArrayLike] | None = None
+    """Known points by name, as vertices or as positions; they come before those found."""
+
+    @cached_property
+    def skin(self) -> Vertices:
+        """Vertices of the largest connected piece, in order."""
+        labels = pieces(len(self.points), self.triangles)
+        used = np.unique(self.triangles)
+        return np.asarray(used[labels[used] == np.bincount(labels[used]).argmax()], np.intp)
+
+    @cached_property
+    def skin_triangles(self) -> Vertices:
+        """Rows of `triangles` on the skin."""
+        return np.flatnonzero(np.isin(self.triangles[:, 0], self.skin))
+
+    @cached_property
+    def normals(self) -> Doubles:
+        """(V, 3) outward normals."""
+        return vertex_normals(self.points, self.triangles)
+
+    @cached_property
+    def marks(self) -> dict[str, Doubles]:
+        """Positions of the named points that are known or can be found."""
+        found: dict[str, Doubles] = {}
+        if self.eyes is not None:
+            found |= {"eye_left": self.eyes[0], "eye_right": self.eyes[1]}
+            found |= {name: self.points[i] for name, i in _found_marks(self).items()}
+        for name, place in (self.landmarks or {}).items():
+            position = np.asarray(place)
+            found[name] = self.points[position] if position.ndim == 0 else position.astype(float)
+        return found
+
+
+def balls(face: Face) -> Doubles | None:
+    """(2, 3) centres of the left and the right eyeball, where two pieces beside the skin are."""
+    labels = pieces(len(face.points), face.triangles)
+    labels[face.skin] = -1
+    found: list[tuple[int, Doubles]] = []
+    for label in np.unique(labels[np.unique(face.triangles)]):
+        own = face.points[labels == label]
+        if label >= 0 and len(own) >= 12:
+            center, radius, rough = fit_ball(own)
+            if 0.007 < radius < 0.025 and rough < 0.1:
+                found.append((len(own), center))
+    if len(found) < 2:
+        return None
+    pair = [center for _, center in sorted(found, key=lambda entry: -entry[0])[:2]]
+    return np.array(sorted(pair, key=lambda center: -center[0]))
+
+
+def fit_ball(points: Doubles) -> tuple[Doubles, float, float]:
+    """Centre and radius of the ball that points lie on, and their spread as a share of it."""
+    mean = points.mean(0)
+    local = points - mean
+    rows = np.column_stack([2 * local, np.ones(len(local))])
+    center = np.linalg.lstsq(rows, np.square(local).sum(1), rcond=None)[0][:3]
+    away = np.linalg.norm(local - center, axis=1)
+    radius = float(away.mean())
+    return np.asarray(mean + center), radius, float(away.std()) / max(radius, 1e-12)
+
+
+@dataclass(frozen=True, eq=False)
+class Correspondence:
+    """Where every vertex and triangle of a target lies on a source."""
+
+    vertices: Vertices
+    """(Vt,) source vertex of each target vertex."""
+    triangles: Vertices
+    """(Ft,) source triangle of each target triangle."""
+    warped: Doubles
+    """(Vs, 3) the source brought onto the target."""
+    linear: Doubles
+    """(3, 3) turn and scale from source to target."""
+    shift: Doubles
+    """(3,) metres added after `linear`."""
+    distance: float = 0.0
+    """Mean distance in metres between the two surfaces after the warp."""
+
+    @classmethod
+    def same(cls, points: ArrayLike, triangles: Triangles) -> Correspondence:
+        """For a target with the source's own mesh; `points` is the target's neutral."""
+        warped = np.asarray(points, np.float64)
+        return cls(
+            np.arange(len(warped)), np.arange(len(triangles)), warped, np.eye(3), np.zeros(3)
+        )
+
+
+def register(source: Face, target: Face) -> Correspondence:
+    """Bring a source onto a target; raises `MeshError` where they do not fit."""
+    names = sorted(set(source.marks) & set(target.marks))
+    if len(names) < 4:
+        raise MeshError(
+            f"registration needs at least 4 points that both heads have, got {names or 'none'}; "
+            "give landmarks"
+        )
+    here, there = _agreeing(
+        np.array([source.marks[name] for name in names]),
+        np.array([target.marks[name] for name in names]),
+    )
+    linear, shift = similarity(here, there)
+    points = source.points @ linear.T + shift
+    points = points + thin_plate(here @ linear.T + shift, there, points)
+    points = _settle(source, target, points)
+    distance = _distance(source, target, points)
+    if distance > LIMIT:
+        raise MeshError(
+            f"after registration the heads are {distance * 1000:.1f} mm apart, expected less than "
+            f"{LIMIT * 1000:.0f} mm; both must be in metres, Y up, looking along +Z. Give landmarks"
+        )
+    return _matched(source, target, points, linear, shift, distance)
+
+
+# ----------------------------------------------------------------------------------- landmarks
+
+
+def _found_marks(face: Face) -> dict[str, int]:
+    """Points on the midline's profile and the corners of the mouth, sized by the eyes' distance."""
+    assert face.eyes is not None
+    eye, unit = face.eyes.mean(0), float(np.linalg.norm(face.eyes[0] - face.eyes[1]))
+    x, y, z = ((face.points - eye) / unit).T
+    on_skin = np.zeros(len(x), bool)
+    on_skin[face.skin] = True
+    middle = on_skin & (np.abs(x) < 0.05) & (z > -0.1)
+    found: dict[str, int] = {}
+
+    def take(name: str, score: Doubles, among: NDArray[np.bool_]) -> None:
+        if among.any():
+            found[name] = int(np.where(among, score, -np.inf).argmax())
+
+    take("nose_tip", z, middle & (y < -0.2) & (y > -1.2))
+    take("nasion", -z, middle & (np.abs(y - 0.1) < 0.25))
+    if face.opening is None or "nose_tip" not in found:
+        return found
+    nose, still, falls = found["nose_tip"], face.opening < 0.3, face.opening > 0.5
+    front = middle & (y < y[nose] - 0.15) & (y > y[nose] - 1.2) & (z > z[nose] - 0.5)
+    take("stomion_upper", -y, front & still)
+    take("stomion_lower", y, front & falls)
+    if not {"stomion_upper", "stomion_lower"} <= set(found):
+        return found
+    mouth = float(y[[found["stomion_upper"], found["stomion_lower"]]].mean())
+    take("lip_upper", z, front & still & (y < mouth + 0.25))
+    take("lip_lower", z, front & falls & (y > mouth - 0.25))
+    take("chin", z, front & falls & (np.abs(y - mouth + 0.65) < 0.2))
+    upper = _parting(face, on_skin & (np.abs(y - mouth) < 0.3) & (z > z[nose] - 0.9), unit)
+    take("mouth_left", x, upper)
+    take("mouth_right", -x, upper)
+    return found
+
+
+def _parting(face: Face, near: NDArray[np.bool_], unit: float) -> NDArray[np.bool_]:
+    """Vertices of the upper lip that lie on the lower one and do not go with it."""
+    assert face.opening is not None
+    upper = np.flatnonzero(near & (face.opening < 0.35))
+    lower = np.flatnonzero(near & (face.opening > 0.35))
+    parting = np.zeros(len(near), bool)
+    if len(upper) and len(lower):
+        mate = lower[nearest(face.points[lower], face.points[upper])]
+        close = np.linalg.norm(face.points[mate] - face.points[upper], axis=1) < 0.05 * unit
+        parting[upper[close & (face.opening[mate] - face.opening[upper] > 0.25)]] = True
+    return parting
+
+
+# ------------------------------------------------------------------------------------- warping
+
+
+def similarity(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
+    """(3, 3) turn times scale and (3,) shift that take points nearest to others."""
+    center, goal = source.mean(0), target.mean(0)
+    a, b = source - center, target - goal
+    left, sizes, right = np.linalg.svd(b.T @ a)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    linear = (left * sign) @ right * (sizes @ sign / np.square(a).sum())
+    return np.asarray(linear), np.asarray(goal - linear @ center)
+
+
+def _agreeing(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
+    """The points without those that were found in the wrong place, the worst first."""
+    while len(source) > 5:
+        linear, shift = similarity(source, target)
+        apart = np.linalg.norm(source @ linear.T + shift - target, axis=1)
+        if apart.max() < WRONG:
+            break
+        keep = np.arange(len(source)) != apart.argmax()
+        source, target = source[keep], target[keep]
+    return source, target
+
+
+def thin_plate(source: Doubles, target: Doubles, points: Doubles) -> Doubles:
+    """(V, 3) smooth displacement of points that takes the source points to the target points."""
+    count = len(source)
+    flat = np.column_stack([np.ones(count), source])
+    bend = np.linalg.norm(source[:, None] - source, axis=-1)
+    soft = 1e-3 * bend.mean() * np.eye(count)  # landmarks are right to some millimetres
+    system = np.block([[bend + soft, flat], [flat.T, np.zeros((4, 4))]])
+    asked = np.concatenate([target - source, np.zeros((4, 3))])
+    weights = np.linalg.lstsq(system, asked, rcond=None)[0]
+    far = np.linalg.norm(points[:, None] - source, axis=-1)
+    return np.asarray(far @ weights[:count] + weights[count] + points @ weights[count + 1 :])
+
+
+def _settle(source: Face, target: Face, points: Doubles) -> Doubles:
+    """Draw the source onto the target's surface, neighbours together."""
+    skin, edges = source.skin, _edges(source.triangles)
+    for round_ in range(ROUNDS):
+        here = Face(points, source.triangles, opening=source.opening)
+        mate = _mates(here, skin, target)
+        gap = target.points[mate] - points[skin]
+        normal = target.normals[mate]
+        agree = (here.normals[skin] * normal).sum(1)
+        apart = np.linalg.norm(gap, axis=1)
+        pull = np.where((apart < REACH) & (agree > 0.4), 1.0, 0.0)
+        toward = (gap * normal).sum(1, keepdims=True) * normal + 0.2 * gap
+        moves, trust = np.zeros_like(points), np.zeros(len(points))
+        moves[skin], trust[skin] = toward * pull[:, None], pull
+        points = points + _smoothed(moves, trust, edges, times=24 // (1 + round_ // 2))
+    return points
+
+
+def _smoothed(moves: Doubles, trust: Doubles, edges: Vertices, *, times: int) -> Doubles:
+    """Displacements averaged with those of neighbours; vertices without one take theirs."""
+    start, end = np.concatenate([edges, edges[:, ::-1]]).T
+    total: Doubles = moves
+    share: Doubles = trust
+    for _ in range(times):
+        around = [np.bincount(end, total[start, axis], len(total)) for axis in range(3)]
+        total = (total + np.stack(around, 1)) / 2
+        share = (share + np.bincount(end, share[start], len(share))) / 2
+        scale = np.maximum(share, 1e-9)
+        total = total / scale[:, None] * (share > 1e-9)[:, None]
+        share = (share > 1e-9).astype(np.float64)
+    return total
+
+
+# ------------------------------------------------------------------------------------ matching
+
+
+def _matched(
+    source: Face,
+    target: Face,
+    points: Doubles,
+    linear: Doubles,
+    shift: Doubles,
+    distance: float,
+) -> Correspondence:
+    warped = Face(points, source.triangles, opening=source.opening)
+    vertices = nearest(points, target.points)
+    skin = source.skin
+    own = nearest(_features(warped, skin, target), _features(target, target.skin, source))
+    vertices[target.skin] = skin[own]
+    rows = source.skin_triangles
+    triangles = rows[
+        nearest(
+            _triangle_features(warped, rows, target),
+            _triangle_features(target, np.arange(len(target.triangles)), source),
+        )
+    ]
+    return Correspondence(vertices, triangles, points, linear, shift, distance)
+
+
+def _mates(face: Face, which: Vertices, other: Face) -> Vertices:
+    """Vertex of the other face's skin that is nearest to each of some vertices."""
+    found = nearest(_features(other, other.skin, face), _features(face, which, other))
+    return other.skin[found]
+
+
+def _features(face: Face, which: Vertices, other: Face) -> Doubles:
+    """What must agree where two points are the same: position, direction, jaw."""
+    parts = [face.points[which], NORMAL * face.normals[which]]
+    if face.opening is not None and other.opening is not None:
+        parts.append(OPENING * face.opening[which, None])
+    return np.concatenate(parts, 1)
+
+
+def _triangle_features(face: Face, rows: Vertices, other: Face) -> Doubles:
+    corners = face.triangles[rows]
+    position = face.points[corners].mean(1)
+    parts = [position, NORMAL * _unit(_crossed(face.points, corners))]
+    if face.opening is not None and other.opening is not None:
+        parts.append(OPENING * face.opening[corners].mean(1)[:, None])
+    return np.concatenate(parts, 1)
+
+
+def _distance(source: Face, target: Face, points: Doubles) -> float:
+    """Mean distance from the target's face to the warped source, across the surface."""
+    warped = Face(points, source.triangles)
+    mate = _mates(target, target.skin, warped)
+    gap = points[mate] - target.points[target.skin]
+    return float(np.abs((gap * warped.normals[mate]).sum(1)).mean())
+
+
+def nearest(among: ArrayLike, wanted: ArrayLike) -> Vertices:
+    """Row of `among` that is nearest to each row of `wanted`."""
+    center = np.asarray(among, np.float64).mean(0)
+    pool = (np.asarray(among, np.float64) - center).astype(np.float32)
+    asked = (np.asarray(wanted, np.float64) - center).astype(np.float32)
+    half = np.square(pool).sum(1) / 2
+    found = [
+        (half - asked[start : start + _BLOCK] @ pool.T).argmin(1)
+        for start in range(0, len(asked), _BLOCK)
+    ]
+    return np.concatenate(found) if found else np.zeros(0, np.intp)
+
+
+# ------------------------------------------------------------------------------------ surfaces
+
+
+def vertex_normals(points: Doubles, triangles: Triangles) -> Doubles:
+    """(V, 3) outward normals, triangles counted by their area."""
+    across = _crossed(points, triangles)
+    sums = [
+        sum(np.bincount(corner, across[:, axis], len(points)) for corner in triangles.T)
+        for axis in range(3)
+    ]
+    return _unit(np.stack([np.asarray(s, np.float64) for s in sums], 1))
+
+
+def pieces(count: int, triangles: Triangles) -> Vertices:
+    """(V,) number of the connected piece that each vertex belongs to."""
+    label = np.arange(count)
+    while True:
+        lowest = label[triangles].min(1)
+        fresh = label.copy()
+        for corner in triangles.T:
+            np.minimum.at(fresh, corner, lowest)
+        fresh = fresh[fresh]
+        if np.array_equal(fresh, label):
+            return np.unique(label, return_inverse=True)[1]
+        label = fresh
+
+
+def _crossed(points: Doubles, triangles: Triangles) -> Doubles:
+    a, b, c = (points[triangles[:, corner]] for corner in range(3))
+    return np.asarray(np.cross(b - a, c - a))
+
+
+def _unit(vectors: Doubles) -> Doubles:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-20))
+
+
+def _edges(triangles: Triangles) -> Vertices:
+    pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    return np.unique(np.sort(pairs, 1), axis=0).astype(np.intp)

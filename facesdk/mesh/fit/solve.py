@@ -1,0 +1,319 @@
+"""Weights of a head's shapes from its vertices: scans, mocap and vertex models become curves.
+
+For every frame the weights minimise, within their limits,
+
+    the mean squared distance to the given vertices, in mm²
+    + sparsity * the sum of the weights
+    + smoothness * their squared change from frame to frame
+    + symmetry * the squared difference between left and right,
+
+so a penalty means the same on every mesh. Without penalties, weights that made the vertices come
+back exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...arrays import Doubles, Floats
+from ...clip import Clip
+from ...errors import MeshError
+from ...rig import Rig
+from ..head import Head
+
+Flags = NDArray[np.bool_]
+
+MILLIMETRES = 1000.0
+STILL = 5e-4
+"""Metres that a shape may move what still counts as skull."""
+
+BLOCK = 256
+"""Frames compared with the shapes at once."""
+
+_ROUNDS = 40
+"""Most changes of the active set; from a good start it takes half a dozen."""
+
+_STEPS = 3000
+_STILL = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """Finds the weights of a head's shapes; prepared once, used for any number of clips."""
+
+    head: Head
+    shapes: tuple[str, ...] = ()
+    """Shapes to solve for, by default all of the head's."""
+    sparsity: float = 0.0
+    smoothness: float = 0.0
+    symmetry: float = 0.0
+    region: Floats | None = None
+    """(V,) how much each vertex counts; None for all alike."""
+    rig: Rig | None = None
+    """Gives limits and mirror partners to the shapes it names, by default ARKit; others have
+    limits 0 and 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("sparsity", "smoothness", "symmetry"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise MeshError(f"{name} must not be negative, got {getattr(self, name)}")
+        object.__setattr__(self, "rig", self.rig or Rig.load("arkit"))
+        object.__setattr__(self, "shapes", tuple(self.shapes or self.head.names))
+        if self.region is not None and self.region.shape != (len(self.head.neutral),):
+            raise MeshError(
+                f"region must be ({len(self.head.neutral)},) weights, got {self.region.shape}"
+            )
+
+    # ------------------------------------------------------------------ solving
+
+    def __call__(self, vertices: ArrayLike) -> Floats:
+        """(T, K) weights of `shapes` for (T, V, 3) metres; (K,) for one frame."""
+        points = np.asarray(vertices)
+        frames = points[None] if points.ndim == 2 else points
+        weights = self._whole_clip(self._pulls(frames))
+        return np.asarray(weights[0] if points.ndim == 2 else weights, np.float32)
+
+    def clip(self, vertices: ArrayLike, fps: Fraction | float | str) -> Clip:
+        """(T, V, 3) metres as a clip on the solver's rig; shapes it does not name are left out."""
+        rig, weights = self._rig, self(np.asarray(vertices))
+        values = np.tile(rig.rest, (len(weights), 1))
+        for column, name in enumerate(self.shapes):
+            if name in rig:
+                values[:, rig.index(name)] = weights[:, column]
+        return Clip(rig, values, Fraction(str(fps)))
+
+    def stream(self) -> StreamingSolver:
+        """The same solve for frames that come one by one."""
+        return StreamingSolver(self)
+
+    def distance(self, weights: ArrayLike, vertices: ArrayLike) -> Doubles:
+        """(T,) root mean square distance in mm between the shapes at work and the vertices."""
+        every = slice(None)
+        missed = self._offsets(np.asarray(vertices), every)
+        missed = missed.reshape(len(missed), -1, 3)
+        shaped = np.asarray(weights, np.float64) @ self._basis.T
+        missed[:, self._seen] -= shaped.reshape(len(missed), -1, 3)
+        return np.asarray(np.sqrt(np.square(missed).sum((1, 2))))
+
+    def _whole_clip(self, pulls: Doubles) -> Doubles:
+        weights = within_limits(self._products, pulls, *self._limits)
+        if not self.smoothness or len(pulls) < 2:
+            return weights
+        return _descend(self._products, pulls, *self._limits, self.smoothness, weights)
+
+    # ------------------------------------------------------------------ preparing
+
+    @property
+    def _rig(self) -> Rig:
+        assert self.rig is not None
+        return self.rig
+
+    @cached_property
+    def _emphasis(self) -> Doubles:
+        """(V,) factors whose squares sum to 1: sums of squares become means."""
+        region = np.ones(len(self.head.neutral)) if self.region is None else self.region
+        return np.sqrt(np.asarray(region, np.float64) / max(float(region.sum()), 1e-12))
+
+    @cached_property
+    def _deltas(self) -> Floats:
+        return self.head.deltas[[self.head.index(name) for name in self.shapes]]
+
+    @cached_property
+    def _seen(self) -> NDArray[np.intp]:
+        """Vertices that count and that any of the shapes moves; the others say nothing."""
+        moved = np.abs(self._deltas).max((0, 2), initial=0) > 0
+        return np.flatnonzero(moved & (self._emphasis > 0))
+
+    @cached_property
+    def _basis(self) -> Doubles:
+        """(3 seen, K) what each shape moves, in mm and by `_emphasis`."""
+        scale = MILLIMETRES * self._emphasis[self._seen, None]
+        moved = self._deltas[:, self._seen].astype(np.float64) * scale
+        return np.ascontiguousarray(moved.reshape(len(moved), 3 * len(self._seen)).T)
+
+    def _offsets(self, frames: NDArray[Any], which: NDArray[np.intp] | slice) -> Doubles:
+        """(T, 3 n) how far some vertices are from the neutral, in mm and by `_emphasis`."""
+        count = len(self.head.neutral)
+        if frames.shape[1:] != (count, 3):
+            raise MeshError(
+                f"vertices must be (T, {count}, 3) for head {self.head.name!r}, got {frames.shape}"
+            )
+        if not np.isfinite(frames).all():
+            raise MeshError("vertices must be finite")
+        moved = frames[:, which] - self.head.neutral[which].astype(np.float64)
+        moved *= MILLIMETRES * self._emphasis[which, None]
+        return np.asarray(moved.reshape(len(frames), 3 * moved.shape[1]))
+
+    def _pulls(self, frames: NDArray[Any]) -> Doubles:
+        """(T, K) how strongly the vertices ask for each shape."""
+        blocks = [
+            self._offsets(frames[start : start + BLOCK], self._seen) @ self._basis
+            for start in range(0, max(len(frames), 1), BLOCK)
+        ]
+        return np.concatenate(blocks) - self.sparsity / 2
+
+    @cached_property
+    def _products(self) -> Doubles:
+        """(K, K) products of the shapes with each other, symmetry included."""
+        products = self._basis.T @ self._basis
+        for left, right in self._pairs:
+            apart = np.zeros(len(products))
+            apart[[left, right]] = 1, -1
+            products += self.symmetry * np.outer(apart, apart)
+        # a shape that moves nothing here stays at rest
+        return np.asarray(products + np.eye(len(products)) * (1e-13 * np.trace(products) + 1e-30))
+
+    @cached_property
+    def _pairs(self) -> Sequence[tuple[int, int]]:
+        column = {name: i for i, name in enumerate(self.shapes)}
+        named = (c for c in self._rig.controls if c.side == "left" and c.name in column)
+        return [(column[c.name], column[c.mirror]) for c in named if c.mirror in column]
+
+    @cached_property
+    def _limits(self) -> tuple[Doubles, Doubles]:
+        controls = {c.name: (c.minimum, c.maximum) for c in self._rig.controls}
+        limits = np.array([controls.get(name, (0.0, 1.0)) for name in self.shapes])
+        return limits[:, 0], limits[:, 1]
+
+
+class StreamingSolver:
+    """Solves frame after frame; with `smoothness` each one stays near the one before it.
+
+    Without smoothness the weights are those of the whole clip. With it they look back only, so
+    they lag a little where `Solver` also looks ahead.
+    """
+
+    def __init__(self, solver: Solver) -> None:
+        self._solver = solver
+        self._last: Doubles | None = None
+
+    def __call__(self, vertices: ArrayLike) -> Floats:
+        """(K,) weights for (V, 3) metres."""
+        solver = self._solver
+        pulls = solver._pulls(np.asarray(vertices)[None])
+        products = solver._products
+        if self._last is not None and solver.smoothness:
+            pulls = pulls + solver.smoothness * self._last
+            products = products + solver.smoothness * np.eye(len(products))
+        self._last = within_limits(products, pulls, *solver._limits, start=self._last)
+        return np.asarray(self._last[0], np.float32)
+
+    def reset(self) -> None:
+        """Forget the frames before."""
+        self._last = None
+
+
+# ------------------------------------------------------------------------------- least squares
+
+
+def within_limits(
+    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, *, start: Doubles | None = None
+) -> Doubles:
+    """(T, K) w within limits that minimise w P w / 2 - w p for every row p, exactly.
+
+    All rows are solved at once by guessing which weights lie at a limit, solving for the rest and
+    correcting the guess; rows that have not settled in the end are left to gradient steps.
+    """
+    weights: Doubles = np.array(np.linalg.solve(products, pulls.T).T if start is None else start)
+    at_low, at_high = weights <= low, weights >= high
+    open_rows = np.arange(len(pulls))
+    slack = 1e-12 * float(np.abs(pulls).max(initial=0)) + 1e-30
+    for _ in range(_ROUNDS):
+        lower, upper = at_low[open_rows], at_high[open_rows]
+        solved = _solve_free(products, pulls[open_rows], low, high, lower, upper)
+        weights[open_rows] = solved
+        slope = solved @ products - pulls[open_rows]
+        now_lower = np.where(lower, slope >= -slack, solved < low) & ~upper
+        now_upper = np.where(upper, slope <= slack, solved > high) & ~lower
+        settled = ((now_lower == lower) & (now_upper == upper)).all(1)
+        at_low[open_rows], at_high[open_rows] = now_lower, now_upper
+        open_rows = open_rows[~settled]
+        if not len(open_rows):
+            return weights
+    near = np.clip(weights[open_rows], low, high)
+    near = _descend(products, pulls[open_rows], low, high, 0.0, near)
+    exact = _solve_free(products, pulls[open_rows], low, high, near <= low, near >= high)
+    inside = ((exact >= low) & (exact <= high)).all(1, keepdims=True)
+    weights[open_rows] = np.where(inside, exact, near)
+    return weights
+
+
+def _solve_free(
+    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, lower: Flags, upper: Flags
+) -> Doubles:
+    """(T, K) weights: those at a limit stay there, the others do the best they can."""
+    free = ~(lower | upper)
+    fixed = np.where(lower, low, np.where(upper, high, 0.0))
+    asked = np.where(free, pulls - fixed @ products, fixed)
+    systems = np.where(free[:, :, None] & free[:, None, :], products, np.eye(len(products)))
+    return np.asarray(np.linalg.solve(systems, asked[..., None])[..., 0])
+
+
+def _descend(
+    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, smooth: float, start: Doubles
+) -> Doubles:
+    """Accelerated projected gradient with restarts, neighbouring rows tied by `smooth`."""
+    scale = np.sqrt(np.diag(products) + 2 * smooth)
+    scaled, asked = products / np.outer(scale, scale), pulls / scale
+    tie = smooth / scale**2
+    rate = 1 / (np.linalg.eigvalsh(scaled)[-1] + 4 * tie.max())
+    floor, ceiling = low * scale, high * scale
+    weights = ahead = start * scale
+    momentum = 1.0
+    for _ in range(_STEPS):
+        slope = ahead @ scaled - asked
+        if smooth:
+            change = np.diff(ahead, axis=0) * tie
+            slope[:-1] -= change
+            slope[1:] += change
+        moved = np.clip(ahead - rate * slope, floor, ceiling)
+        step = moved - weights
+        if float(((ahead - moved) * step).sum()) > 0:
+            momentum = 1.0
+        faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead, weights = moved + (momentum - 1) / faster * step, moved
+        momentum = faster
+        if float(np.abs(step / scale).max(initial=0)) < _STILL:
+            break
+    return weights / scale
+
+
+# --------------------------------------------------------------------------------- head motion
+
+
+def skull(head: Head) -> Floats:
+    """(V,) what of a head goes with the skull alone: no shape moves it, and no neck holds it."""
+    moved = np.linalg.norm(head.deltas, axis=-1).max(0, initial=0)
+    share = 1 / (1 + (moved / STILL) ** 4)
+    for name in ("head", "neck"):
+        if name in head.masks:
+            share = share * np.asarray(head.masks[name] > 0.99)
+    return np.asarray(share, np.float32)
+
+
+def without_head_motion(
+    vertices: ArrayLike, neutral: ArrayLike, region: ArrayLike | None = None
+) -> tuple[Floats, Doubles]:
+    """(T, V, 3) metres with the head brought back onto the neutral, and its (T, 3, 4) motion.
+
+    `region` (V,) says what belongs to the skull, as `skull` does. The motion takes a point of the
+    neutral to where it is in the frame.
+    """
+    frames, rest = np.asarray(vertices, np.float64), np.asarray(neutral, np.float64)
+    share = np.ones(len(rest)) if region is None else np.asarray(region, np.float64)
+    share = share / share.sum()
+    center, centers = share @ rest, share @ frames
+    spread = np.einsum("v,tva,vb->tab", share, frames - centers[:, None], rest - center)
+    left, _, right = np.linalg.svd(spread)
+    left[..., -1] *= np.linalg.det(left @ right)[:, None]  # a turn, never a mirror
+    turns = left @ right
+    shifts = centers - turns @ center
+    still = (frames - shifts[:, None]) @ turns
+    return still.astype(np.float32), np.concatenate([turns, shifts[..., None]], -1)

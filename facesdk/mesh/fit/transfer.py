@@ -1,0 +1,359 @@
+"""Deformation transfer: the shapes of one head on the neutral of another.
+
+Each triangle of the target turns and stretches as its triangle on the source does, and the surface
+that fits best is one sparse system for all shapes. Lips that touch on the source keep touching;
+pieces that float beside the skin (eyeballs, teeth, tongue) follow as the source's pieces move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...arrays import Doubles, Floats
+from ...errors import MeshError
+from ..head import EYES, Head, Joint
+from ..rotation import matrices
+from .register import (
+    Correspondence,
+    Face,
+    Triangles,
+    Vertices,
+    balls,
+    fit_ball,
+    nearest,
+    pieces,
+    register,
+    similarity,
+)
+from .sparse_cholesky import MeshSystem
+
+STILL = 2e-5
+"""Metres; what no shape moves further is held where it is."""
+
+HELD, TOUCHING, LOOSE = 1.0, 30.0, 1e-9
+"""Weights of points that are held, of lips that touch and of all others, beside the surface's."""
+
+CONTACT = 0.002
+"""Metres between the lips that count as touching."""
+
+
+def transfer(head: Head, neutral: ArrayLike, name: str = "transferred") -> Head:
+    """The head's shapes on another neutral of the same mesh: another person, a sculpt."""
+    points = np.asarray(neutral, np.float64)
+    if points.shape != head.neutral.shape or not np.isfinite(points).all():
+        raise MeshError(
+            f"neutral must be {head.neutral.shape} metres on the mesh of head {head.name!r}, "
+            f"got {points.shape}; register heads with other meshes"
+        )
+    linear, shift = similarity(head.neutral.astype(np.float64), points)
+    same = replace(Correspondence.same(points, head.triangles), linear=linear)
+    deltas = transfer_shapes(head, Face(points, head.triangles), same)
+    return replace(
+        head,
+        name=name,
+        neutral=points.astype(np.float32),
+        deltas=deltas.astype(np.float32),
+        joints={n: _moved_joint(head, n, points, linear, shift) for n in head.joints},
+        frames=_moved_frames(head, linear, shift),
+        jaw_motion=_moved_motion(head, linear, shift),
+    )
+
+
+def transfer_to(head: Head, other: Head, landmarks: Mapping[str, ArrayLike] | None = None) -> Head:
+    """The head's shapes on a head with a mesh of its own, such as a scan or a template.
+
+    `landmarks` are vertices or positions on the other head by name: `nose_tip`, `mouth_left` and
+    the like, as in `head.landmarks`. They may be left out where the other head has eyeballs.
+    Raises `MeshError` where the heads do not fit.
+    """
+    target = face_of(other, landmarks)
+    matched = register(face_of(head, known_points(head, target)), target)
+    return dressed(head, other, target, matched)
+
+
+def dressed(head: Head, other: Head, target: Face, matched: Correspondence) -> Head:
+    """Another head with the shapes, regions and eyes that it has by its registration."""
+    masks = {name: mask[matched.vertices].astype(np.float32) for name, mask in head.masks.items()}
+    beside = np.ones(len(target.points), bool)
+    beside[target.skin] = False
+    for name in masks:
+        if name not in ("head", "neck"):
+            masks[name][beside != (name in EYES)] = 0
+    joints = {n: _moved_joint(head, n, matched.warped, matched.linear, matched.shift)
+              for n in head.joints}  # fmt: skip
+    for eye, center in zip(EYES, () if target.eyes is None else target.eyes, strict=False):
+        if eye in joints and masks.get(eye, beside[:0]).any():
+            x, y, z = (float(c) for c in center)
+            joints[eye] = Joint((x, y, z), joints[eye].radius)
+    return replace(
+        other,
+        names=head.names,
+        deltas=transfer_shapes(head, target, matched).astype(np.float32),
+        masks={**masks, **other.masks},
+        joints={**joints, **other.joints},
+        gaze=head.gaze,
+        frames={**_moved_frames(head, matched.linear, matched.shift), **other.frames},
+        jaw_motion=_moved_motion(head, matched.linear, matched.shift),
+    )
+
+
+def face_of(head: Head, landmarks: Mapping[str, ArrayLike] | None = None) -> Face:
+    """A head as something to register: its eyes, its jaw and the points that are known."""
+    points = head.neutral.astype(np.float64)
+    bare = Face(points, head.triangles)
+    known = set(EYES) <= set(head.joints)
+    eyes = np.array([head.joints[name].center for name in EYES]) if known else balls(bare)
+    opening = jaw_share(head) if "jawOpen" in head.names else None
+    return Face(points, head.triangles, eyes=eyes, opening=opening, landmarks=landmarks)
+
+
+def known_points(head: Head, target: Face) -> dict[str, int]:
+    """The head's own landmarks for the points that are given, not found, on the target."""
+    return {name: head.landmarks[name] for name in target.landmarks or {} if name in head.landmarks}
+
+
+def _moved_joint(head: Head, name: str, points: Doubles, linear: Doubles, shift: Doubles) -> Joint:
+    """A joint of the new neutral: in the same place of its eyeball, or of the whole head."""
+    joint = head.joints[name]
+    center = np.array(joint.center)
+    eye = head.masks[name] > 0 if name in EYES and name in head.masks else np.zeros(1, bool)
+    own = np.flatnonzero(eye)
+    if len(own):
+        shift = points[own].mean(0) - linear @ head.neutral[own].mean(0)
+    x, y, z = (float(c) for c in linear @ center + shift)
+    return Joint((x, y, z), joint.radius * float(np.cbrt(np.linalg.det(linear))))
+
+
+def _moved_frames(head: Head, linear: Doubles, shift: Doubles) -> dict[str, Floats]:
+    """Frames of the new neutral: turned and placed as the whole head is, not stretched."""
+    turn = linear / np.cbrt(np.linalg.det(linear))
+    frames = {}
+    for name, frame in head.frames.items():
+        moved = np.eye(4)
+        moved[:3, :3] = turn @ frame[:3, :3]
+        moved[:3, 3] = linear @ frame[:3, 3] + shift
+        frames[name] = moved.astype(np.float32)
+    return frames
+
+
+def _moved_motion(head: Head, linear: Doubles, shift: Doubles) -> Floats | None:
+    """The jaw's motion seen from the new neutral."""
+    if head.jaw_motion is None:
+        return None
+    place = np.eye(4)
+    place[:3, :3], place[:3, 3] = linear, shift
+    return np.asarray(place @ head.jaw_motion @ np.linalg.inv(place), np.float32)
+
+
+def transfer_shapes(head: Head, target: Face, matched: Correspondence) -> Doubles:
+    """(S, V, 3) metres that the head's shapes are on a target registered with it."""
+    source = Face(head.neutral @ matched.linear.T, head.triangles)
+    moves = head.deltas.astype(np.float64) @ matched.linear.T
+    result = np.zeros((len(moves), len(target.points), 3))
+    result[:, target.skin] = _skin_moves(head, source, moves, target, matched)
+    _follow(head, source, moves, target, matched, result)
+    return result
+
+
+# ----------------------------------------------------------------------------------- the skin
+
+
+def _skin_moves(
+    head: Head, source: Face, moves: Doubles, target: Face, matched: Correspondence
+) -> Doubles:
+    """(S, skin, 3) what the skin of the target does."""
+    rows = target.skin_triangles
+    place = np.full(len(target.points), -1)
+    place[target.skin] = np.arange(len(target.skin))
+    corners, twins = place[target.triangles[rows]], source.triangles[matched.triangles[rows]]
+    points, mate = target.points[target.skin], matched.vertices[target.skin]
+    gradient, area = _gradients(points, corners)
+    still = np.linalg.norm(moves[:, mate], axis=-1).max(0) < STILL
+    upper, lower, ends = _touching(head, points, mate, matched)
+
+    entries = [
+        ((gradient[:, i] * gradient[:, j]).sum(1) * area, corners[:, i], corners[:, j])
+        for i in range(3)
+        for j in range(3)
+    ]
+    held = np.flatnonzero(still)
+    entries.append((np.full(len(held), HELD), held, held))
+    for a, b, sign in (
+        (upper, upper, 1),
+        (lower, lower, 1),
+        (upper, lower, -1),
+        (lower, upper, -1),
+    ):
+        entries.append((np.full(len(a), sign * TOUCHING), a, b))
+    loose = np.arange(len(points))
+    entries.append((np.full(len(points), LOOSE), loose, loose))
+    values, row, column = (np.concatenate(part) for part in zip(*entries, strict=True))
+    system = MeshSystem(row, column, values, points=points)
+
+    asked = np.zeros((len(points), len(moves), 3))
+    rest = np.linalg.inv(_frames(source.points, twins))
+    for shape, move in enumerate(moves):
+        stretch = (_frames(source.points + move, twins) @ rest - np.eye(3)) * area[:, None, None]
+        asked[:, shape] = _divergence(stretch, gradient, corners, len(points))
+        asked[:, shape] += LOOSE * move[mate]
+        asked[held, shape] += HELD * move[mate[held]]
+        apart = TOUCHING * (move[ends[0]] - move[ends[1]])
+        np.add.at(asked[:, shape], upper, apart)
+        np.add.at(asked[:, shape], lower, -apart)
+    solved = system.solve(asked.reshape(len(points), -1))
+    return solved.reshape(asked.shape).swapaxes(0, 1)
+
+
+def _frames(points: Doubles, corners: Triangles) -> Doubles:
+    """(F, 3, 3) two edges and the scaled normal of every triangle, as columns."""
+    a, b, c = (points[corners[:, i]] for i in range(3))
+    normal = np.cross(b - a, c - a)
+    length = np.linalg.norm(normal, axis=1, keepdims=True)
+    return np.stack([b - a, c - a, normal / np.sqrt(np.maximum(length, 1e-20))], -1)
+
+
+def _gradients(points: Doubles, corners: Triangles) -> tuple[Doubles, Doubles]:
+    """(F, 3, 3) gradient of a function by its value at each corner, and (F,) areas."""
+    inverse = np.linalg.inv(_frames(points, corners))
+    second, third = inverse[:, 0], inverse[:, 1]
+    a, b, c = (points[corners[:, i]] for i in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return np.stack([-(second + third), second, third], 1), area
+
+
+def _divergence(stretch: Doubles, gradient: Doubles, corners: Triangles, count: int) -> Doubles:
+    """(V, 3) what the wanted stretch of the triangles asks of their corners."""
+    pull = np.einsum("fab,fcb->fca", stretch, gradient).reshape(-1, 3)
+    flat = corners.reshape(-1)
+    return np.stack([np.bincount(flat, pull[:, axis], count) for axis in range(3)], 1)
+
+
+# ------------------------------------------------------------------------------------ the lips
+
+
+def _touching(
+    head: Head, points: Doubles, mate: Vertices, matched: Correspondence
+) -> tuple[Vertices, Vertices, tuple[Vertices, Vertices]]:
+    """Pairs of target vertices on touching lips, and the source pair that each one moves like."""
+    none = np.zeros(0, np.intp)
+    over, under = contacts(head)
+    if not len(over):
+        return none, none, (none, none)
+    partner = np.full(len(head.neutral), -1)
+    partner[over] = under
+    if np.array_equal(matched.vertices, np.arange(len(head.neutral))):
+        place = np.full(len(head.neutral), -1)
+        place[mate] = np.arange(len(mate))
+        return place[over], place[under], (over, under)
+    below = np.flatnonzero(np.isin(mate, under))
+    above = np.flatnonzero(partner[mate] >= 0)
+    if not len(below) or not len(above):
+        return none, none, (none, none)
+    facing = below[nearest(points[below], points[above])]
+    size = float(np.cbrt(abs(np.linalg.det(matched.linear))))
+    close = np.linalg.norm(points[facing] - points[above], axis=1) < 2 * CONTACT * size
+    above, facing = above[close], facing[close]
+    return above, facing, (mate[above], partner[mate[above]])
+
+
+def contacts(head: Head) -> tuple[Vertices, Vertices]:
+    """Vertices of the upper lip that touch the lower one in the neutral, and what they touch."""
+    none = np.zeros(0, np.intp)
+    if "lips" not in head.masks or "jawOpen" not in head.names:
+        return none, none
+    opening = jaw_share(head)
+    lips = np.intersect1d(np.flatnonzero(head.masks["lips"] > 0.3), _skin(head))
+    upper, lower = lips[opening[lips] < 0.3], lips[opening[lips] > 0.4]
+    if not len(upper) or not len(lower):
+        return none, none
+    mate = lower[nearest(head.neutral[lower], head.neutral[upper])]
+    close = np.linalg.norm(head.neutral[mate] - head.neutral[upper], axis=1) < CONTACT
+    return upper[close], mate[close]
+
+
+def jaw_share(head: Head) -> Doubles:
+    """(V,) how far `jawOpen` takes each vertex along, 0 to 1."""
+    fallen = np.linalg.norm(head.delta("jawOpen").astype(np.float64), axis=1)
+    most = np.median(fallen[fallen > 0.5 * fallen.max()])
+    return np.asarray(np.clip(fallen / most, 0, 1))
+
+
+def _skin(head: Head) -> Vertices:
+    return Face(head.neutral.astype(np.float64), head.triangles).skin
+
+
+# -------------------------------------------------------------------------------- floating pieces
+
+
+def _follow(
+    head: Head,
+    source: Face,
+    moves: Doubles,
+    target: Face,
+    matched: Correspondence,
+    result: Doubles,
+) -> None:
+    """Let eyeballs, teeth, tongue and lashes of the target do what their like on the source do."""
+    labels = pieces(len(target.points), target.triangles)
+    parts = pieces(len(source.points), source.triangles)
+    used = np.unique(target.triangles)
+    skin = set(target.skin.tolist())
+    for label in np.unique(labels[used]):
+        own = used[labels[used] == label]
+        if own[0] in skin:
+            continue
+        votes = np.bincount(parts[matched.vertices[own]])
+        over_skin, votes[parts[source.skin[0]]] = votes[parts[source.skin[0]]], 0
+        floats = votes.max() > 0.3 * over_skin  # eyeballs lie near the lids too
+        like = np.flatnonzero(parts == votes.argmax()) if floats else source.skin
+        if np.array_equal(matched.vertices[own], own):
+            result[:, own] = _same_piece(source.points, moves, target.points, own)
+        elif np.isin(like[0], source.skin):
+            result[:, own] = result[
+                :, target.skin[nearest(target.points[target.skin], target.points[own])]
+            ]
+        else:
+            result[:, own] = _affine(matched.warped[like], moves[:, like], target.points[own])
+            for shape, turn in _gaze(head, like):
+                local = target.points[own] - _center(target.points[own])
+                result[shape, own] = local @ (matrices(turn) - np.eye(3)).T
+
+
+def _gaze(head: Head, piece: Vertices) -> list[tuple[int, Doubles]]:
+    """Shapes that turn a piece as an eyeball, and their yaw, pitch and roll."""
+    turns = []
+    for side, eye in (("Left", "eye_left"), ("Right", "eye_right")):
+        if eye in head.masks and (head.masks[eye][piece] > 0).all():
+            turns += [
+                (head.index(shape), np.array([*angles, 0.0]))
+                for shape, angles in head.gaze.items()
+                if shape.endswith(side) and shape in head.names
+            ]
+    return turns
+
+
+def _same_piece(points: Doubles, moves: Doubles, goal: Doubles, own: Vertices) -> Doubles:
+    """Moves of a piece whose vertices are the source's, turned and sized with it."""
+    a, b = points[own] - points[own].mean(0), goal[own] - goal[own].mean(0)
+    change = np.linalg.lstsq(a, b - a, rcond=1e-6)[0]  # 0 for a flat piece across its plane
+    return np.asarray(moves[:, own] + moves[:, own] @ change)
+
+
+def _affine(piece: Doubles, moves: Doubles, points: Doubles) -> Doubles:
+    """(S, n, 3) an affine motion fitted to a piece's, for points about their own centre."""
+    here, there = _center(piece), _center(points)
+    flat = np.column_stack([np.ones(len(piece)), piece - here])
+    asked = moves.transpose(1, 0, 2).reshape(len(piece), -1)
+    fitted = np.linalg.lstsq(flat, asked, rcond=1e-6)[0]
+    done = np.column_stack([np.ones(len(points)), points - there]) @ fitted
+    return np.asarray(done.reshape(len(points), -1, 3).swapaxes(0, 1))
+
+
+def _center(points: Doubles) -> Doubles:
+    """Centre of the ball that points lie on, or their mean where they lie on none."""
+    center, _, rough = fit_ball(points)
+    return center if rough < 0.05 else np.asarray(points.mean(0))

@@ -1,0 +1,1 @@
+"""Models as ONNX files for game engines; needs onnx, not torch."""

@@ -1,0 +1,1 @@
+"""A renderer in numpy: runs everywhere, the same bytes on every machine. Frozen."""

@@ -1,0 +1,1 @@
+"""Learned output layers: networks, fitting, losses on vertices."""

@@ -1,0 +1,1 @@
+"""The trunk: its network, data, losses, export and scores."""
