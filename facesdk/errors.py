@@ -41,6 +41,10 @@ class ModelError(FaceSDKError, ValueError):
     """A model file, its manifest, or a request it cannot serve."""
 
 
+class PerformanceError(FaceSDKError, ValueError):
+    """An option of a performance that does not exist or a value it cannot have."""
+
+
 class MeshError(FaceSDKError, ValueError):
     """A head, its shapes or what they are asked for make no sense."""
 

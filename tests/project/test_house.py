@@ -25,7 +25,20 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 FOLDERS = {package: ROOT / folder for package, folder in SETUPTOOLS["package-dir"].items()}
 
 LEVELS = (
-    {"errors", "files", "interrupts", "resample", "rig", "clip", "documents", "arrays", "retarget"},
+    {
+        "errors",
+        "files",
+        "interrupts",
+        "resample",
+        "rig",
+        "clip",
+        "documents",
+        "arrays",
+        "retarget",
+        "performance",
+        "source",
+        "processes",
+    },
     {"audio", "articulation", "mesh", "metrics"},
     {"motion", "model"},
     {"exporters", "live", "render", "onnx_export"},
