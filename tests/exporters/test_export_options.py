@@ -282,7 +282,9 @@ def test_settings_have_types_choices_and_defaults():
 
 def _write_names(clips, file, options):
     file.write(
-        json.dumps({n: [c.start_sample, options.settings["k"]] for n, c in clips.items()}).encode()
+        json.dumps(
+            {n: [c.info.start_sample, options.settings["k"]] for n, c in clips.items()}
+        ).encode()
     )
     return ("events",)
 
@@ -304,7 +306,7 @@ NAMES = Format(
     settings=(Setting("k", 3),),
     write_several=_write_names,
     read_several=_read_names,
-    beside={".meta": lambda name, source, options: f"{name} {source.rig.name}".encode()},
+    beside={".meta": lambda name, source, options: f"{name} {source.info.rig.name}".encode()},
 )
 
 
