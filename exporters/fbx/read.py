@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +16,7 @@ from ...errors import FileFormatError, missing_extra
 from ...rig import Rig, rig_names
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from ..rigs import loose_rig
+from ..scene.skeleton import joint_called
 from .document import RIG
 from .times import CUSTOM, TIME_MODES
 
@@ -24,24 +24,6 @@ _MAX_BYTES = 1 << 31
 _MAX_SECONDS = 1e9
 _MAX_FRAMES = 1 << 24
 _MAX_CHANNELS = 4096
-
-_JOINTS = {
-    "head": "head",
-    "neck": "neck",
-    "neck1": "neck",
-    "neck01": "neck",
-    "eyeleft": "left_eye",
-    "lefteye": "left_eye",
-    "eyel": "left_eye",
-    "leye": "left_eye",
-    "facialleye": "left_eye",
-    "eyeright": "right_eye",
-    "righteye": "right_eye",
-    "eyer": "right_eye",
-    "reye": "right_eye",
-    "facialreye": "right_eye",
-}
-"""Joints of a pose by what skeletons call them, in small letters without signs."""
 
 
 def read_fbx(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
@@ -241,7 +223,7 @@ def _channels(scene: _Scene, stack: Any) -> _Channels:
         if isinstance(element, ufbx.BlendChannel) and prop == "DeformPercent":
             found.weights.setdefault(str(element.name), _weight(element, anim))
         elif isinstance(element, ufbx.Node) and prop == "Lcl Rotation":
-            if joint := _joint(str(element.name)):
+            if joint := joint_called(str(element.name)):
                 found.joints.setdefault(joint, _turn(scene, element, anim))
         elif isinstance(element, ufbx.Node) and _is_users(scene, element, prop):
             found.values.setdefault(prop, scene.keep(entry.anim_value).evaluate_real)
@@ -268,11 +250,6 @@ def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------- joints
-
-
-def _joint(name: str) -> str | None:
-    """The joint of a pose that a node is, by its name."""
-    return _JOINTS.get(re.sub(r"[^a-z0-9]", "", name.rpartition(":")[2].lower()))
 
 
 def _turn(scene: _Scene, node: Any, anim: Any) -> Callable[[Sequence[float]], Doubles]:

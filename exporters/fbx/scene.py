@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from ...clip import POSE_ANGLES
-from ...errors import ExportError, RigError
+from ...errors import ExportError
 from ...source import FrameSource, OffsetSource
-from ..driven import Driven, chosen_head
 from ..options import WriteOptions, settle
+from ..scene.head_curves import chosen_head, head_curves
+from ..scene.skeleton import POSED, joint_places
 from ..spool import Spool, spooled
 from .document import RIG, closing, opening
 from .nodes import Node, number, prop, properties, ticks, write_nodes
 from .objects import Objects
 from .settings import CENTIMETRES, SETTINGS
-from .skeleton import POSED, Skeleton, add_skeleton, joint_places
+from .skeleton import Skeleton, add_skeleton
 from .stacks import Reread, Take, Track, add_take
 from .times import TICKS
 
@@ -47,7 +48,7 @@ def write_takes(
         takes = []
         for name, source in clips.items():
             channels = spool(source)
-            frames = _driven(source, channels, head)
+            frames = head_curves(Reread(source, channels), head)
             takes.append(Take(name, source, channels, spool(frames) if frames else None))
         objects = Objects()
         scale = 100.0 if settings["unit"] == CENTIMETRES else 1.0
@@ -70,16 +71,6 @@ def _require_names(clips: Mapping[str, FrameSource]) -> None:
             f"an FBX file has one frame rate, the clips have {', '.join(sorted(rates))}: "
             "resample them first"
         )
-
-
-def _driven(source: FrameSource, channels: Spool, head: Head | None) -> Driven | None:
-    """What a clip does to a head, where its rig moves any."""
-    if head is None:
-        return None
-    try:
-        return Driven(Reread(source, channels), head)
-    except RigError:  # nothing leads from a rig of the user's own to the head's shapes
-        return None
 
 
 # ---------------------------------------------------------------------- the scene

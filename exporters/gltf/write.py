@@ -9,9 +9,9 @@ from ...clip import Clip
 from ...errors import ExportError
 from ...rig import Rig
 from ...source import FrameSource
-from ..driven import Driven, usual_head
 from ..format import Format, alone
 from ..options import PLAIN, TIMES, Setting, WriteOptions
+from ..scene.head_curves import HeadCurves, default_head
 from ..spool import spooled
 from .document import Document, new_document
 
@@ -64,19 +64,19 @@ def _add_clips(
     document: Document, clips: Mapping[str, FrameSource], options: WriteOptions
 ) -> tuple[str, ...]:
     """Add the figure and its animations; the names of what is lost."""
-    from .head import add_carrier, add_head
+    from .head import add_head, add_placeholder
 
     if not options.settings.get(_MESH.name, _MESH.default):
-        figure = add_carrier(document, _shared_names(clips))
+        figure = add_placeholder(document, _shared_names(clips))
         for name, source in clips.items():
             _add_animation(document, figure, name, source, options.tolerance)
         return ()
-    head = options.head or usual_head()
-    driven = {name: Driven(source, head) for name, source in clips.items()}
+    head = options.head or default_head()
+    driven = {name: HeadCurves(source, head) for name, source in clips.items()}
     figure = add_head(document, head)
     for name, frames in driven.items():
         _add_animation(document, figure, name, frames, options.tolerance)
-    return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.lost))
+    return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.dropped))
 
 
 def _shared_names(clips: Mapping[str, FrameSource]) -> tuple[str, ...]:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...clip import POSE_ANGLES
-from ...errors import RigError
 from ...mesh.rotation import quaternion_angles, quaternions, slerp
 from ...source import Block, ClipInfo, FrameSource
-from ..driven import Driven
-from ..fbx.skeleton import PARENTS, POSED
 from ..keys import LinearKeys, longest_pieces
 from ..rigs import bare_rig
+from ..scene.head_curves import head_curves
+from ..scene.skeleton import PARENTS, POSED
 from ..spool import Spool
 from .figure import joint_paths, local_places
 from .layer import Array, Prim, Samples, text
@@ -45,7 +44,7 @@ class Played:
     def __init__(self, source: FrameSource, head: Head | None) -> None:
         """Raises `ExportError` for a head without shapes."""
         self._source = _Passing(source)
-        self._driven = _driven(self._source, head)
+        self._driven = head_curves(self._source, head)
         shapes = () if self._driven is None else self._driven.info.rig.names
         own = source.info.rig.names
         self._beside = () if set(shapes) & set(own) else shapes
@@ -82,16 +81,6 @@ class _Passing:
         for block in self._source.blocks():
             self.passed = block
             yield block
-
-
-def _driven(source: FrameSource, head: Head | None) -> Driven | None:
-    """What a clip does to a head, where its rig moves any."""
-    if head is None:
-        return None
-    try:
-        return Driven(source, head)
-    except RigError:  # nothing leads from a rig of the user's own to the head's shapes
-        return None
 
 
 # ------------------------------------------------------------------------- times

@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ...source import FrameSource, OffsetSource
-from ..driven import chosen_head
-from ..fbx.skeleton import joint_places
 from ..options import Setting, WriteOptions, settle
+from ..scene.head_curves import chosen_head
+from ..scene.skeleton import joint_places
 from ..spool import spooled
 from .animation import Played, Take, add_animation
 from .figure import add_skeleton

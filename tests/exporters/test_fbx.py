@@ -107,7 +107,7 @@ def test_triangles_face_outwards_and_so_do_normals(scene, mesh):
     assert (np.cross(b - a, c - a) * (a + b + c)).sum(1).min() > 0
     found = corners(scene, mesh.vertex_normal).reshape(-1, 3, 3)
     wanted = normals(head.neutral, head.triangles)[head.triangles]
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    np.testing.assert_allclose(found, wanted, atol=6e-6)  # five decimals
 
 
 def test_texture_coordinates_and_materials_lie_where_they_belong(scene, mesh):
