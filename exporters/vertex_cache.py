@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Floats
 from ..source import FrameSource, moving_angles
 from .format import Format
-from .options import PLAIN, TIMES, Setting, WriteOptions
+from .options import DEFAULTS, TIMES, Setting, WriteOptions
 from .scene.head_curves import HeadCurves, default_head
 from .spool import Spool, spooled
 
@@ -29,7 +29,7 @@ _FRAMES = 32
 
 
 def write_pc2(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Point Cache 2: positions of all vertices of a head, a sample a frame.
 
@@ -48,7 +48,7 @@ def write_pc2(
 
 
 def write_mdd(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """LightWave's MDD: times in seconds and positions of all vertices of a head.
 
@@ -114,7 +114,7 @@ FORMATS = (
         description="Point Cache 2: the vertices of a head, and the head at rest beside it",
         options=TIMES | {"head"},
         settings=_SETTINGS,
-        beside={".obj": rest_mesh},
+        sidecars={".obj": rest_mesh},
     ),
     Format(
         "mdd",
@@ -123,6 +123,6 @@ FORMATS = (
         description="LightWave MDD: the vertices of a head, and the head at rest beside it",
         options=TIMES | {"head"},
         settings=_SETTINGS,
-        beside={".obj": rest_mesh},
+        sidecars={".obj": rest_mesh},
     ),
 )

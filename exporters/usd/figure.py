@@ -148,7 +148,7 @@ def _add_shapes(mesh: Prim, head: Head, path: str, scale: float) -> None:
 
 
 def _add_material(scope: Prim, material: Material, path: str, *, colored: bool) -> None:
-    """A material; where vertices have colours, they take the place of its own."""
+    """A material; where vertices have colours, they clip the place of its own."""
     prim = scope.child("Material", identifier(path.rpartition("/")[2]))
     prim.add("token", "outputs:surface", connected=f"{path}/{_SURFACE}.outputs:surface")
     shader = prim.child("Shader", _SURFACE)

@@ -62,7 +62,7 @@ class Settings:
         options = OptionFields(
             tolerance=self.tolerance, start=self.start, offset=self.offset, settings=self.own
         )
-        if format_.several or format_.called:
+        if format_.multi_clip or format_.names_clip:
             options["name"] = PurePosixPath(line.name).name
         if audio := self._audio(line, format_):
             options["audio"] = audio

@@ -92,9 +92,9 @@ def _one_file(args: argparse.Namespace) -> bool:
     if output == "-" or output.endswith(("/", os.sep)) or Path(output).is_dir():
         return False
     if args.format:
-        return bool(args.format.several and Path(output).suffix)
+        return bool(args.format.multi_clip and Path(output).suffix)
     try:
-        return format_for(Path(output)).several
+        return format_for(Path(output)).multi_clip
     except UnknownNameError:
         return False
 
@@ -146,7 +146,7 @@ def _convert(
             left = write_clips(by_name, file, format_, **options)
         else:
             ((name, (_, result)),) = takes.items()
-            own = format_.several and "name" not in options and paths != ["-"]
+            own = format_.multi_clip and "name" not in options and paths != ["-"]
             named = OptionFields(name=name) if own else OptionFields()
             left = write_clip(result, file, format_, **(options | named))
     return [
@@ -155,7 +155,7 @@ def _convert(
 
 
 def _require_several(paths: Sequence[str], takes: Iterable[str], format_: Format) -> None:
-    if not format_.several:
+    if not format_.multi_clip:
         raise ExportError(
             f"{paths[0]} holds several clips ({_some(list(takes))}), format {format_.name!r} holds "
             "one: pick it with --clip NAME"
@@ -203,7 +203,7 @@ def _report(
     return {
         "input": path,
         "output": target,
-        "beside": [] if target == "-" else [target + ending for ending in format_.beside],
+        "sidecars": [] if target == "-" else [target + ending for ending in format_.sidecars],
         "format": format_.name,
         "clip": name,
         "rig": {"name": result.info.rig.name, "version": result.info.rig.version},

@@ -53,7 +53,7 @@ def writing_options(args: argparse.Namespace, format_: Format) -> OptionFields:
         "settings": own_settings(args),
     }
     try:
-        format_.honoured(WriteOptions(**options))
+        format_.checked(WriteOptions(**options))
         if args.head is not None and "head" not in format_.options:
             raise ExportError(f"format {format_.name!r} holds no mesh; leave --head out")
     except ExportError as error:

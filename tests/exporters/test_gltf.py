@@ -23,7 +23,7 @@ from facesdk import Clip, Pose, Rig
 from facesdk.errors import ExportError, FaceSDKError, FileFormatError
 from facesdk.exporters import read_clip, read_clips, write_clip, write_clips
 from facesdk.exporters.gltf.head import _built
-from facesdk.exporters.rotations import turn_keys
+from facesdk.exporters.rotations import rotation_keys
 from facesdk.mesh import load_head
 from facesdk.mesh.rotation import matrices, quaternion_angles, quaternions, slerp
 
@@ -371,7 +371,7 @@ def test_quaternions_are_the_rotations_of_a_pose(pose):
 @given(TURNS, st.sampled_from([0.0, 0.01, 0.3]))
 @settings(max_examples=50)
 def test_thinned_turns_are_nowhere_further_off(pose, tolerance):
-    frames, turns = turn_keys(pose, tolerance)
+    frames, turns = rotation_keys(pose, tolerance)
     assert frames[0] == 0
     assert frames[-1] == len(pose) - 1
     if len(frames) == 1:
