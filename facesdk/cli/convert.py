@@ -135,29 +135,30 @@ def _convert(
     """Write one file; a report for each of its clips."""
     file = stdout() if target == "-" else target
     with ExitStack() as stack:
-        takes: dict[str, tuple[str, Converted]] = {}
+        clips: dict[str, tuple[str, Converted]] = {}
         for path in paths:
             for name, source in _sources(path, args, stack).items():
-                name = _unused(name, takes)
-                takes[name] = path, Converted(source, _way(source.info.rig, format_, args))
-        if len(takes) > 1:
-            _require_several(paths, takes, format_)
-            by_name = {name: result for name, (_, result) in takes.items()}
-            left = write_clips(by_name, file, format_, **options)
+                name = _unused(name, clips)
+                clips[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
+        if len(clips) > 1:
+            _require_several(paths, clips, format_)
+            by_name = {name: result for name, (_, result) in clips.items()}
+            dropped = write_clips(by_name, file, format_, **options)
         else:
-            ((name, (_, result)),) = takes.items()
+            ((name, (_, result)),) = clips.items()
             own = format_.multi_clip and "name" not in options and paths != ["-"]
             named = OptionFields(name=name) if own else OptionFields()
-            left = write_clip(result, file, format_, **(options | named))
+            dropped = write_clip(result, file, format_, **(options | named))
     return [
-        _report(path, target, format_, name, result, left) for name, (path, result) in takes.items()
+        _report(path, target, format_, name, result, dropped)
+        for name, (path, result) in clips.items()
     ]
 
 
-def _require_several(paths: Sequence[str], takes: Iterable[str], format_: Format) -> None:
+def _require_several(paths: Sequence[str], clips: Iterable[str], format_: Format) -> None:
     if not format_.multi_clip:
         raise ExportError(
-            f"{paths[0]} holds several clips ({_some(list(takes))}), format {format_.name!r} holds "
+            f"{paths[0]} holds several clips ({_some(list(clips))}), format {format_.name!r} holds "
             "one: pick it with --clip NAME"
         )
 
@@ -191,12 +192,12 @@ def _report(
     format_: Format,
     name: str,
     result: Converted,
-    left: Sequence[str],
+    dropped: Sequence[str],
 ) -> dict[str, Any]:
     """Facts about a clip that was written; warns of what was left out."""
     for names, by in (
         (result.dropped, f"rig {result.info.rig.name!r}"),
-        (left, f"format {format_.name!r}"),
+        (dropped, f"format {format_.name!r}"),
     ):
         if names:
             log(f"warning: {path}: {by} cannot carry {_some(names)}")
@@ -209,11 +210,11 @@ def _report(
         "rig": {"name": result.info.rig.name, "version": result.info.rig.version},
         "fps": [result.info.fps.numerator, result.info.fps.denominator],
         "frames": result.count,
-        "dropped": [*result.dropped, *left],
+        "dropped": [*result.dropped, *dropped],
     }
 
 
-def _way(rig: Rig, format_: Format, args: argparse.Namespace) -> Conversion:
+def _conversion(rig: Rig, format_: Format, args: argparse.Namespace) -> Conversion:
     """The conversion that was asked for, or else the one that the format needs."""
     if args.map:
         return args.map  # type: ignore[no-any-return]
