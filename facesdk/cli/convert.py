@@ -46,17 +46,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--fps", type=option(exact_fps), help="frame rate of the result, such as 30 or 30000/1001")
     add("--from-format", type=option(format_for), metavar="NAME", help="format of the input")
     add("--from-rig", type=option(Rig.load), metavar="RIG", help="rig of the input")
-    add("--clip", metavar="NAME", help="of an input that holds several clips, this one alone")
-    add("--name", help="what the clip is called in the file; by default as the input is")
+    add("--clip", metavar="NAME", help="of an input with several clips, only this one")
+    add("--name", help="name of the clip in the file (default: the input's)")
     add("--audio", metavar="PATH", help="the recording, for formats that refer to it or hold it")
     add("--json", action="store_true", help="report what was written as JSON")
     add_writing_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert every input; one that fails does not stop the others."""
+    """Convert every input; a failing one does not stop the others."""
     if args.to and args.map:
-        raise UsageError("--map says which rig to convert to; leave --to out")
+        raise UsageError("--map defines the rig to convert to; leave --to out")
     if args.json and args.output == "-":
         raise UsageError("--json reports on stdout; send the result to a file with -o")
     format_ = _output_format(args)
@@ -100,13 +100,13 @@ def _one_file(args: argparse.Namespace) -> bool:
 
 
 def _options(args: argparse.Namespace, format_: Format) -> OptionFields:
-    """How files are written; raises `UsageError` for what the format cannot honour."""
+    """Return options of the writer; raises `UsageError` for those that the format lacks."""
     options = writing_options(args, format_)
     for name in ("audio", "name"):
         if getattr(args, name) is None:
             continue
         if name not in format_.options:
-            raise UsageError(f"format {format_.name!r} cannot honour --{name}; leave it out")
+            raise UsageError(f"format {format_.name!r} does not support --{name}; leave it out")
         if len(args.inputs) > 1:
             raise UsageError(f"--{name} is for one input, got {len(args.inputs)}")
         options[name] = getattr(args, name)
@@ -118,7 +118,7 @@ def _options(args: argparse.Namespace, format_: Format) -> OptionFields:
 
 
 def _jobs(args: argparse.Namespace, format_: Format) -> list[tuple[list[str], str]]:
-    """Inputs and the file that they become."""
+    """Return inputs with the output file for them."""
     if len(args.inputs) > 1 and _one_file(args):
         return [(args.inputs, args.output)]
     outputs = output_paths(args.inputs, args.output, format_.extension)
@@ -132,7 +132,7 @@ def _convert(
     options: OptionFields,
     args: argparse.Namespace,
 ) -> list[dict[str, Any]]:
-    """Write one file; a report for each of its clips."""
+    """Write one file; returns a report for each of its clips."""
     file = stdout() if target == "-" else target
     with ExitStack() as stack:
         clips: dict[str, tuple[str, Converted]] = {}
@@ -164,7 +164,7 @@ def _require_several(paths: Sequence[str], clips: Iterable[str], format_: Format
 
 
 def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str, FrameSource]:
-    """The clips of an input by name, at the frame rate that was asked for."""
+    """Return the clips of an input by name, at the requested frame rate."""
     file = stdin() if path == "-" else path
     opened = stack.enter_context(open_clips(file, args.from_format, rig=args.from_rig))
     if len(opened) == 1:
@@ -181,7 +181,7 @@ def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str,
 
 
 def _unused(name: str, taken: Container[str]) -> str:
-    """The name, numbered where it is taken."""
+    """Return the name, numbered if it is taken."""
     numbered = (f"{name} {n}" for n in count(2))
     return next(n for n in chain([name], numbered) if n not in taken)
 
@@ -194,13 +194,13 @@ def _report(
     result: Converted,
     dropped: Sequence[str],
 ) -> dict[str, Any]:
-    """Facts about a clip that was written; warns of what was left out."""
+    """Return facts about a clip that was written; warns of what was dropped."""
     for names, by in (
         (result.dropped, f"rig {result.info.rig.name!r}"),
         (dropped, f"format {format_.name!r}"),
     ):
         if names:
-            log(f"warning: {path}: {by} cannot carry {_some(names)}")
+            log(f"warning: {path}: {by} drops {_some(names)}")
     return {
         "input": path,
         "output": target,
@@ -215,7 +215,7 @@ def _report(
 
 
 def _conversion(rig: Rig, format_: Format, args: argparse.Namespace) -> Conversion:
-    """The conversion that was asked for, or else the one that the format needs."""
+    """Return the conversion in the options, or else the one that the format needs."""
     if args.map:
         return args.map  # type: ignore[no-any-return]
     if args.to:

@@ -1,4 +1,4 @@
-"""Options of all commands that write animation files: how, beside what."""
+"""Options of all commands that write animation files."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def add_writing_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options; every one is refused by formats that cannot honour it."""
+    """Add the options; formats refuse those that they do not support."""
     add = parser.add_argument_group("how the file is written").add_argument
     add("--tolerance", type=float, metavar="T",
-        help="leave out keys that the others tell to within T, in the controls' own unit "
+        help="drop keys that interpolation reproduces to within T, in the controls' own unit "
              "(radians for joints); by default every frame is a key")  # fmt: skip
     add(
         "--start",
         metavar="TIME",
-        help="where the first frame lies: a timecode HH:MM:SS:FF (;FF for drop-frame) or seconds",
+        help="time of the first frame: a timecode HH:MM:SS:FF (;FF for drop-frame) or seconds",
     )
-    add("--offset", type=float, default=0.0, metavar="SECONDS", help="move everything to later")
+    add("--offset", type=float, default=0.0, metavar="SECONDS", help="delay everything by this")
     add("--head", metavar="PATH", help="mesh for formats that hold one")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="own",
-        help="a setting of the format's own; docs/formats.md lists them")  # fmt: skip
+        help="a setting of the format; docs/formats.md lists them")  # fmt: skip
 
 
 def own_settings(args: argparse.Namespace) -> Mapping[str, str]:
-    """The format's own settings, as text."""
+    """Return the format's settings, as text."""
     settings: dict[str, str] = {}
     for given in args.own:
         name, equals, value = given.partition("=")
@@ -43,7 +43,7 @@ def own_settings(args: argparse.Namespace) -> Mapping[str, str]:
 
 
 def writing_options(args: argparse.Namespace, format_: Format) -> OptionFields:
-    """What was asked for, the head aside; raises `UsageError` when the format cannot honour it."""
+    """Return options but the head; raises `UsageError` for those that the format lacks."""
     from ..exporters import WriteOptions
 
     options: OptionFields = {
