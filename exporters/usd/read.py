@@ -210,8 +210,8 @@ def _on_rig(
     own = list(names[max(first, 0) :])
     place = {name: max(first, 0) + i for i, name in enumerate(own)}
     if facts and rig is None:
-        found = listed_rig(own, name=str(facts["rig"]), version=str(facts["rigVersion"]))
-        return found[0], [place[n] for n in found[0].names], {}
+        stored, _ = listed_rig(own, name=str(facts["rig"]), version=str(facts["rigVersion"]))
+        return stored, [place[n] for n in stored.names], {}
     found, columns, notes = shape_rig(own, rig)
     used = {name for name in columns if name is not None}
     others = [name for name in own if name not in used]
