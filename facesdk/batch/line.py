@@ -16,7 +16,7 @@ from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_ti
 from ..audio import AudioFile, LevelMeter, open_audio
 from ..errors import FaceSDKError, MissingExtraError
 from ..exporters import write_clip
-from ..model import Model, SpokenLine, load, perform, session_meta
+from ..model import BLOCK_SECONDS, LiveSource, Model, load, perform
 from ..source import CountingSource, FrameSource
 from .kinds import kind_for
 from .measure import MouthMeter, phone_report
@@ -27,8 +27,6 @@ Status = Literal["baked", "unchanged", "failed"]
 
 Heard = Callable[[float, float | None], None]
 """Told while a line is baked: seconds done, and seconds in all where they are known."""
-
-BLOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,10 +82,9 @@ class Bakery:
         session = self.model.session(**settings.session())
         levels, mouth = LevelMeter(session.sample_rate), MouthMeter()
         session.watch(mouth)
-        meta = session_meta(session, self.model) | {"seed": settings.seed}
         with open_audio(self._source(line.audio), sample_rate=session.sample_rate) as file:
             hearing = _Hearing(file, levels=levels, mouth=mouth, heard=heard)
-            spoken = CountingSource(SpokenLine(session, hearing, meta=meta))
+            spoken = CountingSource(LiveSource(session, hearing, meta={"seed": settings.seed}))
             facts = self._write(line, settings, spoken, lambda: spoken.count)
         facts |= {
             "audio": asdict(levels.report()),
@@ -119,7 +116,7 @@ class Bakery:
             seconds=length,
             seed=settings.seed,
             blinks=settings.blinks,
-            rest_at_end=settings.settle,
+            settle=settings.settle,
             meta=_phone_meta(settings),
         )
         mouth = MouthMeter()

@@ -30,7 +30,7 @@ from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
 from ..errors import ModelError, RigError, UnknownNameError
 from ..exporters import Format
-from ..model import Output
+from ..model import RigOutput
 from ..rig import Rig
 from . import DONE, FAILED, NOT_INSTALLED, UsageError, log, option, print_json, stdin, stdout
 from .progress import Progress
@@ -188,7 +188,7 @@ def _require_possible(settings: Settings, lines: Plan, bakery: Bakery) -> None:
     """Raise `UsageError` for settings that no line could be baked with."""
     model = None if all(line.phones for line in lines.lines) else bakery.model
     try:
-        output = Output(settings.rig)
+        output = RigOutput.of(settings.rig)
         if model is not None:
             model.session(**settings.session())
     except (ModelError, RigError, UnknownNameError) as error:
