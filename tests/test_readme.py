@@ -70,7 +70,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """The files that snippets read: a line, two clips of it, a head."""
+    """The files that snippets read: a line, clips of it, a head, the rig of docs/rigs.md."""
     made = tmp_path_factory.mktemp("prepared")
     line = ROOT / "examples" / "hello.wav"
     (made / "lines").mkdir()
@@ -79,6 +79,10 @@ def prepared(tmp_path_factory) -> Path:
     write_clip(facesdk.bake(line), made / "line.json")
     write_clip(facesdk.bake(line, rig="livelink"), made / "take.csv", "livelink-csv")
     write_clip(facesdk.bake(line, fps=10), made / "hero.glb")
+    rigs = (ROOT / "docs" / "rigs.md").read_text("utf-8")
+    blocks = re.findall(r"^```json\n(.*?)^```$", rigs, re.M | re.S)
+    for name, block in zip(("robot.json", "arkit-to-robot.json"), blocks, strict=True):
+        (made / name).write_text(block, "utf-8")
     return made
 
 
