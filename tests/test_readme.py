@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 import facesdk
 from facesdk.cli import COMMANDS, main
 from facesdk.exporters import read_clip, write_clip
+from facesdk.mesh import load_head
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -26,11 +29,7 @@ SNIPPET = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]*) -->\n+)?```(?P<kind>python|pycon)\n(?P<code>.*?)^```$",
     re.M | re.S,
 )
-NOT_RUN = {
-    "heads.md": 1,
-    "guide_live.md": 1,
-    "learned_layers.md": 2,
-}
+NOT_RUN = {"flame.md": 1, "guide_live.md": 1, "learned_layers.md": 2}
 """How many snippets of a page are not run; the page gives the reason."""
 
 
@@ -70,7 +69,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """The files that snippets read: a line, clips of it, a head, the rig of docs/rigs.md."""
+    """The files that snippets read: a line, clips of it, heads, the rig of docs/rigs.md."""
     made = tmp_path_factory.mktemp("prepared")
     line = ROOT / "examples" / "hello.wav"
     (made / "lines").mkdir()
@@ -79,6 +78,9 @@ def prepared(tmp_path_factory) -> Path:
     write_clip(facesdk.bake(line), made / "line.json")
     write_clip(facesdk.bake(line, rig="livelink"), made / "take.csv", "livelink-csv")
     write_clip(facesdk.bake(line, fps=10), made / "hero.glb")
+    make = runpy.run_path(str(ROOT / "tests" / "make_flame.py"))
+    flame, _ = make["from_head"](load_head(identity={"age": 40}))
+    (made / "FLAME_NEUTRAL.pkl").write_bytes(pickle.dumps(flame, protocol=2))
     rigs = (ROOT / "docs" / "rigs.md").read_text("utf-8")
     blocks = re.findall(r"^```json\n(.*?)^```$", rigs, re.M | re.S)
     for name, block in zip(("robot.json", "arkit-to-robot.json"), blocks, strict=True):
