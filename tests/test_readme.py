@@ -136,7 +136,7 @@ def test_few_snippets_are_not_run():
 
 def test_the_session_of_the_readme_is_short():
     assert sessions(ROOT / "README.md").count(">>> ") <= 5
-    assert len([line for line in script(ROOT / "README.md").splitlines() if line.strip()]) <= 6
+    assert len([line for line in script(ROOT / "README.md").splitlines() if line.strip()]) <= 7
 
 
 # -------------------------------------------------------------------- the front
