@@ -68,7 +68,7 @@ def session_meta(session: Session, model: Model) -> dict[str, Any]:
         "generator": "facesdk",
         "model": {
             "name": manifest.name, "version": manifest.version, "sha256": manifest.sha256,
-            "licence": manifest.licence,
+            "license": manifest.license,
         },
         "look_ahead_ms": session.look_ahead_ms,
         "controls_from": "units through the rig's table",

@@ -18,7 +18,7 @@ class Manifest:
 
     name: str
     version: str
-    licence: str
+    license: str
     file: str
     """Name of the ONNX file in the same folder."""
     sha256: str
@@ -67,7 +67,7 @@ class Manifest:
         return cls(
             name=str(document["name"]),
             version=str(document["model_version"]),
-            licence=str(document["licence"]),
+            license=str(document["license"]),
             file=name,
             sha256=str(document["sha256"]),
             sample_rate=int(document["sample_rate"]),

@@ -273,6 +273,6 @@ def test_a_missing_model_says_what_a_model_is(tmp_path):
 
 def test_the_manifest_tells_where_the_model_comes_from(model):
     facts = model.manifest.facts
-    assert model.manifest.licence == "Apache-2.0"
+    assert model.manifest.license == "Apache-2.0"
     assert {"training", "scores"} <= set(facts)
     assert facts["training"]["corpora"]
