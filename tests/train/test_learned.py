@@ -323,6 +323,22 @@ def test_the_anchor_holds_the_units(actors, trunk):
     assert drift(100.0) < 0.3 * drift(0.0)
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_every_tensor_is_moved_to_the_device(actors, scans, trunk, device):
+    """The meta device refuses tensors that were left on the CPU, as a GPU does."""
+    config = replace(QUICK, tune_trunk=True, decoder_warm_up=0, augment=True)
+    trainer = HeadTrainer(trunk, [actors, scans], config, device=device)
+    for number in range(4):
+        loss, parts = trainer._step(number)
+        loss.backward()
+        assert {part.device.type for part in (loss, *parts.values())} == {device}
+
+
+def test_a_crop_shorter_than_the_look_ahead_is_refused(actors, trunk):
+    with pytest.raises(FileFormatError, match="crop must be above 5"):
+        HeadTrainer(trunk, [actors], replace(QUICK, crop=5))
+
+
 @given(odds=st.floats(0, 1))
 @settings(max_examples=20)
 def test_speakers_are_replaced_by_the_pivot_as_often_as_asked(odds):

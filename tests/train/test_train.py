@@ -7,7 +7,6 @@ torch = pytest.importorskip("torch")
 
 from facesdk.articulation import Rules  # noqa: E402
 from facesdk.audio.features import log_mel  # noqa: E402
-from facesdk.datasets import CorpusWriter, TimedPhone, Utterance  # noqa: E402
 from facesdk.model import Model  # noqa: E402
 from facesdk.train.loop import Schedule  # noqa: E402
 from facesdk.train.trunk import augment  # noqa: E402
@@ -41,39 +40,8 @@ def trunk():
 
 
 @pytest.fixture(scope="module")
-def lines(tmp_path_factory):
-    """Two artificial speakers who hum vowels between silences."""
-    folder = tmp_path_factory.mktemp("corpus")
-    writer = CorpusWriter(folder)
-    rng = np.random.default_rng(0)
-    for number in range(6):
-        phones = [TimedPhone("SIL", 0.0, 0.3)]
-        for symbol in rng.choice(["ɑ", "m", "s", "u"], 12):
-            phones.append(TimedPhone(str(symbol), phones[-1].end, phones[-1].end + 0.12))
-        phones.append(TimedPhone("SIL", phones[-1].end, phones[-1].end + 0.3))
-        samples = voice(phones, rng)
-        name = f"line{number}"
-        speaker = f"speaker{number % 2}"
-        writer.add(
-            Utterance(
-                name, f"audio/{name}.flac", "en", speaker, "…", phones[-1].end, tuple(phones)
-            ),
-            samples,
-        )
-    return load_corpus(folder, folder / "cache", rules=Rules.load())
-
-
-def voice(phones, rng):
-    time = np.arange(round(phones[-1].end * 16_000)) / 16_000
-    samples = 0.001 * rng.standard_normal(len(time))
-    tones = {"ɑ": (150, 750, 1200), "m": (150, 250), "u": (150, 300, 700)}
-    for phone in phones:
-        cut = (time >= phone.start) & (time < phone.end)
-        for hz in tones.get(phone.symbol, ()):
-            samples[cut] += 0.1 * np.sin(2 * np.pi * hz * time[cut])
-        if phone.symbol == "s":
-            samples[cut] += 0.1 * np.diff(rng.standard_normal(cut.sum() + 1))
-    return samples.astype(np.float32)
+def lines(corpus):
+    return load_corpus(corpus, corpus / "cache", rules=Rules.load())
 
 
 def speech(steps, seed=0):
@@ -199,6 +167,19 @@ def test_what_is_no_speech_asks_for_rest(lines):
     batch = Batches(lines, BatchConfig(8, 50, clutter=1.0), seed=1).batch(0)
     assert (batch.phones == 0).all()
     assert batch.targets.std(1).max() < 1e-6
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_every_tensor_is_moved_to_the_device(lines, device):
+    """The meta device refuses tensors that were left on the CPU, as a GPU does."""
+    config = small_config(Labels(Rules.load()).names)
+    network = Trunk(config, mel_mean(lines)).to(device)
+    loss = Loss(LossWeights(), config.delay_steps).to(device)
+    batch = Batches(lines, BatchConfig(4, 50), seed=1).batch(0).to(device)
+    total, parts = loss(*network(batch.mel), batch)
+    total.backward()
+    assert {part.device.type for part in parts.values()} == {device}
+    assert all(p.grad.device.type == device for p in network.parameters())
 
 
 # ------------------------------------------------------------------ scores
