@@ -20,7 +20,7 @@ _TO_THE_END = (1 << 31) - 1
 
 
 class GraphBuilder:
-    """Adds nodes, constants, inputs and outputs to an ONNX graph; tensors are known by name.
+    """A builder that adds nodes, constants, inputs and outputs to an ONNX graph.
 
     A method that adds an operator takes the names of its inputs and returns the name of its
     output. Constants of equal content are stored once.

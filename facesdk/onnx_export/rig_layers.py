@@ -229,8 +229,8 @@ def _split(graph: GraphBuilder, x: str, count: int) -> str:
 def _phases(count: int, pace: float) -> Callable[[GraphBuilder, str, int], str]:
     def phases(graph: GraphBuilder, x: str, _: int) -> str:
         centers = np.arange(1, count + 1, dtype=np.float32)
-        beside = graph.plus(graph.product(x, np.full((1, count), pace)), -centers)
-        return graph.add("Relu", graph.complement(graph.add("Abs", beside)))
+        distance = graph.plus(graph.product(x, np.full((1, count), pace)), -centers)
+        return graph.add("Relu", graph.complement(graph.add("Abs", distance)))
 
     return phases
 
@@ -247,8 +247,8 @@ def _swallow_position(graph: GraphBuilder, x: str, _: int) -> str:
 
 def _inner_brow(graph: GraphBuilder, x: str, _: int) -> str:
     raise_in, outer, lateral = (graph.columns(x, 6, [i, i + 3]) for i in range(3))
-    seen = graph.add("Min", lateral, raise_in)
-    inner = graph.add("Max", graph.add("Sub", raise_in, outer), seen)
+    limited = graph.add("Min", lateral, raise_in)
+    inner = graph.add("Max", graph.add("Sub", raise_in, outer), limited)
     return graph.product(inner, [[0.5], [0.5]])
 
 

@@ -31,9 +31,8 @@ StepFunction = Callable[[int], tuple[Tensor, Mapping[str, Tensor]]]
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 OnProgress = Callable[[int, Mapping[str, float]], None]
-"""Receives the number of finished steps, and the loss with its parts."""
+"""Receives the number of finished steps, and means of loss and parts since the last call."""
 
-_REPORT_EVERY = 20
 _MOST_SKIPPED = 50
 """Steps in a row without a finite gradient, after which training stops."""
 
@@ -113,18 +112,20 @@ class Loop:
         if checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
 
-    def run(self, on_progress: OnProgress = lambda *_: None) -> nn.Module:
+    def run(self, on_progress: OnProgress = lambda *_: None, *, every: int = 20) -> nn.Module:
         """Train to the end of the schedule, saving regularly; return the network in eval mode.
 
-        With averaged weights that is the average, else the network itself.
+        With averaged weights that is the average, else the network itself. Progress is reported
+        `every` so many steps, and at the end.
         """
-        started = time.monotonic()
+        started, recent = time.monotonic(), list[dict[str, Tensor]]()
         while self.step < self.schedule.steps:
-            parts = self.advance()
+            recent.append(self.advance())
             last = self.step == self.schedule.steps
-            if last or self.step % _REPORT_EVERY == 0:
-                figures = {name: float(part) for name, part in parts.items()}
-                on_progress(self.step, figures | {"seconds": time.monotonic() - started})
+            if last or self.step % every == 0:
+                seconds = time.monotonic() - started
+                on_progress(self.step, _means(recent) | {"seconds": seconds})
+                recent.clear()
             if last or self.step % self.schedule.save_every == 0:
                 self.save()
         trained = self.network if self._average is None else self._average.module
@@ -188,6 +189,12 @@ class Loop:
                 f"{checkpoint} belongs to another training ({error}); delete it, "
                 "or choose another folder with --work"
             ) from error
+
+
+def _means(records: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """Mean of every part over the records that have it."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return {n: float(torch.stack([r[n] for r in records if n in r]).mean()) for n in names}
 
 
 def _averaged(network: nn.Module, keep: float) -> torch.optim.swa_utils.AveragedModel:

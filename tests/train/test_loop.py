@@ -20,7 +20,7 @@ from facesdk.train.loop import Loop, ParameterGroup, Schedule, choose_device  # 
 from facesdk.train.trunk import TrunkConfig  # noqa: E402
 from facesdk.train.trunk.data import BatchConfig  # noqa: E402
 
-SHORT = Schedule(steps=40, rate=0.1, warmup=4, average=0.9, save_every=10)
+SHORT = Schedule(steps=40, rate=0.02, warmup=4, average=0.9, save_every=10)
 FACTS = {"sizes": [3, 1]}
 
 
@@ -47,7 +47,7 @@ def weights(network):
 def test_the_same_seed_gives_the_same_weights_and_the_loss_falls():
     losses = []
     first = loop().run(lambda _, parts: losses.append(parts["loss"]))
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert torch.equal(weights(first), weights(loop().run()))
     assert not torch.equal(weights(first), weights(loop(seed=6).run()))
     assert not first.training

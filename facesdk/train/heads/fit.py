@@ -121,10 +121,9 @@ class HeadTrainer:
         """Train to the end of the schedule; return the network on the CPU."""
 
         def on_progress(step: int, parts: Mapping[str, float]) -> None:
-            if step % 100 == 0 or step == self.config.steps:
-                log(f"step {step} of {self.config.steps}: loss {parts['loss']:.4f}")
+            log(f"step {step} of {self.config.steps}: loss {parts['loss']:.4f}")
 
-        self.loop.run(on_progress)
+        self.loop.run(on_progress, every=100)
         return self.network.cpu()
 
     def _step(self, number: int) -> tuple[Tensor, Mapping[str, Tensor]]:
