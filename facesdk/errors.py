@@ -89,6 +89,13 @@ class MissingExtraError(FaceSDKError, ImportError):
     """An optional dependency, system library or asset is not installed."""
 
 
+def error_text(error: BaseException) -> str:
+    """Return an error as one line for people, with the file that a system error is about."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 def missing_extra(task: str, extra: str) -> MissingExtraError:
     """Return an error that names the command which installs an extra."""
     return MissingExtraError(f"{task} needs the {extra!r} extra: {install_hint(extra)}")
