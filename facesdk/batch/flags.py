@@ -42,7 +42,7 @@ def flags(facts: Facts) -> list[Flag]:
 
 
 def severity(found: list[Flag]) -> int:
-    """Return one number to sort lines by: an error outweighs nine warnings, a warning nine notes."""
+    """Return a number to sort lines by: an error outweighs nine warnings, a warning nine notes."""
     return sum(WEIGHTS[flag.level] for flag in found)
 
 

@@ -75,7 +75,7 @@ class MouthMeter:
 
 
 def seal(closure: Floats) -> Floats:
-    """Return how far the lips are closed, 0..1, for closure curves: the stretch in the rig tables."""
+    """Return how far the lips are closed, 0..1, for closure curves, as the rig tables do."""
     (stretch,) = (d for d in RigTable.load("arkit").derived if d.name == "seal")
     share = (closure - stretch.begin) / (stretch.end - stretch.begin)
     return np.asarray(np.clip(share, 0, 1), np.float32)

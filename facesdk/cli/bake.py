@@ -64,7 +64,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", required=True, metavar="PATH",
         help="output file of one line, output folder of several; - is stdout")  # fmt: skip
     add("--format", type=option(kind_for), metavar="NAME",
-        help=f"output format (default: from the extension of -o, else json): {', '.join(kinds())}")  # fmt: skip
+        help="output format (default: from the extension of -o, else json): "
+             f"{', '.join(kinds())}")  # fmt: skip
     add("--rig", metavar="RIG",
         help="target rig: a name, or the path of a rig or table file "
              "(default: the rig of the format, else arkit)")  # fmt: skip
@@ -72,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="frames per second, such as 30 or 30000/1001 (default: 60; video: 30)")  # fmt: skip
     add("--model", metavar="DIR", help="model folder (default: the built-in model)")
     add("--look-ahead", type=amount, metavar="MS",
-        help="milliseconds of future audio to use (default: the most that the model can use)")  # fmt: skip
+        help="milliseconds of future audio to use (default: the most of the model)")  # fmt: skip
     add("--phones", metavar="PATH",
         help="timed phones (TextGrid, .lab, .json) to use instead of the acoustic model: a file "
              "for one line, or a folder that is searched by name; needs no audio")  # fmt: skip

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="output format (default: from the extension of -o, else json): "
              f"{', '.join(formats())}")  # fmt: skip
     add("--fps", type=option(exact_fps),
-        help="frames per second of the output, such as 30 or 30000/1001 (default: unchanged)")  # fmt: skip
+        help="frames per second, such as 30 or 30000/1001 (default: unchanged)")  # fmt: skip
     add("--from-format", type=option(format_for), metavar="NAME",
         help="input format (default: detected)")  # fmt: skip
     add("--from-rig", type=option(Rig.load), metavar="RIG",

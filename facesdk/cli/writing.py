@@ -26,7 +26,8 @@ def add_writing_options(parser: argparse.ArgumentParser) -> None:
         help="drop keys that interpolation reproduces to within T, in the unit of the control "
              "(radians for joints; default: a key per frame)")  # fmt: skip
     add("--start", metavar="TIME",
-        help="time of the first frame: seconds, or a timecode HH:MM:SS:FF (;FF for drop-frame)")  # fmt: skip
+        help="time of the first frame: seconds, or a timecode HH:MM:SS:FF "
+             "(;FF for drop-frame)")  # fmt: skip
     add("--offset", type=float, default=0.0, metavar="SECONDS",
         help="seconds to add to all times")  # fmt: skip
     add("--head", metavar="PATH", help="head file, for formats that contain a mesh")
