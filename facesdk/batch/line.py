@@ -16,11 +16,11 @@ import numpy as np
 from ..arrays import Floats
 from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_timings
 from ..audio import AudioFile, LevelMeter, open_audio
-from ..clip import Frame, FrameSource
 from ..errors import FaceSDKError, MissingExtraError, error_text
 from ..exporters import write_clip
 from ..model import Model, SpokenLine, load, perform, session_meta
 from ..model.bake import BLOCK_SECONDS
+from ..source import CountingSource, FrameSource
 from .kinds import kind_for
 from .measure import MouthMeter, phone_report
 from .plan import PIPE, Line
@@ -105,7 +105,7 @@ class LineBaker:
         meta = session_meta(session, self.model) | {"performance": settings.performance.to_json()}
         with open_audio(self._source(line.audio), sample_rate=session.sample_rate) as file:
             metered = MeteredBlocks(file, levels=levels, mouth=mouth, on_progress=on_progress)
-            source = CountingSource(session, metered, meta=meta)
+            source = CountingSource(SpokenLine(session, metered, meta=meta))
             facts = self._write(line, settings, source, lambda: source.count)
         facts |= {
             "audio": asdict(levels.report()),
@@ -175,10 +175,10 @@ class LineBaker:
             }
         return {
             "format": format_.name,
-            "rig": {"name": source.rig.name, "version": source.rig.version},
-            "fps": [source.fps.numerator, source.fps.denominator],
+            "rig": {"name": source.info.rig.name, "version": source.info.rig.version},
+            "fps": [source.info.fps.numerator, source.info.fps.denominator],
             "frames": count(),
-            "seconds": round(float(count() / source.fps), 6),
+            "seconds": round(float(count() / source.info.fps), 6),
             "performance": settings.performance.to_json(),
             "dropped": list(dropped),
         } | file
@@ -210,19 +210,6 @@ class MeteredBlocks:
             samples += len(block)
             if self._on_progress is not None:
                 self._on_progress(samples / self._file.sample_rate, total)
-
-
-class CountingSource(SpokenLine):
-    """The frames of a line, counted on the way."""
-
-    count = 0
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames and count them."""
-        self.count = 0
-        for frame in super().frames():
-            self.count += 1
-            yield frame
 
 
 def _phone_meta(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..batch import FilePlan, PlanError, plan_files
 from ..batch.plan import PIPE
-from ..clip import FrameSource, exact_fps
+from ..clip import exact_fps
 from ..errors import ExportError, RigError, unknown_name
 from ..exporters import (
     Format,
@@ -23,11 +23,10 @@ from ..exporters import (
     write_clip,
     write_clips,
 )
-from ..exporters.blocks import collect
-from ..exporters.converted import ConvertedBlocks
 from ..exporters.options import OptionFields
-from ..retarget import Conversion, conversion, conversion_from_file
+from ..retarget import Conversion, Converted, conversion, conversion_from_file
 from ..rig import Rig
+from ..source import FrameSource, collect
 from . import UsageError, each, log_warning, option, print_json, stdin, stdout
 from .writing import add_writing_options, some_names, writing_options
 
@@ -122,11 +121,11 @@ def _convert(
     """Write one file and return a report per clip."""
     file = stdout() if target == PIPE else target
     with ExitStack() as stack:
-        takes: dict[str, tuple[str, ConvertedBlocks]] = {}
+        takes: dict[str, tuple[str, Converted]] = {}
         for path in paths:
             for name, source in _sources(path, args, stack).items():
                 name = _unused(name, takes)
-                takes[name] = path, ConvertedBlocks(source, _conversion(source.rig, format_, args))
+                takes[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
         if len(takes) > 1:
             _require_several(paths, takes, format_)
             by_name = {name: result for name, (_, result) in takes.items()}
@@ -178,12 +177,12 @@ def _report(
     target: str,
     format_: Format,
     name: str,
-    result: ConvertedBlocks,
+    result: Converted,
     dropped: Sequence[str],
 ) -> dict[str, Any]:
     """Return facts about a clip that was written; warns about dropped channels."""
     for names, by in (
-        (result.lost, f"rig {result.rig.name!r}"),
+        (result.dropped, f"rig {result.info.rig.name!r}"),
         (dropped, f"format {format_.name!r}"),
     ):
         if names:
@@ -194,10 +193,10 @@ def _report(
         "sidecars": [] if target == PIPE else [target + ending for ending in format_.beside],
         "format": format_.name,
         "clip": name,
-        "rig": {"name": result.rig.name, "version": result.rig.version},
-        "fps": [result.fps.numerator, result.fps.denominator],
+        "rig": {"name": result.info.rig.name, "version": result.info.rig.version},
+        "fps": [result.info.fps.numerator, result.info.fps.denominator],
         "frames": result.count,
-        "dropped": [*result.lost, *dropped],
+        "dropped": [*result.dropped, *dropped],
     }
 
 
