@@ -24,7 +24,7 @@ from facesdk.datasets.faces.annotations import AnnotatedSet, AnnotationFolder, A
 from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.datasets.speech.texts import lines
 from facesdk.mesh.files.load import load_head
-from facesdk.model.table import RigTable
+from facesdk.model.rig_table import RigTable
 from facesdk.train.graph import ModelGraph
 from facesdk.train.heads.fit import LearnConfig, Learner
 from facesdk.train.heads.run import score

@@ -18,8 +18,7 @@ from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_ti
 from ..audio import AudioFile, LevelMeter, open_audio
 from ..errors import FaceSDKError, MissingExtraError, error_text
 from ..exporters import write_clip
-from ..model import Model, SpokenLine, load, perform, session_meta
-from ..model.bake import BLOCK_SECONDS
+from ..model import BLOCK_SECONDS, LiveSource, Model, load, perform
 from ..source import CountingSource, FrameSource
 from .kinds import kind_for
 from .measure import MouthMeter, phone_report
@@ -102,10 +101,10 @@ class LineBaker:
         session = self.model.session(**settings.session())
         levels, mouth = LevelMeter(session.sample_rate), MouthMeter()
         session.watch(mouth)
-        meta = session_meta(session, self.model) | {"performance": settings.performance.to_json()}
+        meta = {"performance": settings.performance.to_json()}
         with open_audio(self._source(line.audio), sample_rate=session.sample_rate) as file:
             metered = MeteredBlocks(file, levels=levels, mouth=mouth, on_progress=on_progress)
-            source = CountingSource(SpokenLine(session, metered, meta=meta))
+            source = CountingSource(LiveSource(session, metered, meta=meta))
             facts = self._write(line, settings, source, lambda: source.count)
         facts |= {
             "audio": asdict(levels.report()),
@@ -121,16 +120,24 @@ class LineBaker:
         seconds = max(timings.seconds, 1 / float(settings.fps))
         if samples is not None:
             seconds = len(samples) / levels.sample_rate
-        length = Fraction(round((seconds + settings.performance.tail) * 1_000_000), 1_000_000)
+        length = Fraction(round(seconds * 1_000_000), 1_000_000)
+        whole = float(length) + settings.performance.tail
         rules = Rules.load()
         units = articulate(
-            list(fill_gaps(timings.phones, seconds=float(length))),
-            seconds=float(length),
+            list(fill_gaps(timings.phones, seconds=whole)),
+            seconds=whole,
             alphabet=timings.alphabet,
             loudness=None if samples is None else loudness(samples, levels.sample_rate, rate=GRID),
             rules=rules.synchronous() if settings.rig == "articulation" else rules,
         )
-        clip = perform(units, seconds=length, meta=_phone_meta(settings), **settings.perform())
+        clip = perform(
+            units,
+            rig=settings.rig,
+            fps=settings.fps,
+            seconds=length,
+            performance=settings.performance,
+            meta=_phone_meta(settings),
+        )
         mouth = MouthMeter()
         mouth(units.values)
         return self._write(line, settings, clip, lambda: len(clip)) | {

@@ -16,11 +16,11 @@ from typing import Any
 
 from .. import __version__
 from ..articulation.phones import Alphabet
+from ..documents import read_json
 from ..exporters import Format
 from ..exporters.options import OptionFields, Value
 from ..performance import Performance
 from ..retarget import user_maps
-from ..rig import rig_names
 from .kinds import VIDEO, kind_for
 from .plan import PIPE, Line, Plan
 
@@ -36,7 +36,7 @@ class Settings:
     """How lines are baked. Plain values, sent to the workers."""
 
     rig: str = "arkit"
-    """A name, or the path of a rig or table file."""
+    """The name of a rig or of a learned layer, or the path of a rig, table or map file."""
     fps: Fraction = Fraction(60)
     format: str = "json"
     look_ahead_ms: float | None = None
@@ -90,14 +90,8 @@ class Settings:
         """Return the arguments of `Model.session`."""
         return {
             "rig": self.rig, "fps": self.fps, "look_ahead_ms": self.look_ahead_ms,
-            **self.performance.to_json(),
+            "performance": self.performance,
         }  # fmt: skip
-
-    def perform(self) -> dict[str, Any]:
-        """Return the arguments of `perform`, the length aside, which includes the tail."""
-        options = self.performance.to_json()
-        del options["tail"]
-        return {"rig": self.rig, "fps": self.fps, "rest_at_end": options.pop("settle"), **options}
 
     def of_line(self, line: Line, plan: Plan) -> Settings:
         """Return the settings with the line's own seed.
@@ -148,8 +142,13 @@ def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None
 
 
 def _rig_hash(rig: str) -> str | None:
-    """Hash of a rig or table file; None for a name, which stands for data hashed already."""
-    return file_hash(rig) if rig not in rig_names() and Path(rig).is_file() else None
+    """Hash of a rig, table or map file and the rig files that it names; None for a rig's name."""
+    if not rig.endswith(".json"):
+        return None
+    document = read_json(Path(rig), "rig, table or map")
+    named = [v for v in document.values() if isinstance(v, str) and v.endswith(".json")]
+    files = [Path(rig), *(Path(rig).parent / name for name in named)]
+    return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
 
 
 def _mesh_hash(path: str) -> str:

@@ -30,7 +30,7 @@ from ..batch.plan import PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
 from ..errors import ModelError, RigError, UnknownNameError
-from ..model import Model, Output
+from ..model import Model, RigOutput
 from . import (
     DONE,
     FAILED,
@@ -67,8 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="output format (default: from the extension of -o, else json): "
              f"{', '.join(kinds())}")  # fmt: skip
     add("--rig", metavar="RIG",
-        help="target rig: a name, or the path of a rig or table file "
-             "(default: the rig of the format, else arkit)")  # fmt: skip
+        help="target rig: a name, the path of a rig, table or map file, or a learned layer of "
+             "the model (default: the rig of the format, else arkit)")  # fmt: skip
     add("--fps", type=option(exact_fps),
         help="frames per second, such as 30 or 30000/1001 (default: 60; video: 30)")  # fmt: skip
     add("--model", metavar="DIR", help="model folder (default: the built-in model)")
@@ -171,7 +171,7 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     """Raise `UsageError` for settings with which every line would fail."""
     model = None if all(line.phones for line in lines.lines) else baker.model
     try:
-        output = Output(settings.rig)
+        output = RigOutput.of(settings.rig, model)
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)

@@ -21,8 +21,8 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 from ..errors import ModelError, missing_extra
 from ..files import whole_file
 from ..model.model import load
-from ..model.output import Output
-from ..model.table import RigTable
+from ..model.rig_outputs import RigOutput
+from ..model.rig_table import RigTable
 from ..rig import Rig
 from .rig_layers import Layers, rig_layers
 
@@ -122,11 +122,11 @@ def _same(source: Path | str | None, target: Path) -> bool:
     return load(source).folder.resolve() == target.parent.resolve()
 
 
-def _outputs(rigs: Iterable[str]) -> dict[str, Output]:
+def _outputs(rigs: Iterable[str]) -> dict[str, RigOutput]:
     """What computes each rig, by the rig's name."""
-    outputs: dict[str, Output] = {}
+    outputs: dict[str, RigOutput] = {}
     for rig in rigs:
-        output = Output(RigTable.load(rig) if rig.endswith(".json") else rig)
+        output = RigOutput.of(RigTable.load(rig) if rig.endswith(".json") else rig)
         name = output.rig.name
         if name in outputs or output.table is None:
             raise ModelError(f"output {name!r} would be there twice")
@@ -196,7 +196,7 @@ class _EngineGraph:
         )
         return layers.add("Concat", units, MORE_UNITS, axis=-1)
 
-    def add_rigs(self, outputs: Mapping[str, Output]) -> None:
+    def add_rigs(self, outputs: Mapping[str, RigOutput]) -> None:
         """One more output for each rig: its controls."""
         if not outputs:
             return
@@ -254,7 +254,7 @@ class _EngineGraph:
 
     # --------------------------------------------------------------- manifest
 
-    def facts(self, outputs: Mapping[str, Output]) -> dict[str, Any]:
+    def facts(self, outputs: Mapping[str, RigOutput]) -> dict[str, Any]:
         """What the manifest says about the graph."""
         steps = [ms * Fraction(*self._facts["frame_rate"]) / 1000 for ms in self._look_aheads]
         return {
@@ -280,7 +280,7 @@ class _EngineGraph:
             entry["optional"] = True
         return entry
 
-    def _output(self, value: onnx.ValueInfoProto, rigs: Mapping[str, Output]) -> dict[str, Any]:
+    def _output(self, value: onnx.ValueInfoProto, rigs: Mapping[str, RigOutput]) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": value.name, "shape": _shape(value)}
         if value.name in rigs:
             return entry | _rig_facts(rigs[value.name])
@@ -290,10 +290,10 @@ class _EngineGraph:
         return known.get(value.name, {}) | entry
 
 
-def _rig_facts(output: Output) -> dict[str, Any]:
+def _rig_facts(output: RigOutput) -> dict[str, Any]:
     rig, table = output.rig, output.table
     assert table is not None
-    tables = [table] if output.beside is None else [table, output.beside]
+    tables = [table] if output.override is None else [table, output.override]
     return {
         "rig": {"name": rig.name, "version": rig.version},
         "computed": "from units by rig tables",
@@ -309,7 +309,7 @@ def _rig_facts(output: Output) -> dict[str, Any]:
 def _table_hash(table: RigTable) -> str:
     """SHA-256 of what a table says, however its file is laid out."""
     derived = [[d.name, d.unit, d.less, d.begin, d.end] for d in table.derived]
-    said = [table.controls, derived, table.remainder]
+    said = [table.controls, derived, table.remainder_control]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

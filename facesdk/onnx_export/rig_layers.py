@@ -18,8 +18,8 @@ from onnx import helper, numpy_helper
 from ..arrays import Floats
 from ..clip import POSE_ANGLES
 from ..errors import ModelError
-from ..model.output import Output
-from ..model.table import RigTable
+from ..model.rig_outputs import RigOutput
+from ..model.rig_table import RigTable
 from ..retarget import PoseFit, RigMap, Rule
 
 _LARGE, _TINY = 1e30, 1e-30
@@ -103,19 +103,19 @@ class Layers:
 
 
 def rig_layers(
-    layers: Layers, outputs: Mapping[str, Output], units: str, names: Sequence[str]
+    layers: Layers, outputs: Mapping[str, RigOutput], units: str, names: Sequence[str]
 ) -> dict[str, str]:
     """(..., controls) of every output for a tensor of (..., units) in the order of `names`.
 
     Units that are not among the names stay at rest. Raises `ModelError` for a conversion that no
     plain operator computes.
     """
-    tables = {id(t): t for o in outputs.values() for t in (o.table, o.beside) if t is not None}
+    tables = {id(t): t for o in outputs.values() for t in (o.table, o.override) if t is not None}
     found = dict(zip(tables, table_layers(layers, [*tables.values()], units, names), strict=True))
     return {name: _output_layers(layers, output, found) for name, output in outputs.items()}
 
 
-def _output_layers(layers: Layers, output: Output, found: Mapping[int, str]) -> str:
+def _output_layers(layers: Layers, output: RigOutput, found: Mapping[int, str]) -> str:
     """One rig, from what its tables gave."""
     assert output.table is not None
     values = found[id(output.table)]
@@ -123,9 +123,9 @@ def _output_layers(layers: Layers, output: Output, found: Mapping[int, str]) -> 
     for rig_map in output.maps:
         values = map_layers(layers, rig_map, values, moving, last=rig_map is output.maps[-1])
         moving = {name for source in moving for name in rig_map.reach.get(source, ())}
-    if output.beside is not None:
-        own = np.isin(output.rig.names, list(output.beside.moved)).astype(np.float32)
-        added = layers.times(found[id(output.beside)], own)
+    if output.override is not None:
+        own = np.isin(output.rig.names, list(output.override.moved)).astype(np.float32)
+        added = layers.times(found[id(output.override)], own)
         values = layers.add("Add", layers.times(values, 1 - own), added)
     return values
 
@@ -154,8 +154,8 @@ def table_layers(
     values = layers.within(values, *(np.concatenate(ends) for ends in zip(*ranges, strict=True)))
     parts = layers.split(values, [len(table.rig) for table in tables])
     return [
-        part if table.remainder is None
-        else _shares(layers, part, len(table.rig), table.rig.index(table.remainder))
+        part if table.remainder_control is None
+        else _shares(layers, part, len(table.rig), table.rig.index(table.remainder_control))
         for table, part in zip(tables, parts, strict=True)
     ]  # fmt: skip
 
@@ -184,7 +184,7 @@ def _side_by_side(blocks: Sequence[Floats]) -> Floats:
 
 def _range(table: RigTable) -> tuple[Floats, Floats]:
     """Range of every control; shares are only kept above 0, their sum does the rest."""
-    if table.remainder is None:
+    if table.remainder_control is None:
         return table.rig.minimum, table.rig.maximum
     return np.zeros(len(table.rig), np.float32), np.full(len(table.rig), _LARGE, np.float32)
 

@@ -19,7 +19,7 @@ from facesdk.clip import Clip  # noqa: E402
 from facesdk.datasets.faces.annotations import AnnotationFolder, AnnotationWriter  # noqa: E402
 from facesdk.errors import FileFormatError, ModelError, UnknownNameError  # noqa: E402
 from facesdk.model import Model, bake, load  # noqa: E402
-from facesdk.model.learned import LearnedLayer  # noqa: E402
+from facesdk.model.learned_layer import LearnedLayer  # noqa: E402
 from facesdk.rig import Control, Rig  # noqa: E402
 from facesdk.train.graph import ModelGraph  # noqa: E402
 from facesdk.train.heads.fit import LayerLoss, LearnConfig, Learner  # noqa: E402

@@ -16,8 +16,8 @@ from ...datasets.faces.annotations import AnnotatedSet
 from ...errors import ModelError
 from ...files import whole_file
 from ...model.model import load
-from ...model.output import Output
-from ...model.table import table_names
+from ...model.rig_outputs import RigOutput
+from ...model.rig_table import table_names
 from ...rig import Rig
 from ..graph import IDENTITY, ModelGraph, write_model
 from ..trunk.data import FRAMES
@@ -89,7 +89,7 @@ def _base_folder(base: Path | None, work: Path) -> Path:
 def _facts(graph: ModelGraph, network: MultiHead, learner: Learner) -> dict[str, Any]:
     sets = [lesson.source for lesson in learner.lessons]
     base = graph.manifest
-    licences = dict.fromkeys([base.licence, *(source.licence for source in sets)])
+    licences = dict.fromkeys([base.license, *(source.licence for source in sets)])
     facts: dict[str, Any] = {
         "name": "-".join([base.name, *(source.name for source in sets)]),
         "licence": " AND ".join(licences),
@@ -233,7 +233,7 @@ def _table_codes(trunk: Trunk, lesson: Lesson, mel: NDArray[np.float16]) -> Tens
     units = np.tile(Rig.load("units").rest, (*curves.shape[:2], 1))
     names = trunk.config.units
     units[..., [Rig.load("units").index(name) for name in names]] = curves[..., : len(names)]
-    values = Output(rig.name)(units.reshape(-1, units.shape[-1]))
+    values = RigOutput.of(rig.name)(units.reshape(-1, units.shape[-1]))
     return torch.from_numpy(code.encode(values).reshape(*curves.shape[:2], -1))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...model.table import RigTable
+from ...model.rig_table import RigTable
 from ..heads.vertex_loss import VertexLoss
 from .data import UNITS
 

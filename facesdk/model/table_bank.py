@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays import Floats
-from .table import RigTable
+from .rig_table import RigTable
 
 Factor = bytes
 """One column of a table's `scale` and its `offset`: alike in all tables that stretch alike."""
@@ -29,9 +29,9 @@ class TableBank:
         self._minimum = np.concatenate([table.rig.minimum for table in tables])
         self._maximum = np.concatenate([table.rig.maximum for table in tables])
         self._shared = [
-            (columns, table.rig.index(table.remainder))
+            (columns, table.rig.index(table.remainder_control))
             for table, columns in zip(tables, self.columns, strict=True)
-            if table.remainder is not None
+            if table.remainder_control is not None
         ]
         rows = self._rows(tables, ends[-1])
         # the longest terms first: later factors then multiply fewer and fewer of them
