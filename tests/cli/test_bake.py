@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -314,20 +315,21 @@ def test_a_killed_run_resumes(lines, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_ends_soon_and_leaves_whole_files(work, jobs):
-    for i in range(6):
-        record(work / "lines" / f"{i}.wav", voice(40.0, pitch=100 + i))
+    first, *others = (work / "lines" / f"{i}.wav" for i in range(30))
+    record(first, voice(40.0))
+    for other in others:
+        shutil.copy(first, other)
     command = [sys.executable, "-m", "facesdk", "bake", "lines", "-o", "out", "--jobs", str(jobs)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-    deadline = time.monotonic() + 30
     while not Path("out", CACHE).exists():
-        assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err.decode() == "facesdk: interrupted\n"
     done = files(work / "out")
-    assert 0 < len(done) < 6
+    assert 0 < len(done) < 30
     assert all(name.endswith(".json") for name in done)
     for name in done:
         assert len(read_clip(work / "out" / name)) == 2400

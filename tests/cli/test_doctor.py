@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facesdk.cli import doctor, main
-from facesdk.errors import ModelError
+from facesdk.errors import ModelError, missing_extra
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -51,6 +51,15 @@ def test_a_missing_extra_comes_with_its_command(monkeypatch, capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert 'missing: pip install "facesdk-anim[render]", or pip install ".[render]"' in out
+
+
+def test_a_missing_ffmpeg_is_no_failure(monkeypatch, capsys):
+    def missing():
+        raise missing_extra("writing MP4", "render")
+
+    monkeypatch.setattr("facesdk.render.encode.ffmpeg", missing)
+    assert main(["doctor"]) == 0
+    assert "ffmpeg        none, writing MP4 needs the 'render' extra" in capsys.readouterr().out
 
 
 def test_a_broken_model_is_exit_code_1(monkeypatch, capsys):
