@@ -84,6 +84,7 @@ def plan(
     Without `format`, the extension of a named output file decides, else it is JSON. Raises
     `PlanError` for inputs and outputs that do not go together.
     """
+    _require_text(inputs, output)
     sources = list(_sources(inputs, phones))
     batch = len(sources) != 1 or any(map(_is_folder, inputs or [phones or ""]))
     chosen, folder, _ = _target(output, format, several=batch, find=kind_for)
@@ -107,6 +108,7 @@ def plan_files(
     its format holds several clips. Raises `PlanError` for inputs and outputs that do not go
     together.
     """
+    _require_text(inputs, output)
     several = len(inputs) > 1
     chosen, folder, joined = _target(output, format, several=several, find=format_for, join=True)
     if joined:
@@ -116,6 +118,14 @@ def plan_files(
     pairs = list(zip(inputs, paths, strict=True))
     _require_separate(pairs)
     return FilePlan(tuple(((source,), path) for source, path in pairs), chosen, folder)
+
+
+def _require_text(inputs: Sequence[str], output: str) -> None:
+    """Raise `PlanError` for an empty path, as an unset variable of a script leaves it."""
+    if not all(inputs):
+        raise PlanError("an input is empty; expected the path of a file or a folder")
+    if not output:
+        raise PlanError("the output is empty; expected the path of a file or a folder")
 
 
 def _target(

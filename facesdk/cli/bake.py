@@ -29,7 +29,7 @@ from ..batch import run as bake_lines
 from ..batch.plan import PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
-from ..errors import ModelError, RigError, UnknownNameError
+from ..errors import FileFormatError, MeshError, ModelError, RigError, UnknownNameError
 from ..model import Model, RigOutput
 from . import (
     DONE,
@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="frames per second, such as 30 or 30000/1001 (default: 60; video: 30)")  # fmt: skip
     add("--model", metavar="DIR", help="model folder (default: the built-in model)")
     add("--look-ahead", type=amount, metavar="MS",
-        help="milliseconds of future audio to use (default: the most of the model)")  # fmt: skip
+        help="milliseconds of future audio to use (default: the longest of the model)")  # fmt: skip
     add("--phones", metavar="PATH",
         help="timed phones (TextGrid, .lab, .json) to use instead of the acoustic model: a file "
              "for one line, or a folder that is searched by name; needs no audio")  # fmt: skip
@@ -171,11 +171,15 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     """Raise `UsageError` for settings with which every line would fail."""
     model = None if all(line.phones for line in lines.lines) else baker.model
     try:
+        if settings.head is not None:
+            from ..mesh import load_head
+
+            load_head(settings.head)
         output = RigOutput.of(settings.rig, model)
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)
-    except (ModelError, RigError, UnknownNameError) as error:
+    except (FileFormatError, MeshError, ModelError, RigError, UnknownNameError) as error:
         raise UsageError(str(error)) from error
     if (table := output.stand_in) is not None:
         log(f"rig {table.rig.name} moves only {', '.join(table.moved)} until a FLAME model is "

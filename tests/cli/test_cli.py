@@ -174,9 +174,7 @@ def test_verbose_logs_what_is_loaded_and_chosen(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "words", [*([n] for n in COMMANDS), ["flame", "calibrate"], ["datasets", "info"]]
-)
+@pytest.mark.parametrize("words", [*([n] for n in COMMANDS), ["flame", "calibrate"]])
 def test_every_command_has_the_options_of_messages(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*words, "--help"])
