@@ -128,7 +128,7 @@ def mirror_angles(angles: Floats) -> Floats:
     return np.asarray(angles[..., _SWAP_EYES, :] * _MIRROR_ANGLES, np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """All controls at one instant."""
 
@@ -139,7 +139,11 @@ class Frame:
     values: Floats
     """(C,) one value a control, in the rig's order."""
     pose: Floats | None = None
-    """(4, 3) radians as in `Pose.angles`, or None for a rig without joints."""
+    """(4, 3) radians as in `Pose.angles`; None where nothing turns a joint."""
+
+    def __repr__(self) -> str:
+        pose = "" if self.pose is None else " and a pose"
+        return f"<Frame {self.index} at sample {self.sample}, {len(self.values)} values{pose}>"
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class Performer:
         self._rest = self._rest_of_columns()
         self._on_units: OnUnits | None = None
         self._has_pose = self._poses_of(self._rest[None])
+        self._any_pose = any(self._has_pose)
         self.reset()
 
     def _rest_of_columns(self) -> Floats:
@@ -135,10 +136,13 @@ class Performer:
     def _rows(self, motion: Motion) -> Floats:
         """Return the controls of all rigs with the angles of their poses behind them."""
         values, poses = self._outputs(motion)
-        angles = [p.reshape(-1, _ANGLES) for p in poses if p is not None]
-        return np.hstack([values, *angles]) if angles else values
+        if not self._any_pose:
+            return values
+        return np.hstack([values, *(p.reshape(-1, _ANGLES) for p in poses if p is not None)])
 
     def _blocks(self, rows: Floats) -> list[Block]:
+        if not self._any_pose:
+            return [Block(rows[:, columns], None) for columns in self._outputs.columns]
         blocks, begin = [], self._outputs.columns[-1].stop
         for columns, has_pose in zip(self._outputs.columns, self._has_pose, strict=True):
             pose = None

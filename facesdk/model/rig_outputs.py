@@ -246,6 +246,7 @@ class RigOutputs:
         self.network_outputs = tuple(dict.fromkeys(name for name in needed if name is not None))
         """Outputs of the network whose columns follow the units, in this order."""
         self._units = Rig.load("units")
+        self._count = len(self._units)
         self._width: int = ends[-1]
         self._bank, self._places = self._tables(outputs)
         offsets = self._offsets()
@@ -317,7 +318,7 @@ class RigOutputs:
     def __call__(self, motion: Motion) -> tuple[Floats, Sequence[Floats | None]]:
         """Return (T, controls of all rigs) and, for every rig, (T, 4, 3) joint angles or None."""
         units, pose = motion
-        from_tables = units if self._bank is None else self._bank(units[:, : len(self._units)])
+        from_tables = units if self._bank is None else self._bank(units[:, : self._count])
         if self._plain:
             return from_tables, [pose] * len(self.rigs)
         values = np.empty((len(units), self._width), np.float32)

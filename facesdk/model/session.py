@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Floats
-from ..clip import Block, Frame, exact_fps, frame_sample
+from ..clip import Block, Frame, exact_fps
 from ..errors import ModelError
 from ..motion import MotionPart
 from ..performance import Performance
@@ -75,6 +75,7 @@ class _Speaker:
         self.fps = self._performer.fps
         self.sample_rate = manifest.sample_rate
         """Hz of the clock that frames count their samples in."""
+        self._ticks, self._parts = self.sample_rate * self.fps.denominator, self.fps.numerator
         self._buffer = StepBuffer(
             manifest.sample_rate,
             manifest.step_samples,
@@ -157,7 +158,7 @@ class _Speaker:
         return np.concatenate(parts) if parts else np.empty((0, self._columns), np.float32)
 
     def _sample(self, index: int) -> int:
-        return frame_sample(index, self.fps, sample_rate=self.sample_rate)
+        return index * self._ticks // self._parts  # as clip.frame_sample, for every live frame
 
 
 class Session(_Speaker):
@@ -201,11 +202,10 @@ class Session(_Speaker):
 
     def _frames(self, block: Block) -> list[Frame]:
         first = self._performer.emitted - len(block.values)
-        poses = [None] * len(block.values) if block.pose is None else block.pose
-        return [
-            Frame(index, self._sample(index), values, pose)
-            for index, (values, pose) in enumerate(zip(block.values, poses, strict=True), first)
-        ]
+        if block.pose is None:
+            return [Frame(i, self._sample(i), row) for i, row in enumerate(block.values, first)]
+        rows = enumerate(zip(block.values, block.pose, strict=True), first)
+        return [Frame(index, self._sample(index), values, pose) for index, (values, pose) in rows]
 
 
 class MultiSession(_Speaker):

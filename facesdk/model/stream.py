@@ -52,7 +52,7 @@ class UnitDecoder:
                 columns.append(list(range(begin, begin + size)))
                 rest.append(np.zeros(size, np.float32))
             begin += size
-        self._rest = np.concatenate(rest)
+        self._rest = np.concatenate(rest)[None]
         self._columns = [_as_slice(some) for some in columns]
         self._index = look_ahead_index
         self._delay = manifest.delay_steps(look_ahead_index)
@@ -66,8 +66,7 @@ class UnitDecoder:
         """Return (T, columns) for outputs (steps, look-aheads, curves), T at most the steps."""
         early = min(self._early, len(outputs[0]))
         self._early -= early
-        frames = np.empty((len(outputs[0]) - early, len(self._rest)), np.float32)
-        frames[:] = self._rest
+        frames = self._rest.repeat(len(outputs[0]) - early, axis=0)
         for columns, curves in zip(self._columns, outputs, strict=True):
             frames[:, columns] = curves[early:, self._index]
         return frames

@@ -51,10 +51,11 @@ class MotionLayer:
 
     def _through(self, motion: Motion, begin: int) -> Motion:
         """Return the motion after the parts from `begin` on."""
-        for i, part in enumerate(self._parts[begin:], begin):
-            first = self._received[i]
-            self._received[i] += len(motion.units)
-            motion = part(motion, first)
+        received = self._received
+        for i in range(begin, len(received)):
+            first = received[i]
+            received[i] += len(motion.units)
+            motion = self._parts[i](motion, first)
         return motion
 
 
