@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ..interrupts import no_interrupts
-from .line import Bakery, Outcome, failure
+from .line import LineBaker, Outcome, failure
 from .plan import Line
 from .settings import Settings
 
@@ -109,10 +109,10 @@ class _Worker:
 def _work(pipe: Connection[Any, Any]) -> None:
     """Bake what the pipe brings until it ends, as it does when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    bakery: Bakery | None = None
+    baker: LineBaker | None = None
     with suppress(EOFError, ConnectionError):
         while True:
             line, settings = pipe.recv()
-            if bakery is None:
-                bakery = Bakery(settings.model)
-            pipe.send(bakery.attempt(line, settings))
+            if baker is None:
+                baker = LineBaker(settings.model)
+            pipe.send(baker.try_bake(line, settings))

@@ -275,7 +275,7 @@ def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
     with Progress("drawing", count, unit="fps") as progress:
 
         def told(done: int) -> None:
-            progress.reach(done, count)
+            progress.update(done, count)
 
         if still:
             _write_png(next(drawn), args.output)
@@ -414,7 +414,7 @@ def _progress(source: FrameSource) -> Iterator[Callable[[int], None]]:
     """A bar with frames a second and the time left, where it is known how many there are."""
     total = len(source) if isinstance(source, Clip) else None
     with Progress("drawing", total, unit="fps") as progress:
-        yield lambda done: progress.reach(done, total)
+        yield lambda done: progress.update(done, total)
 
 
 # --------------------------------------------------------------------- options
