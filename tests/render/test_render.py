@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import soundfile
 
 from facesdk import Clip, Pose, Rig
 from facesdk.cli import DONE, FAILED, NOT_INSTALLED, USAGE, main
-from facesdk.clip import Frame
+from facesdk.clip import ClipInfo, Frame
 from facesdk.errors import MissingExtraError, RenderError, UnknownNameError
 from facesdk.exporters import write_clip
 from facesdk.mesh import Head, Material, Part, load_head
@@ -48,6 +49,7 @@ from facesdk.render.plot import CurveStrip
 from facesdk.render.pool import _FRAMES_THAT_PAY
 from facesdk.render.software.bitmap_font import write
 from facesdk.render.software.raster import NOTHING, facing, planes, visible
+from facesdk.source import blocks_of
 
 ARKIT = Rig.load("arkit")
 SMALL = Look(size=(64, 64))
@@ -532,9 +534,12 @@ def test_a_long_film_is_never_held(ball):
     """However long a clip is, only some frames of it are read before their pictures are taken."""
 
     class Endless:
-        rig, fps, sample_rate, start_sample = ARKIT, Fraction(30), 16_000, 0
-        events, meta, extra = (), {}, {}
+        info = ClipInfo(ARKIT, Fraction(30))
         read = 0
+
+        def blocks(self):
+            while True:
+                yield from blocks_of(islice(self.frames(), 20), ARKIT)
 
         def frames(self):
             while True:
