@@ -23,7 +23,7 @@ import numpy as np
 from facesdk import Rig
 from facesdk.clip import Frame
 from facesdk.mesh import load_head
-from facesdk.render import Look, Shot, camera, draws, painter, write_film, write_video
+from facesdk.render import Look, Shot, camera, encode_video, painter, resolve_backend, write_video
 
 RIG = Rig.load("arkit")
 
@@ -92,10 +92,10 @@ def films(backends: list[str], count: int) -> None:
                 write_video(Chatter(count), io.BytesIO(), head, shot, jobs=jobs)
                 rate = count / (time.perf_counter() - began)
                 edges = "smooth" if smooth else "rough"
-                print(f"{draws(backend, look):<10}{edges:<24}{jobs:>12}{rate:>16.1f}")
+                print(f"{resolve_backend(backend, look):<10}{edges:<24}{jobs:>12}{rate:>16.1f}")
     picture = np.zeros((512, 512, 3), np.uint8)
     began = time.perf_counter()
-    write_film((picture for _ in range(count)), io.BytesIO(), Fraction(30))
+    encode_video((picture for _ in range(count)), io.BytesIO(), Fraction(30))
     print(f"encoding alone{count / (time.perf_counter() - began):>48.1f}")
 
 
@@ -104,12 +104,12 @@ def watch_memory(minutes: float, backend: str) -> None:
     head, shot = load_head(), Shot(Look(smooth=False, size=(128, 128)), backend=backend)
     count = round(minutes * 60 * 30)
 
-    def told(done: int) -> None:
+    def on_progress(done: int) -> None:
         if done % (count // 10) == 0:
             print(f"{done:>8} of {count} pictures {resident():>8.0f} MiB")
 
     with Path(os.devnull).open("wb") as file:
-        write_video(Chatter(count), file, head, shot, told=told)
+        write_video(Chatter(count), file, head, shot, on_progress=on_progress)
 
 
 def resident() -> float:

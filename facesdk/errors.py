@@ -53,6 +53,10 @@ class RenderError(FaceSDKError, ValueError):
     """A picture that cannot be drawn as asked for."""
 
 
+class WorkerError(FaceSDKError, RuntimeError):
+    """Worker processes cannot be started here, or one of them ended in the middle of its work."""
+
+
 class FileFormatError(FaceSDKError, ValueError):
     """A file is not what its format asks for."""
 

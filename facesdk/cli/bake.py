@@ -124,9 +124,9 @@ def _tell_why_slow(settings: Settings) -> None:
     """One line where a video is drawn without OpenGL."""
     if settings.format != VIDEO:
         return
-    from ..render import why_slow
+    from ..render import software_reason
 
-    if reason := why_slow():
+    if reason := software_reason():
         log(reason)
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import RenderError, missing_extra
-from .look import Picture
+from .look import Image
 
 _QUIET = ("-hide_banner", "-loglevel", "error", "-nostats", "-y")
 _FILE = ("-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4")
@@ -65,10 +65,10 @@ class Encoder:
         self._log = Path(self._folder.name) / "log.txt"
         return self
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: Image) -> None:
         """One more (H, W, 3) frame, of the size of the first."""
         if picture.shape[2] != 3:
-            raise RenderError("a video has no transparency; write a folder of PNG files instead")
+            raise RenderError("a video cannot be transparent; write a folder of PNG files instead")
         if self._process is None:
             self._process = self._started(picture)
         assert self._process.stdin is not None
@@ -78,7 +78,7 @@ class Encoder:
         except BrokenPipeError:
             raise self._failure() from None
 
-    def _started(self, picture: Picture) -> subprocess.Popen[bytes]:
+    def _started(self, picture: Image) -> subprocess.Popen[bytes]:
         height, width = picture.shape[:2]
         rate = f"{self._fps.numerator}/{self._fps.denominator}"
         command = [

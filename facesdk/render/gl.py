@@ -20,9 +20,9 @@ from ..errors import missing_extra
 from ..mesh import Head
 from .camera import FIELD_OF_VIEW, Camera
 from .light import developed, shade
-from .look import Look, Picture, backdrop
+from .look import Image, Look, backdrop
+from .render_mesh import RenderMesh
 from .software.ambient_occlusion import openness
-from .surface import Surface
 
 _NEAR, _FAR = 0.01, 20.0
 
@@ -43,16 +43,16 @@ class GLPainter:
 
     def __init__(self, head: Head, look: Look | None = None) -> None:
         self.look = look or Look()
-        self._surface = Surface(head)
+        self._mesh = RenderMesh(head)
         if find_spec("pyrender") is None:
             raise missing_extra("drawing with OpenGL", "render")
         os.environ.setdefault("PYOPENGL_PLATFORM", platform() or "osmesa")
 
-    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Picture:
+    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Image:
         """The head with its vertices at (V, 3) metres; `colors` (V, 3) sRGB replace its own."""
         seen = camera.seen(points)
-        normals = self._surface.normals(seen)
-        light = shade(normals, self._surface.painted(colors), self.look.lighting)
+        normals = self._mesh.normals(seen)
+        light = shade(normals, self._mesh.painted(colors), self.look.lighting)
         color, depth = self._drawn(seen, developed(light), camera)
         alpha = color[..., 3:].astype(np.float32) / 255
         covered = depth > 0
@@ -68,7 +68,7 @@ class GLPainter:
         return (whole + np.float32(0.5)).astype(np.uint8)
 
     @cached_property
-    def _behind(self) -> Picture:
+    def _behind(self) -> Image:
         return backdrop(self.look)
 
     @cached_property
@@ -88,7 +88,7 @@ class GLPainter:
         """(H, W, 4) premultiplied bytes and (H, W) metres from the camera, 0 for nothing."""
         import pyrender
 
-        surface = self._surface
+        surface = self._mesh
         material = pyrender.MetallicRoughnessMaterial(doubleSided=bool(surface.both_sides.any()))
         primitive = pyrender.Primitive(
             positions=seen,

@@ -183,7 +183,7 @@ _FILM = _film()
 
 
 @dataclass(frozen=True, eq=False)
-class Surfaces:
+class VertexMaterials:
     """What vertices are made of."""
 
     albedo: Floats
@@ -195,10 +195,10 @@ class Surfaces:
     sharpness: Floats
     """(V,) exponent of the highlight: larger is smaller and brighter."""
 
-    def at(self, index: NDArray[np.int32]) -> Surfaces:
+    def at(self, index: NDArray[np.int32]) -> VertexMaterials:
         """Of some vertices."""
         facts = (self.albedo, self.softness, self.gloss, self.sharpness)
-        return Surfaces(*(fact[index] for fact in facts))
+        return VertexMaterials(*(fact[index] for fact in facts))
 
 
 _BLEEDING = np.array([1.0, 0.6, 0.48], np.float32)
@@ -209,7 +209,9 @@ _LOWERED = 0.3
 """How high a lamp is mirrored in an eye, against how high it hangs."""
 
 
-def shade(normals: Floats, surfaces: Surfaces, lighting: Lighting, *, wet: bool = False) -> Floats:
+def shade(
+    normals: Floats, surfaces: VertexMaterials, lighting: Lighting, *, wet: bool = False
+) -> Floats:
     """(N, 3) light that leaves surface points with (N, 3) normals towards the camera.
 
     On what is wet, highlights sit lower than lamps do, as portrait photographers place them: under

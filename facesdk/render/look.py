@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .light import LIGHTINGS, Color, Lighting
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 """(H, W, 3) sRGB, or (H, W, 4) with straight alpha."""
 
 
@@ -28,7 +28,7 @@ class Look:
     """Whether edges are drawn from four samples."""
 
 
-def backdrop(look: Look) -> Picture:
+def backdrop(look: Look) -> Image:
     """(H, W, 3) the background alone: its colour, a little lighter behind the head."""
     width, height = look.size
     flat = np.array(look.background or look.lighting.background, np.float32)

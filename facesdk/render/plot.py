@@ -9,8 +9,8 @@ import numpy as np
 
 from ..arrays import Floats
 from ..rig import Rig
-from .look import Picture
-from .software.bitmap_font import HEIGHT, WIDTH, write
+from .look import Image
+from .software.bitmap_font import HEIGHT, WIDTH, draw_text
 
 SECONDS = 4
 """How much of the past a strip shows."""
@@ -48,7 +48,7 @@ class CurveStrip:
         self._past[:-1] = self._past[1:]
         self._past[-1] = (values[self._columns] - self._low) / self._span
 
-    def below(self, picture: Picture) -> Picture:
+    def below(self, picture: Image) -> Image:
         """The picture with the strip below it."""
         strip = np.full((self.height, self._width, 3), _BACK, np.uint8)
         strip[0] = _LINE
@@ -61,16 +61,16 @@ class CurveStrip:
             strip = np.concatenate([strip, np.full_like(strip[..., :1], 255)], axis=2)
         return np.concatenate([picture, strip])
 
-    def _write_names(self, strip: Picture) -> None:
+    def _write_names(self, strip: Image) -> None:
         number = 0
         for row, names in enumerate(self._legend):
             x = 6
             for name in names:
-                write(strip, name, x, 4 + row * (HEIGHT + 2), _INKS[number % len(_INKS)])
+                draw_text(strip, name, x, 4 + row * (HEIGHT + 2), _INKS[number % len(_INKS)])
                 x += WIDTH * (len(name) + 2)
                 number += 1
 
-    def _draw(self, plot: Picture, number: int) -> None:
+    def _draw(self, plot: Image, number: int) -> None:
         """A line two pixels thick, its edge blended."""
         height, width = plot.shape[:2]
         at = np.linspace(0, len(self._past) - 1, width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..look import Picture
+from ..look import Image
 
 WIDTH, HEIGHT = 6, 9
 """Pixels from one letter to the next, and from one line to the next."""
@@ -51,8 +51,8 @@ _DOTS = {
 }  # fmt: skip
 
 
-def write(
-    picture: Picture, text: str, x: int, y: int, color: tuple[int, int, int], *, scale: int = 1
+def draw_text(
+    picture: Image, text: str, x: int, y: int, color: tuple[int, int, int], *, scale: int = 1
 ) -> None:
     """Write on a picture, the top left of the first letter at x, y; what does not fit is cut."""
     dots = np.kron(_line(text), np.ones((scale, scale), bool))

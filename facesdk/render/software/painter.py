@@ -16,8 +16,8 @@ from ...arrays import Floats
 from ...mesh import Head
 from ..camera import Camera
 from ..light import developed, linear, shade
-from ..look import Look, Picture, backdrop
-from ..surface import Surface
+from ..look import Image, Look, backdrop
+from ..render_mesh import RenderMesh
 from .ambient_occlusion import openness
 from .raster import NOTHING, facing, planes, visible
 
@@ -32,21 +32,21 @@ _FAR = np.float32(-10)
 _WIRE = (0.05, 0.07, 0.10)
 
 
-class Painter:
+class SoftwarePainter:
     """Draws one head as seen by one camera after the other."""
 
     def __init__(self, head: Head, look: Look | None = None) -> None:
         self.look = look or Look()
-        self._surface = Surface(head)
+        self._mesh = RenderMesh(head)
 
-    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Picture:
+    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Image:
         """The head with its vertices at (V, 3) metres; `colors` (V, 3) sRGB replace its own."""
         width, height = self.look.size
-        scene = _Scene(self._surface, self.look, camera, points, colors)
+        scene = _Scene(self._mesh, self.look, camera, points, colors)
         numbers = visible(scene.screen, scene.triangles, width, height)
         covered = numbers != NOTHING
         pixels = np.flatnonzero(covered)
-        light, depth = scene.at(numbers.reshape(-1)[pixels], *_centres(pixels, width))
+        light, depth = scene.at(numbers.reshape(-1)[pixels], *_centers(pixels, width))
         depths = np.full(numbers.shape, _FAR, np.float32)
         depths.reshape(-1)[pixels] = depth
         clear = openness(depths, covered, camera, self.look.lighting).reshape(-1, 1)
@@ -59,18 +59,18 @@ class Painter:
             self._smooth(flat, scene, numbers, depths, clear)
         return picture
 
-    def _canvas(self) -> Picture:
+    def _canvas(self) -> Image:
         if self.look.transparent:
             width, height = self.look.size
             return np.zeros((height, width, 4), np.uint8)
         return self._behind.copy()
 
     @cached_property
-    def _behind(self) -> Picture:
+    def _behind(self) -> Image:
         return backdrop(self.look)
 
     def _smooth(
-        self, flat: Picture, scene: _Scene, numbers: Ints, depths: Floats, clear: Floats
+        self, flat: Image, scene: _Scene, numbers: Ints, depths: Floats, clear: Floats
     ) -> None:
         """Draw the pixels in which surfaces meet anew, from four samples each."""
         meets = _meeting(scene.parts, numbers, depths)
@@ -84,7 +84,7 @@ class Painter:
         samples = _quarters(pixels, width)
         found = fine.reshape(-1)[samples]
         hit = np.flatnonzero(found != NOTHING)
-        x, y = _centres(samples[hit], 2 * width)
+        x, y = _centers(samples[hit], 2 * width)
         half = np.float32(0.5)
         light, _ = scene.at(some[found[hit]], half * x, half * y)
         owner = np.tile(pixels, 4)
@@ -99,9 +99,7 @@ class Painter:
         share = covered.reshape(4, -1, 1).sum(axis=0).astype(np.float32)
         self._blend(flat, pixels, colors.reshape(4, -1, 3).sum(axis=0), share)
 
-    def _blend(
-        self, flat: Picture, pixels: NDArray[np.intp], total: Floats, covered: Floats
-    ) -> None:
+    def _blend(self, flat: Image, pixels: NDArray[np.intp], total: Floats, covered: Floats) -> None:
         """Put sums over up to four samples into the picture, what is not covered behind them."""
         half = np.float32(0.5)
         if self.look.transparent:
@@ -119,7 +117,7 @@ def _quarters(pixels: NDArray[np.intp], width: int) -> NDArray[np.intp]:
     return np.concatenate([first, first + 1, first + 2 * width, first + 2 * width + 1])
 
 
-def _centres(samples: NDArray[np.intp], width: int) -> tuple[Floats, Floats]:
+def _centers(samples: NDArray[np.intp], width: int) -> tuple[Floats, Floats]:
     """Columns and rows of the middle of numbered samples."""
     row, column = np.divmod(samples.astype(np.int32), np.int32(width))
     half = np.float32(0.5)
@@ -130,7 +128,7 @@ class _Scene:
     """One frame: its vertices lit, ready to be looked at sample by sample."""
 
     def __init__(
-        self, surface: Surface, look: Look, camera: Camera, points: Floats, colors: Floats | None
+        self, surface: RenderMesh, look: Look, camera: Camera, points: Floats, colors: Floats | None
     ) -> None:
         seen = camera.seen(points)
         self.screen = camera.project(seen, *look.size)

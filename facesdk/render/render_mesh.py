@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..mesh import Head, Material, Part
-from .light import Surfaces, linear
+from .light import VertexMaterials, linear
 
 Ints = NDArray[np.int32]
 
@@ -35,7 +35,7 @@ _GLOSSY = 0.3
 """Roughness up to which the highlight is worked out for every pixel."""
 
 
-class Surface:
+class RenderMesh:
     """Triangles, materials and smooth normals of a head."""
 
     def __init__(self, head: Head) -> None:
@@ -55,7 +55,7 @@ class Surface:
         used, self._corners = np.unique(welded[self.triangles].ravel(), return_inverse=True)
         self._welded = np.searchsorted(used, welded).clip(max=len(used) - 1)
 
-    def painted(self, colors: Floats | None) -> Surfaces:
+    def painted(self, colors: Floats | None) -> VertexMaterials:
         """The materials, in other (V, 3) sRGB colours and duller if some are given."""
         if colors is None:
             return self.materials
@@ -78,7 +78,7 @@ def _is(part: Part, words: tuple[str, ...]) -> bool:
     return any(word in named for word in words)
 
 
-def _materials(head: Head, parts: tuple[Part, ...]) -> Surfaces:
+def _materials(head: Head, parts: tuple[Part, ...]) -> VertexMaterials:
     count = len(head.neutral)
     albedo = np.full((count, 3), 0.8, np.float32)
     softness, gloss, sharpness = (np.zeros(count, np.float32) for _ in range(3))
@@ -95,7 +95,7 @@ def _materials(head: Head, parts: tuple[Part, ...]) -> Surfaces:
         albedo = head.colors
     shelter = _shelter(head, parts)
     light = linear(np.asarray(albedo, np.float32)) * shelter[:, None] ** _FLESH
-    return Surfaces(light, softness, gloss * shelter**3, sharpness)
+    return VertexMaterials(light, softness, gloss * shelter**3, sharpness)
 
 
 def _shelter(head: Head, parts: tuple[Part, ...]) -> Floats:
