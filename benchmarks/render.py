@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from facesdk import Rig
-from facesdk.clip import Frame
+from facesdk.clip import Block, ClipInfo
 from facesdk.mesh import load_head
 from facesdk.render import Look, Shot, camera, encode_video, painter, resolve_backend, write_video
 
@@ -31,18 +31,17 @@ RIG = Rig.load("arkit")
 class Chatter:
     """Frames of a face that moves, as many as asked for, none of them held."""
 
-    rig, fps, sample_rate, start_sample = RIG, Fraction(30), 16_000, 0
-    events, meta, extra = (), {}, {}
+    info = ClipInfo(RIG, Fraction(30))
 
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def frames(self) -> Iterator[Frame]:
+    def blocks(self) -> Iterator[Block]:
         rng = np.random.default_rng(0)
         speeds, phases = rng.uniform(2, 9, len(RIG)), rng.uniform(0, 6, len(RIG))
         for index in range(self.count):
             values = 0.15 + 0.15 * np.sin(speeds * index / 30 + phases)
-            yield Frame(index, 0, values.astype(np.float32))
+            yield Block(values.astype(np.float32)[None], None)
 
 
 def main() -> None:

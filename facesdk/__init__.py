@@ -12,10 +12,11 @@ if __name__ == "facesdk" and (_checkout / "datasets" / "recipes").is_dir():
     __path__.append(str(_checkout))  # source checkout: exporters/, datasets/ lie beside us
 
 if TYPE_CHECKING:
-    from .clip import Clip, Event, Frame, FrameSource, Pose, concat, exact_fps
+    from .clip import Clip, Event, Frame, Pose, concat, exact_fps
     from .errors import FaceSDKError
     from .model import Model, Session, bake, load
     from .rig import Control, Rig, rig_names
+    from .source import FrameSource
 
 __version__ = "0.1.0"
 
@@ -39,10 +40,11 @@ __all__ = [
 
 # Names are imported when they are first asked for: `facesdk --help` does not wait for numpy.
 _HOMES = {
-    "clip": ("Clip", "Event", "Frame", "FrameSource", "Pose", "concat", "exact_fps"),
+    "clip": ("Clip", "Event", "Frame", "Pose", "concat", "exact_fps"),
     "errors": ("FaceSDKError",),
     "model": ("Model", "Session", "bake", "load"),
     "rig": ("Control", "Rig", "rig_names"),
+    "source": ("FrameSource",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,8 @@ SAMPLE_RATE = 16_000
 """Hz; the clock that clips count their time in unless told otherwise."""
 
 MAX_FPS = 1000
+BLOCK_FRAMES = 256
+"""Frames that readers and writers handle at once."""
 POSE_JOINTS = ("head", "neck", "left_eye", "right_eye")
 POSE_ANGLES = tuple(f"pose.{j}.{a}" for j in POSE_JOINTS for a in ("yaw", "pitch", "roll"))
 """Names of the twelve angles of a `Pose` as channels, in its order; maps read and write them."""
@@ -140,33 +142,46 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@runtime_checkable
-class FrameSource(Protocol):
-    """What writers take: a finished `Clip`, or anything else that yields frames on a rig."""
-
-    @property
-    def rig(self) -> Rig: ...  # noqa: D102
-    @property
-    def fps(self) -> Fraction: ...  # noqa: D102
-    @property
-    def sample_rate(self) -> int: ...  # noqa: D102
-    @property
-    def start_sample(self) -> int: ...  # noqa: D102
-    @property
-    def events(self) -> Sequence[Event]: ...  # noqa: D102
-    @property
-    def meta(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def extra(self) -> Mapping[str, Any]: ...  # noqa: D102
-
-    def frames(self) -> Iterator[Frame]:
-        """The frames, in order; `events` and `meta` are final once they are exhausted."""
-        ...
-
-
 def frame_sample(index: int, fps: Fraction, *, sample_rate: int, start_sample: int = 0) -> int:
     """Audio sample that a frame belongs to, rounded down."""
     return start_sample + index * sample_rate * fps.denominator // fps.numerator
+
+
+class Block(NamedTuple):
+    """Consecutive frames as arrays."""
+
+    values: Floats
+    """(n, C) each column in its control's own range."""
+    pose: Floats | None
+    """(n, 4, 3) radians as in `Pose.angles`; None throughout a source without a pose."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClipInfo:
+    """Everything about a clip but its frames."""
+
+    rig: Rig
+    fps: Fraction
+    """Exact frames per second."""
+    sample_rate: int = SAMPLE_RATE
+    """Hz of the clock that `start_sample` and the events count in."""
+    start_sample: int = 0
+    events: Sequence[Event] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values: where the clip came from (audio, model, settings)."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of a clip file that this version does not define; kept when it is written again."""
+
+    @property
+    def start(self) -> Fraction:
+        """Seconds of the first frame, exact."""
+        return Fraction(self.start_sample, self.sample_rate)
+
+    def sample_of(self, index: int) -> int:
+        """Audio sample that a frame belongs to, rounded down."""
+        return frame_sample(
+            index, self.fps, sample_rate=self.sample_rate, start_sample=self.start_sample
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +248,20 @@ class Clip:
         """(T,) values of one control."""
         return self.values[:, self.rig.index(control)]
 
+    @property
+    def info(self) -> ClipInfo:
+        """Everything about the clip but its frames."""
+        return ClipInfo(
+            self.rig, self.fps, self.sample_rate, self.start_sample, self.events, self.meta,
+            self.extra,
+        )  # fmt: skip
+
+    def blocks(self) -> Iterator[Block]:
+        """The frames in blocks of `BLOCK_FRAMES`: at least one, which may be empty."""
+        for start in range(0, max(len(self), 1), BLOCK_FRAMES):
+            part = slice(start, start + BLOCK_FRAMES)
+            yield Block(self.values[part], None if self.pose is None else self.pose.angles[part])
+
     def frames(self) -> Iterator[Frame]:
         """The clip frame by frame."""
         for i, row in enumerate(self.values):
@@ -240,31 +269,7 @@ class Clip:
             yield Frame(i, self._sample(i), row, pose)
 
     def _sample(self, index: int) -> int:
-        return frame_sample(
-            index, self.fps, sample_rate=self.sample_rate, start_sample=self.start_sample
-        )
-
-    @classmethod
-    def from_frames(cls, source: FrameSource) -> Clip:
-        """Collect a frame source into one clip."""
-        if isinstance(source, Clip):
-            return source
-        frames = list(source.frames())
-        poses = [f.pose for f in frames]
-        has_pose = bool(frames) and poses[0] is not None
-        if any((p is not None) != has_pose for p in poses):
-            raise ClipError("all frames of a clip have a pose, or none has")
-        return cls(
-            rig=source.rig,
-            values=np.array([f.values for f in frames], np.float32).reshape(-1, len(source.rig)),
-            fps=source.fps,
-            pose=Pose(np.array(poses, np.float32)) if has_pose else None,
-            start_sample=source.start_sample,
-            sample_rate=source.sample_rate,
-            events=tuple(source.events),
-            meta=source.meta,
-            extra=source.extra,
-        )
+        return self.info.sample_of(index)
 
     # ------------------------------------------------------------------ editing
 

@@ -232,7 +232,7 @@ def _log_failure(outcome: Outcome, *, debug: bool) -> None:
 
 def _sum_up(outcomes: Sequence[Outcome], lines: Plan, seconds: float) -> None:
     """Tell of what formats left out and, for a batch, what was done."""
-    left = Counter(name for outcome in outcomes for name in outcome.facts.get("uncarried", ()))
+    left = Counter(name for outcome in outcomes for name in outcome.facts.get("dropped", ()))
     if left:
         log(f"warning: the format cannot carry {', '.join(sorted(left)[:_SHOWN])}"
             f"{' and more (--json lists all)' if len(left) > _SHOWN else ''}")  # fmt: skip

@@ -12,11 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..clip import Clip, FrameSource, exact_fps
+from ..clip import Clip, exact_fps
 from ..exporters import format_for, open_clip
-from ..exporters.blocks import collect
 from ..files import whole_file
 from ..rig import Rig, rig_names
+from ..source import FrameSource, collect
 from . import DONE, UsageError, log, option, print_json, stdin, stdout
 from .progress import Progress
 
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--head", metavar="PATH", help="head to render; default: the built-in one")
     add("--identity", action="append", default=[], type=_setting, metavar="NAME=VALUE",
-        help="person of the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
+        help="for the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
     add("--view", action="append", metavar="NAME", help=_help_on_views())
     add(
         "--size",
@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--light", default="studio", metavar="NAME",
         help="studio, soft, dramatic, daylight or flat; default: studio")  # fmt: skip
     add("--relight", action="append", default=[], metavar="LAMP=#RRGGBB@YAW,PITCH*STRENGTH",
-        help="change the key, fill or rim light; parts may be left out, as in key=*1.5")  # fmt: skip
+        help="change the key, fill or rim light; a part may be left out: key=*1.5")  # fmt: skip
     add(
         "--background",
         metavar="#RRGGBB",
@@ -87,7 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"one page of images: WHAT is frames (of the clip), shapes (of the head), or a rig "
              f"for its controls ({', '.join(rig_names())})")  # fmt: skip
     add("--against", metavar="CLIP",
-        help="ground truth; shows it, the clip, and the distance of its vertices in color")  # fmt: skip
+        help="ground truth; shows it, the clip, and the vertex distance in color")  # fmt: skip
     add("--largest-error", type=_millimetres, default=5.0, metavar="MM",
         help="error at the end of the color ramp of --against; default: 5")  # fmt: skip
     add("--backend", choices=("auto", "gl", "software"), default="auto",
@@ -143,7 +143,7 @@ def _check(args: argparse.Namespace) -> None:
     rules = (
         (args.json and args.output == _PIPE, "--json prints to stdout; write the video to a file"),
         (not (still or video) and suffix and not Path(args.output).is_dir(),
-         f"{args.output}: expected a name that ends in .mp4 or .png, or a folder without extension"),
+         f"{args.output}: expected a name that ends in .mp4 or .png, or the name of a folder"),
         (args.sheet and not still, "--sheet makes one image; give -o a name that ends in .png"),
         (not args.input and not shapes, "name the animation file to render"),
         (args.input and shapes, f"a sheet of {args.sheet} takes no clip; leave out {args.input}"),
@@ -236,9 +236,10 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
     with ExitStack() as files:
         source = files.enter_context(_opened(args.input, args))
         truth = files.enter_context(_opened(args.against, args)) if args.against else None
-        if truth is not None and truth.fps != source.fps:
+        fps = source.info.fps
+        if truth is not None and truth.info.fps != fps:
             raise UsageError(
-                f"{args.against} has {truth.fps} frames per second, {args.input} {source.fps}; "
+                f"{args.against} has {truth.info.fps} frames per second, {args.input} {fps}; "
                 "--fps resamples both"
             )
         count = 1
@@ -256,7 +257,6 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
                 truth=truth, curves=args.curves, jobs=args.jobs, largest_error=largest,
             )  # fmt: skip
             count = _write(drawing, args, len(source) if isinstance(source, Clip) else None)
-        fps = source.fps
     seconds = time.monotonic() - began
     return {
         "input": args.input,
@@ -274,7 +274,7 @@ def _is_for_flame(args: argparse.Namespace) -> bool:
     if args.head is None or args.input == _PIPE or args.sheet or args.curves:
         return False
     with open_clip(args.input, args.from_format, rig=args.from_rig) as source:
-        return bool(source.rig.name == "flame")
+        return bool(source.info.rig.name == "flame")
 
 
 def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
@@ -306,7 +306,6 @@ def _motions(args: argparse.Namespace, head: Head) -> tuple[Motions, Fraction, F
     """Return the vertices of the clip and of the truth, the frame rate and the audio's start."""
     from ..mesh.flame import FlameModel
     from ..render import FlameMotion, VertexFile
-    from ..render.video import audio_start
 
     paths = [path for path in (args.input, args.against) if path]
     if args.input.endswith(_VERTICES):
@@ -318,7 +317,7 @@ def _motions(args: argparse.Namespace, head: Head) -> tuple[Motions, Fraction, F
             clips.append(collect(source))
     model, fps = FlameModel.load(args.head), clips[0].fps
     motions = [FlameMotion(model, clip.resample(fps)) for clip in clips]
-    return motions, fps, audio_start(clips[0])
+    return motions, fps, clips[0].info.start
 
 
 def _facts(shot: Shot, head: Head) -> dict[str, Any]:

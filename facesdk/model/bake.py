@@ -12,9 +12,10 @@ import numpy as np
 
 from ..arrays import Floats
 from ..audio import open_audio
-from ..clip import Clip, Event, Frame
+from ..clip import Clip, Frame
 from ..errors import AudioError
 from ..rig import Rig
+from ..source import Block, ClipInfo, blocks_of, collect
 from .model import Model, load
 from .session import Session
 
@@ -29,32 +30,13 @@ class SpokenLine:
     ) -> None:
         """`blocks` are audio chunks at the session's sample rate."""
         self._session, self._blocks = session, blocks
-        self.meta: Mapping[str, Any] = dict(meta or {})
-        self.events: Sequence[Event] = ()
-        self.extra: Mapping[str, Any] = {}
+        self.info = ClipInfo(session.rig, session.fps, session.sample_rate, meta=dict(meta or {}))
 
-    @property
-    def rig(self) -> Rig:
-        """The rig the frames are on."""
-        return self._session.rig
+    def blocks(self) -> Iterator[Block]:
+        """Listen and yield; can be read again only if the audio chunks can."""
+        return blocks_of(self._frames(), self.info.rig)
 
-    @property
-    def fps(self) -> Fraction:
-        """Frames a second."""
-        return self._session.fps
-
-    @property
-    def sample_rate(self) -> int:
-        """Rate of the clock that frames count their samples in."""
-        return self._session.sample_rate
-
-    @property
-    def start_sample(self) -> int:
-        """Lines start at 0."""
-        return 0
-
-    def frames(self) -> Iterator[Frame]:
-        """Listen and yield; can be read again only if the blocks can."""
+    def _frames(self) -> Iterator[Frame]:
         self._session.reset()
         for block in self._blocks:
             yield from self._session.push(block)
@@ -78,16 +60,15 @@ def session_meta(session: Session, model: Model) -> dict[str, Any]:
 class _Remembered(SpokenLine):
     """A spoken line that keeps the frames it gave, with all their rigs."""
 
-    def frames(self) -> Iterator[Frame]:
-        """Listen, keep and yield."""
+    def _frames(self) -> Iterator[Frame]:
         self.given: list[Frame] = []
-        for frame in super().frames():
+        for frame in super()._frames():
             self.given.append(frame)
             yield frame
 
     def clips(self) -> dict[str, Clip]:
         """The line on every rig of its session, by name."""
-        first = Clip.from_frames(self)
+        first = collect(self)
         return {rig.name: replace(first, rig=rig, values=self._on(rig)) for rig in self.rigs}
 
     @property
@@ -171,4 +152,4 @@ def bake(
 
 def _baked(line: _Remembered, rig: str | list[str] | tuple[str, ...]) -> Clip | dict[str, Clip]:
     clips = line.clips()
-    return clips[line.rig.name] if isinstance(rig, str) else clips
+    return clips[line.info.rig.name] if isinstance(rig, str) else clips

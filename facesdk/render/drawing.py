@@ -1,4 +1,4 @@
-"""Choose what to render of a clip or of vertices: a still, a sequence, or the errors against truth."""
+"""Render a clip or vertices: all frames, one still, or the errors against a ground truth."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..arrays import Floats
-from ..clip import Clip, FrameSource
+from ..clip import Clip
 from ..errors import RenderError
 from ..mesh import Head
+from ..source import FrameSource
 from .look import Image
 from .plot import CurveStrip
 from .renderer import Shot
 from .sheet import LARGEST_ERROR, error_images
 from .vertices import FlameMotion, VertexFile, vertex_images
-from .video import audio_start, images, vertex_frames
+from .video import images, vertex_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +46,14 @@ def draw_clip(
     if truth is None:
         rendered = images(source, head, shot, curves=curves, jobs=jobs)
     else:
-        if truth.fps != source.fps:
+        if truth.info.fps != source.info.fps:
             raise RenderError(
-                f"the ground truth has {truth.fps} frames per second, the clip {source.fps}; "
+                f"the truth has {truth.info.fps} frames per second, the clip {source.info.fps}; "
                 "resample one of them"
             )
         here, there = vertex_frames(source, head), vertex_frames(truth, head)
         rendered = error_images(head, there, here, shot, largest=largest_error)
-    return Drawing(rendered, source.fps, audio_start(source))
+    return Drawing(rendered, source.info.fps, source.info.start)
 
 
 def draw_vertices(

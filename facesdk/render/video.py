@@ -9,13 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from ..arrays import Floats
-from ..clip import FrameSource
 from ..errors import RenderError
 from ..files import whole_file
 from ..mesh import Head
+from ..source import FrameSource
 from .encode import Encoder
 from .look import Image
 from .plot import CurveStrip
@@ -25,9 +23,6 @@ from .renderer import Shot
 
 OnProgress = Callable[[int], None]
 """Called after every frame with the number of frames that are done."""
-
-_BLOCK = 32
-"""Frames whose shape weights are computed at once."""
 
 
 def images(
@@ -45,7 +40,8 @@ def images(
     """
     shot = shot or Shot()
     width = shot.look.size[0]
-    strip = CurveStrip(source.rig, curves, width=width, fps=source.fps) if curves else None
+    info = source.info
+    strip = CurveStrip(info.rig, curves, width=width, fps=info.fps) if curves else None
     rows: deque[Floats] = deque()
     frames = _frame_jobs(source, head, rows if strip else None)
     with closing(render_frames(frames, head, shot, jobs=jobs)) as rendered:
@@ -59,36 +55,22 @@ def images(
 
 def vertex_frames(source: FrameSource, head: Head) -> Generator[Floats, None, None]:
     """Yield (V, 3) metres of a head's vertices, frame by frame."""
-    for block in _blocks(source):
-        weights = head.weights(np.stack([values for _, values, _ in block]), source.rig)
-        poses = [pose for _, _, pose in block if pose is not None]
-        yield from head.vertices(weights, np.stack(poses) if poses else None)
+    for values, pose in source.blocks():
+        for block in head.blocks(head.weights(values, source.info.rig), pose):
+            yield from block
 
 
 def _frame_jobs(source: FrameSource, head: Head, rows: deque[Floats] | None) -> Iterator[FrameJob]:
     """Yield what to render, frame by frame; append the controls of each frame to `rows`."""
-    for block in _blocks(source):
-        weights = head.weights(np.stack([values for _, values, _ in block]), source.rig)
-        for (index, values, pose), row in zip(block, weights, strict=True):
+    index, info = 0, source.info
+    for values, pose in source.blocks():
+        weights = head.weights(values, info.rig)
+        for row in range(len(values)):
             if rows is not None:
-                rows.append(values)
-            yield FrameJob(float(index / source.fps), row, pose)
-
-
-def _blocks(source: FrameSource) -> Iterator[list[tuple[int, Floats, Floats | None]]]:
-    block = []
-    for frame in source.frames():
-        block.append((frame.index, frame.values, frame.pose))
-        if len(block) == _BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block
-
-
-def audio_start(source: FrameSource) -> Fraction:
-    """Return the second of the recording that goes with the first frame of a source."""
-    return Fraction(source.start_sample, source.sample_rate)
+                rows.append(values[row])
+            seconds = float(index / info.fps)
+            yield FrameJob(seconds, weights[row], None if pose is None else pose[row])
+            index += 1
 
 
 def write_video(
@@ -110,9 +92,9 @@ def write_video(
     without a main guard.
     """
     rendered = images(source, head, shot, curves=curves, jobs=jobs)
-    start = audio_start(source)
+    info = source.info
     return encode_video(
-        rendered, file, source.fps, audio=audio, start=start, on_progress=on_progress
+        rendered, file, info.fps, audio=audio, start=info.start, on_progress=on_progress
     )
 
 

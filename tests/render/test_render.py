@@ -18,7 +18,7 @@ import soundfile
 
 from facesdk import Clip, Pose, Rig
 from facesdk.cli import DONE, FAILED, NOT_INSTALLED, USAGE, main
-from facesdk.clip import Frame
+from facesdk.clip import Block, ClipInfo
 from facesdk.errors import MissingExtraError, RenderError, UnknownNameError
 from facesdk.exporters import write_clip
 from facesdk.mesh import Head, Material, Part, load_head
@@ -534,13 +534,12 @@ def test_a_long_film_is_never_held(ball):
     """However long a clip is, only some frames of it are read before their pictures are taken."""
 
     class Endless:
-        rig, fps, sample_rate, start_sample = ARKIT, Fraction(30), 16_000, 0
-        events, meta, extra = (), {}, {}
+        info = ClipInfo(ARKIT, Fraction(30))
         read = 0
 
-        def frames(self):
+        def blocks(self):
             while True:
-                yield Frame(self.read, 0, ARKIT.rest)
+                yield Block(ARKIT.rest[None], None)
                 self.read += 1
 
     source = Endless()
