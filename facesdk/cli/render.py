@@ -43,46 +43,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="animation file, or .npy file of (T, V, 3) vertices of --head; - reads stdin; not "
              "needed for a sheet of shapes")  # fmt: skip
     add("-o", "--output", required=True, metavar="PATH",
-        help="video.mp4, image.png, or a folder for PNG files; - writes an MP4 to stdout")  # fmt: skip
-    add(
-        "--audio", metavar="FILE", help="recording that the clip was made from, as sound of the MP4"
-    )
+        help="video.mp4, image.png, or a folder for PNG files; - is an MP4 on stdout")  # fmt: skip
+    add("--audio", metavar="FILE", help="recording of the clip, as the sound of an MP4")
     add("--head", metavar="PATH", help="head to render; default: the built-in one")
     add("--identity", action="append", default=[], type=_setting, metavar="NAME=VALUE",
         help="for the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
     add("--view", action="append", metavar="NAME", help=_help_on_views())
-    add(
-        "--size",
-        type=_size,
-        metavar="N|WxH",
-        help=f"pixels of the image; default: {_DEFAULT_SIDE} per view",
-    )
-    add(
-        "--fps",
-        type=option(exact_fps),
-        help="frame rate of the video; default: the clip's, 30 for vertices",
-    )
+    add("--size", type=_size, metavar="N|WxH", help=f"pixels; default: {_DEFAULT_SIDE} per view")
+    add("--fps", type=option(exact_fps), metavar="FPS",
+        help="frame rate of the video; default: the clip's, 30 for vertices")  # fmt: skip
     add("--light", default="studio", metavar="NAME",
         help="studio, soft, dramatic, daylight or flat; default: studio")  # fmt: skip
     add("--relight", action="append", default=[], metavar="LAMP=#RRGGBB@YAW,PITCH*STRENGTH",
         help="change the key, fill or rim light; a part may be left out: key=*1.5")  # fmt: skip
-    add(
-        "--background",
-        metavar="#RRGGBB",
-        help="background color; default: that of the light preset",
-    )
+    add("--background", metavar="#RRGGBB", help="default: the color that goes with --light")
     add("--transparent", action="store_true", help="leave out the background (PNG only)")
     add("--turntable", type=_seconds, default=0.0, metavar="SECONDS",
         help="turn around the head once per SECONDS")  # fmt: skip
     add("--wireframe", action="store_true", help="draw the edges of the triangles")
     add("--curves", type=_words, default=(), metavar="NAMES",
         help="controls to plot below the image, as in jawOpen,mouthClose")  # fmt: skip
-    add(
-        "--at",
-        type=_seconds,
-        metavar="SECONDS",
-        help="moment of a single PNG; default: the middle of the clip",
-    )
+    add("--at", type=_seconds, metavar="SECONDS",
+        help="moment of a single PNG; default: the middle of the clip")  # fmt: skip
     add("--sheet", metavar="WHAT",
         help=f"one page of images: WHAT is frames (of the clip), shapes (of the head), or a rig "
              f"for its controls ({', '.join(rig_names())})")  # fmt: skip
@@ -94,18 +76,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="gl is OpenGL, software is numpy; default: OpenGL if available")  # fmt: skip
     add("--draft", action="store_true", help="render without anti-aliasing, which is faster")
     add("--jobs", type=_count, metavar="N", help="number of processes; default: one per core")
-    add(
-        "--from-format",
-        type=option(format_for),
-        metavar="NAME",
-        help="format of the clip; default: from the file name",
-    )
-    add(
-        "--from-rig",
-        type=option(Rig.load),
-        metavar="RIG",
-        help="rig of the clip, for formats that do not name it",
-    )
+    add("--from-format", type=option(format_for), metavar="NAME",
+        help="format of the clip; default: from the file name")  # fmt: skip
+    add("--from-rig", type=option(Rig.load), metavar="RIG",
+        help="rig of the clip, if its format does not name one")  # fmt: skip
     add("--json", action="store_true", help="print a report as JSON")
 
 

@@ -210,7 +210,7 @@ _LOWERED = 0.3
 
 
 def shade(
-    normals: Floats, surfaces: VertexMaterials, lighting: Lighting, *, wet: bool = False
+    normals: Floats, materials: VertexMaterials, lighting: Lighting, *, wet: bool = False
 ) -> Floats:
     """(N, 3) light that leaves surface points with (N, 3) normals towards the camera.
 
