@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +24,7 @@ Color = tuple[float, float, float]
 BLOCK = 32
 """Frames computed at once: enough to keep a matrix product busy, little memory."""
 
-EYES = ("eye_left", "eye_right")
+EYES = ("left_eye", "right_eye")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Joint:
     """Metres; of an eyeball."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Head:
     """A neutral face, the shapes that move it, and what its pieces are.
 
@@ -87,15 +88,15 @@ class Head:
     uvs: Floats | None = None
     """(V, 2) texture coordinates, origin at the lower left."""
     joints: Mapping[str, Joint] = field(default_factory=dict)
-    """`head`, `neck`, `jaw`, `eye_left`, `eye_right`, those that are known."""
+    """`head`, `neck`, `jaw`, `left_eye`, `right_eye`, those that are known."""
     masks: Mapping[str, Floats] = field(default_factory=dict)
-    """(V,) weights in 0..1 by region: `lips`, `eyelids`, `brows`, `eye_left`, ... `head` and
+    """(V,) weights in 0..1 by region: `lips`, `eyelids`, `brows`, `left_eye`, ... `head` and
     `neck` say how far a vertex follows these joints; without them all of it does."""
     landmarks: Mapping[str, int] = field(default_factory=dict)
     """Vertices of named points: `nose_tip`, `chin`, `mouth_left`, ..."""
     gaze: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Yaw and pitch in radians by which a shape turns the eyeball of its side, by shape."""
-    frames: Mapping[str, Floats] = field(default_factory=dict)
+    rest_transforms: Mapping[str, Floats] = field(default_factory=dict)
     """(4, 4) where `skull` and `jaw` are at rest: axes in the first columns, origin in the last.
     The skull's origin lies between the eyes, the jaw's on its hinge. Those that are known."""
     jaw_motion: Floats | None = None
@@ -112,7 +113,10 @@ class Head:
             "uvs": (self.uvs, (count, 2)),
             "jaw_motion": (self.jaw_motion, (shapes, 4, 4)),
             **{f"mask {n!r}": (mask, (count,)) for n, mask in self.masks.items()},
-            **{f"frame {n!r}": (frame, (4, 4)) for n, frame in self.frames.items()},
+            **{
+                f"rest transform {n!r}": (matrix, (4, 4))
+                for n, matrix in self.rest_transforms.items()
+            },
         }
         for what, (array, shape) in rules.items():
             if array is None:
@@ -132,8 +136,32 @@ class Head:
             )
         if len(set(self.names)) != shapes:
             raise MeshError(f"head {self.name!r} names a shape twice")
-        for name in ("joints", "masks", "landmarks", "gaze", "frames"):
+        for name in ("joints", "masks", "landmarks", "gaze", "rest_transforms"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __repr__(self) -> str:
+        return f"<Head {self.name!r}: {len(self.neutral)} vertices, {len(self.names)} shapes>"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal, arrays bit by bit."""
+        if self is other:
+            return True
+        if not isinstance(other, Head):
+            return NotImplemented
+        return all(_equal(mine, other._given[name]) for name, mine in self._given.items())
+
+    def __hash__(self) -> int:
+        return hash((self.name, len(self.neutral), self.names))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and unpickle through the constructor, without cached arrays."""
+        return _rebuilt, (self._given,)
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        """Return the fields, mappings as plain dicts."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {n: dict(v) if isinstance(v, Mapping) else v for n, v in given.items()}
 
     def index(self, shape: str) -> int:
         """Row of a shape; raises `UnknownNameError` naming the nearest ones."""
@@ -206,8 +234,8 @@ class Head:
         points = flat.reshape(len(weights), -1, 3)
         for eye, name in enumerate(EYES):
             if name in self.joints and name in self.masks:
-                asked = None if angles is None else angles[:, 2 + eye]
-                self._turn_eye(points, name, self.gaze_angles(weights, name, asked))
+                posed = None if angles is None else angles[:, 2 + eye]
+                self._turn_eye(points, name, self.gaze_angles(weights, name, posed))
         if angles is not None and angles[:, :2].any():
             self._turn_head(points, angles)
         return points
@@ -222,16 +250,16 @@ class Head:
                     basis[self.index(shape), self.masks[eye] > 0] = 0
         return basis.reshape(len(self.names), 3 * len(self.neutral))
 
-    def gaze_angles(self, weights: Floats, eye: str, asked: Floats | None = None) -> Floats:
+    def gaze_angles(self, weights: Floats, eye: str, posed: Floats | None = None) -> Floats:
         """(T, 3) yaw, pitch, roll of an eyeball for (T, S) weights and its (T, 3) pose."""
-        side = "Left" if eye == "eye_left" else "Right"
+        side = "Left" if eye == "left_eye" else "Right"
         angles = np.zeros((len(weights), 3), np.float32)
         for shape, turn in self.gaze.items():
             if shape.endswith(side) and shape in self.names:
                 angles[:, :2] += weights[:, self.index(shape), None] * np.array(turn, np.float32)
-        if asked is None:
+        if posed is None:
             return angles
-        return np.where(np.abs(asked) > np.abs(angles), asked, angles)
+        return np.where(np.abs(posed) > np.abs(angles), posed, angles)
 
     def _turn_eye(self, points: Floats, name: str, angles: Floats) -> None:
         """Turn an eyeball in place about its centre, which shapes do not move."""
@@ -261,6 +289,18 @@ class Head:
     def _pivot(self, name: str) -> Floats:
         joint = self.joints.get(name)
         return np.zeros(3, np.float32) if joint is None else np.array(joint.center, np.float32)
+
+
+def _rebuilt(given: dict[str, Any]) -> Head:
+    return Head(**given)
+
+
+def _equal(one: Any, two: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(_equal(v, two[k]) for k, v in one.items())
+    if isinstance(one, np.ndarray) or isinstance(two, np.ndarray):
+        return np.array_equal(one, two)
+    return bool(one == two)
 
 
 def _angles(pose: Pose | ArrayLike, frames: int) -> Floats:

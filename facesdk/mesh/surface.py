@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class MorphMesh:
     """A connected piece of a head, or several, with what the shapes do to it."""
 
     points: Floats
@@ -32,7 +32,7 @@ class Surface:
     def of(
         cls, points: Array, triangles: Array, deltas: Array, material: Material,
         *, name: str, colors: Array | None = None,
-    ) -> Surface:  # fmt: skip
+    ) -> MorphMesh:  # fmt: skip
         """One part, in its material's colour unless vertices have their own."""
         if colors is None:
             colors = np.broadcast_to(np.array(material.color), points.shape)
@@ -45,7 +45,7 @@ class Surface:
         )
 
 
-def joined(surfaces: Sequence[Surface]) -> Surface:
+def joined(surfaces: Sequence[MorphMesh]) -> MorphMesh:
     """Several surfaces as one, their parts in order."""
     vertices = np.cumsum([0, *(len(s.points) for s in surfaces)])
     rows = np.cumsum([0, *(len(s.triangles) for s in surfaces)])
@@ -55,7 +55,7 @@ def joined(surfaces: Sequence[Surface]) -> Surface:
         for p in s.parts
     ]
     triangles = [s.triangles + start for s, start in zip(surfaces, vertices, strict=False)]
-    return Surface(
+    return MorphMesh(
         np.concatenate([s.points for s in surfaces]),
         np.concatenate(triangles).astype(np.int32),
         np.concatenate([s.deltas for s in surfaces], 1),

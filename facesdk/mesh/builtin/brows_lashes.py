@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..head import Joint, Material
-from ..surface import Array, Surface, grid_triangles, normals, outward
+from ..surface import Array, MorphMesh, grid_triangles, normals, outward
 
 HAIR = Material("hair", (0.13, 0.09, 0.07), roughness=0.75, specular=0.3)
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class SurfacePoints:
     """Points on a surface: a triangle of it and where in it."""
 
     triangles: Array
@@ -28,7 +28,7 @@ class Ground:
         return np.asarray((corners * self.shares[:, :, None]).sum(-2))
 
 
-def seen_from_front(places: Array, points: Array, triangles: Array) -> Ground:
+def seen_from_front(places: Array, points: Array, triangles: Array) -> SurfacePoints:
     """Where (N, 2) places in x and y meet the frontmost of a surface's triangles."""
     low, high = places.min(0) - 0.004, places.max(0) + 0.004
     corners = points[triangles]
@@ -45,7 +45,7 @@ def seen_from_front(places: Array, points: Array, triangles: Array) -> Ground:
     best = np.where(inside, depth, -np.inf)
     pick = np.where(inside.any(1), best.argmax(1), shares.min(-1).argmax(1))
     rows = np.arange(len(places))
-    return Ground(near[pick], np.clip(shares[rows, pick], 0, 1))
+    return SurfacePoints(near[pick], np.clip(shares[rows, pick], 0, 1))
 
 
 def _cross(u: Array, v: Array) -> Array:
@@ -72,7 +72,7 @@ def brow_places(count: int, *, seed: int = 5) -> tuple[Array, Array, Array]:
     return line, np.stack([np.cos(lean), np.sin(lean)], -1), t
 
 
-def brow(skin: Surface, eye: Joint, *, side: int, count: int, color: Array) -> Surface:
+def brow(skin: MorphMesh, eye: Joint, *, side: int, count: int, color: Array) -> MorphMesh:
     """One brow; `side` is 1 for the left. Hairs lie on the skin and move with it."""
     middle, direction, along = brow_places(count)
     reach = np.interp(along, [0, 0.15, 0.7, 1], [0.30, 0.42, 0.42, 0.28])[:, None]
@@ -97,7 +97,7 @@ def lashes(
     length: float,
     color: Array,
     name: str,
-) -> Surface:
+) -> MorphMesh:
     """Hairs of one lid along a strip of (columns, rows) vertices, root to tip."""
     chance = np.random.default_rng(3)
     columns, rows = strip.shape
@@ -113,19 +113,19 @@ def lashes(
     return spikes(paths, moves, [0.00017, 0.00012], np.tile(color, (count, 1)), name=name)
 
 
-def _in_grid(strip: Array, column: Array, row: Array) -> Ground:
+def _in_grid(strip: Array, column: Array, row: Array) -> SurfacePoints:
     """Places between the vertices of a grid, by column and row."""
     i = np.minimum(column.astype(int), strip.shape[0] - 2)
     j = np.minimum(row.astype(int), strip.shape[1] - 2)
     u, v = column - i, row - j
     corners = [strip[i, j], strip[i + 1, j], strip[i, j + 1], strip[i + 1, j + 1]]
     shares = [(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]
-    return Ground(np.stack(corners, 1), np.stack(shares, 1))
+    return SurfacePoints(np.stack(corners, 1), np.stack(shares, 1))
 
 
 def spikes(
     paths: Array, moves: Array, radii: Sequence[float], colors: Array, *, name: str
-) -> Surface:
+) -> MorphMesh:
     """Three-sided hairs along (K, N, 3) paths that end in a point; (S, K, N, 3) deltas of these.
 
     `radii` are metres at all points of the path but the last.
@@ -146,7 +146,7 @@ def spikes(
     one = np.concatenate([one, [[last + i, last + (i + 1) % 3, 3 * (steps - 1)] for i in range(3)]])
     triangles = (one[None] * count + np.arange(count)[:, None, None]).reshape(-1, 3)
     own = [*np.repeat(np.arange(steps - 1), 3), steps - 1]
-    return Surface.of(
+    return MorphMesh.of(
         points,
         outward(points, triangles),
         moves[:, own].reshape(len(moves), -1, 3),

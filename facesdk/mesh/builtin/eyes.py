@@ -8,7 +8,7 @@ import numpy as np
 
 from ..head import Color, Joint, Material
 from ..rotation import matrices
-from ..surface import Array, Surface, smooth_step
+from ..surface import Array, MorphMesh, smooth_step
 
 WHITE = np.array([0.90, 0.885, 0.87])
 VEINED = np.array([0.80, 0.62, 0.58])
@@ -37,7 +37,7 @@ _RINGS = np.radians(
 
 def eyeball(
     joint: Joint, shapes: Sequence[str], *, name: str, iris: Color, segments: int
-) -> Surface:
+) -> MorphMesh:
     """An eyeball that looks along +Z; the gaze shapes of its side turn it."""
     angle = np.concatenate([[0.0], _RINGS])
     around = np.linspace(0, 2 * np.pi, segments, endpoint=False)
@@ -49,11 +49,11 @@ def eyeball(
     ball = np.concatenate([grid[:1, 0], grid[1:].reshape(-1, 3)])
     deltas = np.zeros((len(shapes), *ball.shape), np.float32)
     for shape, (yaw, pitch) in GAZE.items():
-        if shape.lower().endswith(name.removeprefix("eye_")) and shape in shapes:
+        if shape.lower().endswith(name.removesuffix("_eye")) and shape in shapes:
             turn = matrices(np.array([yaw, pitch, 0.0]))
             deltas[shapes.index(shape)] = ball @ turn.T - ball
     colors = _colors(angle, around, np.array(iris))
-    return Surface.of(
+    return MorphMesh.of(
         ball + np.array(joint.center),
         _fan_and_rings(len(_RINGS), segments),
         deltas,

@@ -18,7 +18,7 @@ from ...arrays import Floats
 from ..files.assemble import nearest_sphere
 from ..head import Head, Joint, Material, Part
 from ..subdivide import Subdivision
-from ..surface import Array, Carrier, Surface, joined, outward
+from ..surface import Array, Carrier, MorphMesh, joined, outward
 from .brows_lashes import brow, lashes
 from .eyes import GAZE, eyeball
 from .identity import Identity
@@ -60,7 +60,7 @@ class _File:
     modes: Mapping[str, Array]
     lashes: Mapping[str, Array]
     """Vertices of the strips that lashes grow on, by lid and side."""
-    frames: Mapping[str, Floats]
+    rest_transforms: Mapping[str, Floats]
     """(4, 4) skull and jaw of the mean person."""
     jaw_motion: Floats
     """(S, 4, 4) of the mean person; the identity for shapes that leave the jaw alone."""
@@ -87,7 +87,7 @@ def _file() -> _File:
         deltas,
         data["triangles"].astype(np.int32),
         {
-            str(n): slice(int(a), int(b))
+            _part_name(str(n)): slice(int(a), int(b))
             for n, a, b in zip(data["parts"], starts, ends, strict=True)
         },
         data["uvs"].astype(float),
@@ -110,6 +110,11 @@ def _file() -> _File:
     )
 
 
+def _part_name(name: str) -> str:
+    """Return the name of a part of the head; the file calls the eyes `eye_left` and `eye_right`."""
+    return "_".join(reversed(name.split("_"))) if name.startswith("eye_") else name
+
+
 class _Assembly:
     """A head being put together: the pieces of one identity at one level of detail."""
 
@@ -128,7 +133,7 @@ class _Assembly:
         masks = {name: _padded(mask, len(whole.points)) for name, mask in self._skin_masks.items()}
         for name in ("head", "neck"):
             masks[name][counts[0] :] = 1  # what lies in the skull follows it
-        for name in ("eye_left", "eye_right"):
+        for name in ("left_eye", "right_eye"):
             masks[name] = _rows_of(whole, name)
         masks["tongue"] = _rows_of(whole, "tongue")
         uvs = np.zeros((len(whole.points), 2), np.float32)
@@ -146,7 +151,7 @@ class _Assembly:
             masks=masks,
             landmarks=self._landmarks,
             gaze=GAZE,
-            frames=self._frames,
+            rest_transforms=self._rest_transforms,
             jaw_motion=np.concatenate(
                 [self._jaw_motion, np.tile(np.eye(4, dtype=np.float32), (len(SHAPES), 1, 1))]
             ),
@@ -186,8 +191,8 @@ class _Assembly:
         joints = {name: self._file.joints[name] for name in ("head", "neck")}
         joints["jaw"] = Joint(self._jaw_hinge())
         for side in SIDES:
-            used, _ = self._own(f"eye_{side}")
-            joints[f"eye_{side}"] = nearest_sphere(self._points[used])
+            used, _ = self._own(f"{side}_eye")
+            joints[f"{side}_eye"] = nearest_sphere(self._points[used])
         return joints
 
     def _jaw_hinge(self) -> tuple[float, float, float]:
@@ -208,13 +213,13 @@ class _Assembly:
         return motion
 
     @property
-    def _frames(self) -> dict[str, Floats]:
-        """The file's frames, placed between this person's eyes and on this hinge."""
-        eyes = [self.joints[f"eye_{side}"].center for side in SIDES]
-        frames = {name: frame.copy() for name, frame in self._file.frames.items()}
-        frames["skull"][:3, 3] = np.mean(eyes, axis=0)
-        frames["jaw"][:3, 3] = self.joints["jaw"].center
-        return frames
+    def _rest_transforms(self) -> dict[str, Floats]:
+        """The file's transforms, placed between this person's eyes and on this hinge."""
+        eyes = [self.joints[f"{side}_eye"].center for side in SIDES]
+        transforms = {name: matrix.copy() for name, matrix in self._file.rest_transforms.items()}
+        transforms["skull"][:3, 3] = np.mean(eyes, axis=0)
+        transforms["jaw"][:3, 3] = self.joints["jaw"].center
+        return transforms
 
     # --------------------------------------------------------------------- skin
 
@@ -271,10 +276,10 @@ class _Assembly:
         return self._refine.halves(lips[:, None])[:, 0] if self._fine else lips
 
     @cached_property
-    def _skin(self) -> Surface:
+    def _skin(self) -> MorphMesh:
         points, deltas, triangles = self._skin_shapes
         count = self._file.parts["skin"].stop * (4 if self._fine else 1)
-        eyes = (self.joints["eye_left"], self.joints["eye_right"])
+        eyes = (self.joints["left_eye"], self.joints["right_eye"])
         hair = scalp(points, self._skin_masks["ears"])
         colors = skin_colors(
             points,
@@ -287,7 +292,7 @@ class _Assembly:
         )
         inside = np.setdiff1d(triangles[count:], triangles[:count])
         colors[inside] = MOUTH
-        return Surface(
+        return MorphMesh(
             points.astype(np.float32),
             triangles,
             self._with_tongue(deltas),
@@ -301,20 +306,20 @@ class _Assembly:
     # ------------------------------------------------------------- other pieces
 
     @property
-    def _eyes(self) -> list[Surface]:
+    def _eyes(self) -> list[MorphMesh]:
         segments = 48 if self._fine else 28
         balls = []
         for side in SIDES:
-            name = f"eye_{side}"
+            name = f"{side}_eye"
             ball = eyeball(self.joints[name], self.names, name=name, iris=IRIS, segments=segments)
             balls.append(ball)
         return balls
 
     @property
-    def _dentitions(self) -> list[Surface]:
+    def _dentitions(self) -> list[MorphMesh]:
         return [surface for jaw in ("upper", "lower") for surface in self._dentition(jaw)]
 
-    def _dentition(self, jaw: str) -> list[Surface]:
+    def _dentition(self, jaw: str) -> list[MorphMesh]:
         """Teeth and gum of one jaw, which move as its strip of the base mesh does."""
         used, _ = self._own(f"teeth_{jaw}")
         strip = self._file.neutral[used]
@@ -332,7 +337,7 @@ class _Assembly:
             rows = outward(points[own], rows.reshape(-1, 3))
             colors = np.array(material.color) * shade(arch, points[own])[:, None]
             surfaces.append(
-                Surface.of(points[own], rows, deltas[:, own], material, name=name, colors=colors)
+                MorphMesh.of(points[own], rows, deltas[:, own], material, name=name, colors=colors)
             )
         return surfaces
 
@@ -343,7 +348,7 @@ class _Assembly:
         return {"upper": upper, "lower": upper.opposite()}
 
     @property
-    def _tongue(self) -> Surface:
+    def _tongue(self) -> MorphMesh:
         used, triangles = self._own("tongue")
         rest = self._points[used]
         bite = float(self._arches["upper"].bite[-1]) + self._bite_shift()
@@ -354,7 +359,7 @@ class _Assembly:
             triangles = refine.refined
         tongue = Tongue(points)
         shapes = np.stack([tongue.shape(name) for name in SHAPES])
-        return Surface.of(
+        return MorphMesh.of(
             points, triangles, np.concatenate([deltas, shapes]), TONGUE, name="tongue"
         )
 
@@ -364,16 +369,16 @@ class _Assembly:
         return float((self._points[used] - self._file.neutral[used])[:, 1].mean())
 
     @property
-    def _hairs(self) -> list[Surface]:
+    def _hairs(self) -> list[MorphMesh]:
         count = 420 if self._fine else 260
         color = hair_color(skin_tone(self._identity.ethnicity))
         hairs = []
         for name, side in SIDES.items():
-            eye = self.joints[f"eye_{name}"]
+            eye = self.joints[f"{name}_eye"]
             hairs.append(brow(self._skin, eye, side=side, count=count, color=color))
         return [*hairs, *(self._lashes(name) for name in SIDES)]
 
-    def _lashes(self, side: str) -> Surface:
+    def _lashes(self, side: str) -> MorphMesh:
         """Lashes of both lids of an eye, as one part."""
         deltas = self._with_tongue(self._file.deltas)
         lids = [
@@ -400,7 +405,7 @@ def _padded(values: Array, count: int) -> Floats:
     return result
 
 
-def _rows_of(whole: Surface, part: str) -> Floats:
+def _rows_of(whole: MorphMesh, part: str) -> Floats:
     """(V,) 1 for the vertices of a part."""
     rows = next(p.triangles for p in whole.parts if p.name == part)
     mask = np.zeros(len(whole.points), np.float32)

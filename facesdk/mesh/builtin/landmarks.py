@@ -22,7 +22,7 @@ def find_landmarks(
 ) -> dict[str, int]:
     """Vertices of named points on a skin that looks along +Z."""
     sides = lip_sides(lips, opening)
-    eye = np.array(joints["eye_left"].center)
+    eye = np.array(joints["left_eye"].center)
     middle = np.abs(points[:, 0]) < 0.0015
     front = points[:, 2] > eye[2] + 0.008
     mouth = float(points[lips > 0.5, 1].mean())
@@ -66,7 +66,7 @@ def face_masks(
     """Soft regions of the skin around its landmarks, 0..1."""
     masks = {name: np.zeros(len(points)) for name in ("brows", "cheeks")}
     for side, sign in (("left", 1), ("right", -1)):
-        eye = joints[f"eye_{side}"]
+        eye = joints[f"{side}_eye"]
         center = np.array(eye.center)
         for out in (-0.7, 0.0, 0.7, 1.3):
             brow = center + eye.radius * np.array([sign * out, 1.35 - 0.15 * out**2, 0.8])

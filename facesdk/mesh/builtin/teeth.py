@@ -18,8 +18,8 @@ _UPPER = np.array([[8.5, 10.2, 6.5], [6.6, 9.0, 6.0], [7.6, 9.8, 7.5], [7.0, 8.0
 _LOWER = np.array([[5.4, 8.8, 5.6], [6.0, 9.0, 5.8], [7.0, 9.6, 7.0], [7.0, 8.2, 7.6],
                    [7.2, 7.8, 8.0], [10.8, 7.2, 9.6], [10.2, 6.8, 9.6]])  # fmt: skip
 _EDGE = np.array([0.0, -0.5, 0.2, -0.3, -0.5, -0.8, -1.0])  # mm beyond the bite line
-_EDGED = [1.0, 0.92, 0.72, 0.5, 0.4, 0.28, 0.0]  # depth from the neck of a tooth to its end
-_BROAD = [0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0]
+_EDGED = (1.0, 0.92, 0.72, 0.5, 0.4, 0.28, 0.0)  # depth from the neck of an incisor to its edge
+_BROAD = (0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0)  # the same for teeth that end in a table
 _INCISORS = 3  # teeth of a side that end in an edge, not in a table
 
 
@@ -121,10 +121,7 @@ def _crown(size: Array, *, edged: bool, segments: int) -> Array:
     around = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     down = np.array([0.0, 0.3, 0.6, 0.82, 0.94, 1.0, 1.0])
     wide = np.array([0.80, 0.93, 1.0, 1.0, 0.95, 0.84, 0.0]) * width / 2
-    taper = (
-        [1.0, 0.92, 0.72, 0.5, 0.4, 0.28, 0.0] if edged else [0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0]
-    )
-    deep = np.array(taper) * depth / 2
+    deep = np.array(_EDGED if edged else _BROAD) * depth / 2
     across = np.sign(np.cos(around)) * np.abs(np.cos(around)) ** 0.7
     out = np.sign(np.sin(around)) * np.abs(np.sin(around)) ** 0.7
     flush = (deep.max() - deep) * (0.75 if edged else 0.0)  # incisors taper behind their face

@@ -23,7 +23,7 @@ MAX_VERTICES = 2_000_000
 MAX_NUMBERS = 100_000_000
 """Most vertices, and most numbers of all shapes together, that a head is read with."""
 
-UNITS = ((2.6, 1.0), (6.0, 0.1), (260.0, 0.01), (np.inf, 0.001))
+LENGTH_UNITS = ((2.6, 1.0), (6.0, 0.1), (260.0, 0.01), (np.inf, 0.001))
 """How long a head or its owner is at most in a unit, and the unit's metres."""
 
 PLAIN = Material("surface", (0.72, 0.70, 0.68), roughness=0.6)
@@ -59,7 +59,7 @@ def assemble(raw: Raw) -> Head:
     Shapes written as halves (`browInnerUp_L`, `browInnerUp_R`) are added up. Where mouthClose
     contains the jaw, jawOpen is taken out of it, so it means the same on every head.
     """
-    scale = unit(raw.neutral)
+    scale = length_unit(raw.neutral)
     deltas: dict[str, Array] = {}
     for written, delta in raw.shapes.items():
         name = shape_name(written)
@@ -103,7 +103,7 @@ def find_eyes(raw: Raw, neutral: Array, deltas: Array) -> dict[str, tuple[Joint,
             continue
         mask = np.zeros(len(neutral), np.float32)
         mask[own] = 1
-        eyes[f"eye_{side}"] = (nearest_sphere(neutral[own]), mask)
+        eyes[f"{side}_eye"] = (nearest_sphere(neutral[own]), mask)
     return eyes
 
 
@@ -121,12 +121,12 @@ def nearest_sphere(points: Array) -> Joint:
     return Joint((float(x), float(y), float(z)), float(radius))
 
 
-def unit(points: Array) -> float:
+def length_unit(points: Array) -> float:
     """Metres of the unit that a head is written in, judged by its size."""
     if not len(points):
         return 1.0
     extent = float(np.ptp(points, axis=0).max())
-    return next(metres for longest, metres in UNITS if extent < longest)
+    return next(metres for longest, metres in LENGTH_UNITS if extent < longest)
 
 
 def pivots(neutral: Array, deltas: Array) -> dict[str, Joint]:

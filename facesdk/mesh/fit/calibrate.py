@@ -20,16 +20,16 @@ from ..flame import JAW, LEFT_EYE, RIGHT_EYE, FlameModel
 from ..head import EYES, Head, Material, Part
 from .register import Face, register
 from .solve import within_limits
-from .transfer import dressed, face_of, known_points
+from .transfer import face_of, known_points, with_transferred_shapes
 
 JAW_SHAPES = {"jawOpen": (0,), "jawLeft": (1, 2), "jawRight": (1, 2)}
 """Shapes that turn the jaw, and the axes they may turn it about."""
 
 JAW_LIMITS = np.array([(-0.1, 0.7), (-0.3, 0.3), (-0.3, 0.3)])
-MOST, LIMIT = 2.5, 3.0
+MAX_SIGMA, MAX_TOTAL_SIGMA = 2.5, 3.0
 """Standard deviations that one shape, and shapes together, may ask of an expression."""
 
-CALM = 2e-3
+RIDGE = 2e-3
 """mm² that a squared standard deviation costs: no wild coefficients for a tenth of a millimetre."""
 
 TINY = 5e-4
@@ -87,7 +87,7 @@ def calibrate(
     `landmarks` are vertices or positions on the model by name, where those found are wrong.
     Raises `MeshError` where the two heads do not fit.
     """
-    own, target, distance = _dressed(model, head, landmarks)
+    own, target, distance = _transferred(model, head, landmarks)
     fit = _Fit(model, target.skin, _region(own, target.skin))
     names = Rig.load("arkit").names
     weights, errors = fit.all({name: own.delta(name).astype(np.float64) for name in names})
@@ -103,11 +103,11 @@ def flame_head(
     model: FlameModel, head: Head, landmarks: Mapping[str, ArrayLike] | None = None
 ) -> Head:
     """A FLAME model's neutral with ARKit's shapes, skin and eyes coloured: something to look at."""
-    own, target, _ = _dressed(model, head, landmarks)
+    own, target, _ = _transferred(model, head, landmarks)
     return _painted(own, target)
 
 
-def _dressed(
+def _transferred(
     model: FlameModel, head: Head, landmarks: Mapping[str, ArrayLike] | None
 ) -> tuple[Head, Face, float]:
     """The model's neutral with all shapes, as a face too, and how far the surfaces are apart."""
@@ -122,7 +122,11 @@ def _dressed(
         landmarks=given,
     )
     matched = register(face_of(head, known_points(head, target)), target)
-    return dressed(head, _bare(model), target, matched), target, matched.distance
+    return (
+        with_transferred_shapes(head, _neutral_only(model), target, matched),
+        target,
+        matched.distance,
+    )
 
 
 def _painted(own: Head, target: Face) -> Head:
@@ -146,7 +150,7 @@ def _painted(own: Head, target: Face) -> Head:
     return replace(own, triangles=own.triangles[order], colors=colors, parts=parts)
 
 
-def _bare(model: FlameModel) -> Head:
+def _neutral_only(model: FlameModel) -> Head:
     """The model's neutral without a shape."""
     neutral = model.template.astype(np.float32)
     return Head(model.name, neutral, model.triangles, (), np.zeros((0, *neutral.shape), np.float32))
@@ -180,7 +184,7 @@ class _Fit:
         self._model, self._skin = model, skin
         self._emphasis = 1000 * np.sqrt(region)[:, None]
         self._neutral = model.template[skin]
-        self._calm = CALM * np.eye(model.expressions)
+        self._ridge = RIDGE * np.eye(model.expressions)
 
     def all(
         self, shapes: Mapping[str, Doubles]
@@ -226,8 +230,11 @@ class _Fit:
     def _expressed(self, moves: Doubles, pose: Doubles, already: Doubles) -> Doubles:
         """(T, E) coefficients that make the moves of a posed head, beside some it has already."""
         directions = self._directions(pose)
-        products = directions @ directions.T + self._calm
-        low, high = np.maximum(-MOST, -LIMIT - already), np.minimum(MOST, LIMIT - already)
+        products = directions @ directions.T + self._ridge
+        low, high = (
+            np.maximum(-MAX_SIGMA, -MAX_TOTAL_SIGMA - already),
+            np.minimum(MAX_SIGMA, MAX_TOTAL_SIGMA - already),
+        )
         return within_limits(products, self._weighed(moves) @ directions.T, low, high)
 
     def _with_jaw(self, move: Doubles, axes: tuple[int, ...]) -> tuple[Doubles, Doubles]:

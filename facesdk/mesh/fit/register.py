@@ -30,10 +30,10 @@ ROUNDS = 8
 REACH = 0.025
 """Metres within which a surface is drawn to the other."""
 
-WRONG = 0.02
+MAX_LANDMARK_ERROR = 0.02
 """Metres that a named point may be off where faces differ; beyond that it was found wrongly."""
 
-LIMIT = 0.006
+MAX_DISTANCE = 0.006
 """Mean distance in metres after registration above which the heads do not fit."""
 
 _BLOCK = 1000
@@ -75,7 +75,7 @@ class Face:
         """Positions of the named points that are known or can be found."""
         found: dict[str, Doubles] = {}
         if self.eyes is not None:
-            found |= {"eye_left": self.eyes[0], "eye_right": self.eyes[1]}
+            found |= {"left_eye": self.eyes[0], "right_eye": self.eyes[1]}
             found |= {name: self.points[i] for name, i in _found_marks(self).items()}
         for name, place in (self.landmarks or {}).items():
             position = np.asarray(place)
@@ -152,12 +152,12 @@ def register(source: Face, target: Face) -> Correspondence:
     linear, shift = similarity(here, there)
     points = source.points @ linear.T + shift
     points = points + thin_plate(here @ linear.T + shift, there, points)
-    points = _settle(source, target, points)
+    points = _icp(source, target, points)
     distance = _distance(source, target, points)
-    if distance > LIMIT:
+    if distance > MAX_DISTANCE:
         raise MeshError(
             f"after registration the heads are {distance * 1000:.1f} mm apart, expected less than "
-            f"{LIMIT * 1000:.0f} mm; both must be in metres, Y up, looking along +Z. Give landmarks"
+            f"{MAX_DISTANCE * 1000:.0f} mm; both must be in metres, Y up, looking along +Z. Give landmarks"
         )
     return _matched(source, target, points, linear, shift, distance)
 
@@ -168,8 +168,8 @@ def register(source: Face, target: Face) -> Correspondence:
 def _found_marks(face: Face) -> dict[str, int]:
     """Points on the midline's profile and the corners of the mouth, sized by the eyes' distance."""
     assert face.eyes is not None
-    eye, unit = face.eyes.mean(0), float(np.linalg.norm(face.eyes[0] - face.eyes[1]))
-    x, y, z = ((face.points - eye) / unit).T
+    eye, eye_distance = face.eyes.mean(0), float(np.linalg.norm(face.eyes[0] - face.eyes[1]))
+    x, y, z = ((face.points - eye) / eye_distance).T
     on_skin = np.zeros(len(x), bool)
     on_skin[face.skin] = True
     middle = on_skin & (np.abs(x) < 0.05) & (z > -0.1)
@@ -193,22 +193,24 @@ def _found_marks(face: Face) -> dict[str, int]:
     take("lip_upper", z, front & still & (y < mouth + 0.25))
     take("lip_lower", z, front & falls & (y > mouth - 0.25))
     take("chin", z, front & falls & (np.abs(y - mouth + 0.65) < 0.2))
-    upper = _parting(face, on_skin & (np.abs(y - mouth) < 0.3) & (z > z[nose] - 0.9), unit)
+    upper = _parting(face, on_skin & (np.abs(y - mouth) < 0.3) & (z > z[nose] - 0.9), eye_distance)
     take("mouth_left", x, upper)
     take("mouth_right", -x, upper)
     return found
 
 
-def _parting(face: Face, near: NDArray[np.bool_], unit: float) -> NDArray[np.bool_]:
+def _parting(face: Face, near: NDArray[np.bool_], eye_distance: float) -> NDArray[np.bool_]:
     """Vertices of the upper lip that lie on the lower one and do not go with it."""
     assert face.opening is not None
     upper = np.flatnonzero(near & (face.opening < 0.35))
     lower = np.flatnonzero(near & (face.opening > 0.35))
     parting = np.zeros(len(near), bool)
     if len(upper) and len(lower):
-        mate = lower[nearest(face.points[lower], face.points[upper])]
-        close = np.linalg.norm(face.points[mate] - face.points[upper], axis=1) < 0.05 * unit
-        parting[upper[close & (face.opening[mate] - face.opening[upper] > 0.25)]] = True
+        closest = lower[nearest(face.points[lower], face.points[upper])]
+        close = (
+            np.linalg.norm(face.points[closest] - face.points[upper], axis=1) < 0.05 * eye_distance
+        )
+        parting[upper[close & (face.opening[closest] - face.opening[upper] > 0.25)]] = True
     return parting
 
 
@@ -230,7 +232,7 @@ def _agreeing(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
     while len(source) > 5:
         linear, shift = similarity(source, target)
         apart = np.linalg.norm(source @ linear.T + shift - target, axis=1)
-        if apart.max() < WRONG:
+        if apart.max() < MAX_LANDMARK_ERROR:
             break
         keep = np.arange(len(source)) != apart.argmax()
         source, target = source[keep], target[keep]
@@ -244,20 +246,20 @@ def thin_plate(source: Doubles, target: Doubles, points: Doubles) -> Doubles:
     bend = np.linalg.norm(source[:, None] - source, axis=-1)
     soft = 1e-3 * bend.mean() * np.eye(count)  # landmarks are right to some millimetres
     system = np.block([[bend + soft, flat], [flat.T, np.zeros((4, 4))]])
-    asked = np.concatenate([target - source, np.zeros((4, 3))])
-    weights = np.linalg.lstsq(system, asked, rcond=None)[0]
+    rhs = np.concatenate([target - source, np.zeros((4, 3))])
+    weights = np.linalg.lstsq(system, rhs, rcond=None)[0]
     far = np.linalg.norm(points[:, None] - source, axis=-1)
     return np.asarray(far @ weights[:count] + weights[count] + points @ weights[count + 1 :])
 
 
-def _settle(source: Face, target: Face, points: Doubles) -> Doubles:
+def _icp(source: Face, target: Face, points: Doubles) -> Doubles:
     """Draw the source onto the target's surface, neighbours together."""
     skin, edges = source.skin, _edges(source.triangles)
     for round_ in range(ROUNDS):
         here = Face(points, source.triangles, opening=source.opening)
-        mate = _mates(here, skin, target)
-        gap = target.points[mate] - points[skin]
-        normal = target.normals[mate]
+        closest = _closest(here, skin, target)
+        gap = target.points[closest] - points[skin]
+        normal = target.normals[closest]
         agree = (here.normals[skin] * normal).sum(1)
         apart = np.linalg.norm(gap, axis=1)
         pull = np.where((apart < REACH) & (agree > 0.4), 1.0, 0.0)
@@ -309,7 +311,7 @@ def _matched(
     return Correspondence(vertices, triangles, points, linear, shift, distance)
 
 
-def _mates(face: Face, which: Vertices, other: Face) -> Vertices:
+def _closest(face: Face, which: Vertices, other: Face) -> Vertices:
     """Vertex of the other face's skin that is nearest to each of some vertices."""
     found = nearest(_features(other, other.skin, face), _features(face, which, other))
     return other.skin[found]
@@ -335,20 +337,20 @@ def _triangle_features(face: Face, rows: Vertices, other: Face) -> Doubles:
 def _distance(source: Face, target: Face, points: Doubles) -> float:
     """Mean distance from the target's face to the warped source, across the surface."""
     warped = Face(points, source.triangles)
-    mate = _mates(target, target.skin, warped)
-    gap = points[mate] - target.points[target.skin]
-    return float(np.abs((gap * warped.normals[mate]).sum(1)).mean())
+    closest = _closest(target, target.skin, warped)
+    gap = points[closest] - target.points[target.skin]
+    return float(np.abs((gap * warped.normals[closest]).sum(1)).mean())
 
 
-def nearest(among: ArrayLike, wanted: ArrayLike) -> Vertices:
+def nearest(among: ArrayLike, points: ArrayLike) -> Vertices:
     """Row of `among` that is nearest to each row of `wanted`."""
     center = np.asarray(among, np.float64).mean(0)
     pool = (np.asarray(among, np.float64) - center).astype(np.float32)
-    asked = (np.asarray(wanted, np.float64) - center).astype(np.float32)
+    queries = (np.asarray(points, np.float64) - center).astype(np.float32)
     half = np.square(pool).sum(1) / 2
     found = [
-        (half - asked[start : start + _BLOCK] @ pool.T).argmin(1)
-        for start in range(0, len(asked), _BLOCK)
+        (half - queries[start : start + _BLOCK] @ pool.T).argmin(1)
+        for start in range(0, len(queries), _BLOCK)
     ]
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 

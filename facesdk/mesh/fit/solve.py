@@ -77,7 +77,7 @@ class Solver:
         """(T, K) weights of `shapes` for (T, V, 3) metres; (K,) for one frame."""
         points = np.asarray(vertices)
         frames = points[None] if points.ndim == 2 else points
-        weights = self._whole_clip(self._pulls(frames))
+        weights = self._whole_clip(self._rhs(frames))
         return np.asarray(weights[0] if points.ndim == 2 else weights, np.float32)
 
     def clip(self, vertices: ArrayLike, fps: Fraction | float | str) -> Clip:
@@ -102,11 +102,11 @@ class Solver:
         missed[:, self._seen] -= shaped.reshape(len(missed), -1, 3)
         return np.asarray(np.sqrt(np.square(missed).sum((1, 2))))
 
-    def _whole_clip(self, pulls: Doubles) -> Doubles:
-        weights = within_limits(self._products, pulls, *self._limits)
-        if not self.smoothness or len(pulls) < 2:
+    def _whole_clip(self, rhs: Doubles) -> Doubles:
+        weights = within_limits(self._products, rhs, *self._limits)
+        if not self.smoothness or len(rhs) < 2:
             return weights
-        return _descend(self._products, pulls, *self._limits, self.smoothness, weights)
+        return _descend(self._products, rhs, *self._limits, self.smoothness, weights)
 
     # ------------------------------------------------------------------ preparing
 
@@ -151,7 +151,7 @@ class Solver:
         moved *= MILLIMETRES * self._emphasis[which, None]
         return np.asarray(moved.reshape(len(frames), 3 * moved.shape[1]))
 
-    def _pulls(self, frames: NDArray[Any]) -> Doubles:
+    def _rhs(self, frames: NDArray[Any]) -> Doubles:
         """(T, K) how strongly the vertices ask for each shape."""
         blocks = [
             self._offsets(frames[start : start + BLOCK], self._seen) @ self._basis
@@ -197,12 +197,12 @@ class StreamingSolver:
     def __call__(self, vertices: ArrayLike) -> Floats:
         """(K,) weights for (V, 3) metres."""
         solver = self._solver
-        pulls = solver._pulls(np.asarray(vertices)[None])
+        rhs = solver._rhs(np.asarray(vertices)[None])
         products = solver._products
         if self._last is not None and solver.smoothness:
-            pulls = pulls + solver.smoothness * self._last
+            rhs = rhs + solver.smoothness * self._last
             products = products + solver.smoothness * np.eye(len(products))
-        self._last = within_limits(products, pulls, *solver._limits, start=self._last)
+        self._last = within_limits(products, rhs, *solver._limits, start=self._last)
         return np.asarray(self._last[0], np.float32)
 
     def reset(self) -> None:
@@ -214,22 +214,22 @@ class StreamingSolver:
 
 
 def within_limits(
-    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, *, start: Doubles | None = None
+    products: Doubles, rhs: Doubles, low: Doubles, high: Doubles, *, start: Doubles | None = None
 ) -> Doubles:
     """(T, K) w within limits that minimise w P w / 2 - w p for every row p, exactly.
 
     All rows are solved at once by guessing which weights lie at a limit, solving for the rest and
     correcting the guess; rows that have not settled in the end are left to gradient steps.
     """
-    weights: Doubles = np.array(np.linalg.solve(products, pulls.T).T if start is None else start)
+    weights: Doubles = np.array(np.linalg.solve(products, rhs.T).T if start is None else start)
     at_low, at_high = weights <= low, weights >= high
-    open_rows = np.arange(len(pulls))
-    slack = 1e-12 * float(np.abs(pulls).max(initial=0)) + 1e-30
+    open_rows = np.arange(len(rhs))
+    slack = 1e-12 * float(np.abs(rhs).max(initial=0)) + 1e-30
     for _ in range(_ROUNDS):
         lower, upper = at_low[open_rows], at_high[open_rows]
-        solved = _solve_free(products, pulls[open_rows], low, high, lower, upper)
+        solved = _solve_free(products, rhs[open_rows], low, high, lower, upper)
         weights[open_rows] = solved
-        slope = solved @ products - pulls[open_rows]
+        slope = solved @ products - rhs[open_rows]
         now_lower = np.where(lower, slope >= -slack, solved < low) & ~upper
         now_upper = np.where(upper, slope <= slack, solved > high) & ~lower
         settled = ((now_lower == lower) & (now_upper == upper)).all(1)
@@ -238,37 +238,37 @@ def within_limits(
         if not len(open_rows):
             return weights
     near = np.clip(weights[open_rows], low, high)
-    near = _descend(products, pulls[open_rows], low, high, 0.0, near)
-    exact = _solve_free(products, pulls[open_rows], low, high, near <= low, near >= high)
+    near = _descend(products, rhs[open_rows], low, high, 0.0, near)
+    exact = _solve_free(products, rhs[open_rows], low, high, near <= low, near >= high)
     inside = ((exact >= low) & (exact <= high)).all(1, keepdims=True)
     weights[open_rows] = np.where(inside, exact, near)
     return weights
 
 
 def _solve_free(
-    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, lower: Flags, upper: Flags
+    products: Doubles, rhs: Doubles, low: Doubles, high: Doubles, lower: Flags, upper: Flags
 ) -> Doubles:
     """(T, K) weights: those at a limit stay there, the others do the best they can."""
     free = ~(lower | upper)
     fixed = np.where(lower, low, np.where(upper, high, 0.0))
-    asked = np.where(free, pulls - fixed @ products, fixed)
+    targets = np.where(free, rhs - fixed @ products, fixed)
     systems = np.where(free[:, :, None] & free[:, None, :], products, np.eye(len(products)))
-    return np.asarray(np.linalg.solve(systems, asked[..., None])[..., 0])
+    return np.asarray(np.linalg.solve(systems, targets[..., None])[..., 0])
 
 
 def _descend(
-    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, smooth: float, start: Doubles
+    products: Doubles, rhs: Doubles, low: Doubles, high: Doubles, smooth: float, start: Doubles
 ) -> Doubles:
     """Accelerated projected gradient with restarts, neighbouring rows tied by `smooth`."""
     scale = np.sqrt(np.diag(products) + 2 * smooth)
-    scaled, asked = products / np.outer(scale, scale), pulls / scale
+    scaled, scaled_rhs = products / np.outer(scale, scale), rhs / scale
     tie = smooth / scale**2
     rate = 1 / (np.linalg.eigvalsh(scaled)[-1] + 4 * tie.max())
     floor, ceiling = low * scale, high * scale
     weights = ahead = start * scale
     momentum = 1.0
     for _ in range(_STEPS):
-        slope = ahead @ scaled - asked
+        slope = ahead @ scaled - scaled_rhs
         if smooth:
             change = np.diff(ahead, axis=0) * tie
             slope[:-1] -= change

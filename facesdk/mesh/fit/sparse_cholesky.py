@@ -38,7 +38,7 @@ class _Update(NamedTuple):
     matrix: Doubles
 
 
-class MeshSystem:
+class SparseSystem:
     """A symmetric positive definite matrix, factored; entries given twice are added up."""
 
     def __init__(

@@ -29,13 +29,13 @@ from .register import (
     register,
     similarity,
 )
-from .sparse_cholesky import MeshSystem
+from .sparse_cholesky import SparseSystem
 
 STILL = 2e-5
-"""Metres; what no shape moves further is held where it is."""
+"""Metres; what no shape moves further is anchors where it is."""
 
-HELD, TOUCHING, LOOSE = 1.0, 30.0, 1e-9
-"""Weights of points that are held, of lips that touch and of all others, beside the surface's."""
+ANCHOR_WEIGHT, CONTACT_WEIGHT, REGULARIZATION_WEIGHT = 1.0, 30.0, 1e-9
+"""Weights of points that are anchors, of lips that touch and of all others, beside the surface's."""
 
 CONTACT = 0.002
 """Metres between the lips that count as touching."""
@@ -58,7 +58,7 @@ def transfer(head: Head, neutral: ArrayLike, name: str = "transferred") -> Head:
         neutral=points.astype(np.float32),
         deltas=deltas.astype(np.float32),
         joints={n: _moved_joint(head, n, points, linear, shift) for n in head.joints},
-        frames=_moved_frames(head, linear, shift),
+        rest_transforms=_moved_transforms(head, linear, shift),
         jaw_motion=_moved_motion(head, linear, shift),
     )
 
@@ -72,10 +72,10 @@ def transfer_to(head: Head, other: Head, landmarks: Mapping[str, ArrayLike] | No
     """
     target = face_of(other, landmarks)
     matched = register(face_of(head, known_points(head, target)), target)
-    return dressed(head, other, target, matched)
+    return with_transferred_shapes(head, other, target, matched)
 
 
-def dressed(head: Head, other: Head, target: Face, matched: Correspondence) -> Head:
+def with_transferred_shapes(head: Head, other: Head, target: Face, matched: Correspondence) -> Head:
     """Another head with the shapes, regions and eyes that it has by its registration."""
     masks = {name: mask[matched.vertices].astype(np.float32) for name, mask in head.masks.items()}
     beside = np.ones(len(target.points), bool)
@@ -96,7 +96,10 @@ def dressed(head: Head, other: Head, target: Face, matched: Correspondence) -> H
         masks={**masks, **other.masks},
         joints={**joints, **other.joints},
         gaze=head.gaze,
-        frames={**_moved_frames(head, matched.linear, matched.shift), **other.frames},
+        rest_transforms={
+            **_moved_transforms(head, matched.linear, matched.shift),
+            **other.rest_transforms,
+        },
         jaw_motion=_moved_motion(head, matched.linear, matched.shift),
     )
 
@@ -128,11 +131,11 @@ def _moved_joint(head: Head, name: str, points: Doubles, linear: Doubles, shift:
     return Joint((x, y, z), joint.radius * float(np.cbrt(np.linalg.det(linear))))
 
 
-def _moved_frames(head: Head, linear: Doubles, shift: Doubles) -> dict[str, Floats]:
+def _moved_transforms(head: Head, linear: Doubles, shift: Doubles) -> dict[str, Floats]:
     """Frames of the new neutral: turned and placed as the whole head is, not stretched."""
     turn = linear / np.cbrt(np.linalg.det(linear))
     frames = {}
-    for name, frame in head.frames.items():
+    for name, frame in head.rest_transforms.items():
         moved = np.eye(4)
         moved[:3, :3] = turn @ frame[:3, :3]
         moved[:3, 3] = linear @ frame[:3, 3] + shift
@@ -169,46 +172,51 @@ def _skin_moves(
     rows = target.skin_triangles
     place = np.full(len(target.points), -1)
     place[target.skin] = np.arange(len(target.skin))
-    corners, twins = place[target.triangles[rows]], source.triangles[matched.triangles[rows]]
-    points, mate = target.points[target.skin], matched.vertices[target.skin]
+    corners, source_triangles = (
+        place[target.triangles[rows]],
+        source.triangles[matched.triangles[rows]],
+    )
+    points, matches = target.points[target.skin], matched.vertices[target.skin]
     gradient, area = _gradients(points, corners)
-    still = np.linalg.norm(moves[:, mate], axis=-1).max(0) < STILL
-    upper, lower, ends = _touching(head, points, mate, matched)
+    still = np.linalg.norm(moves[:, matches], axis=-1).max(0) < STILL
+    upper, lower, ends = _contact_pairs(head, points, matches, matched)
 
     entries = [
         ((gradient[:, i] * gradient[:, j]).sum(1) * area, corners[:, i], corners[:, j])
         for i in range(3)
         for j in range(3)
     ]
-    held = np.flatnonzero(still)
-    entries.append((np.full(len(held), HELD), held, held))
+    anchors = np.flatnonzero(still)
+    entries.append((np.full(len(anchors), ANCHOR_WEIGHT), anchors, anchors))
     for a, b, sign in (
         (upper, upper, 1),
         (lower, lower, 1),
         (upper, lower, -1),
         (lower, upper, -1),
     ):
-        entries.append((np.full(len(a), sign * TOUCHING), a, b))
-    loose = np.arange(len(points))
-    entries.append((np.full(len(points), LOOSE), loose, loose))
+        entries.append((np.full(len(a), sign * CONTACT_WEIGHT), a, b))
+    every = np.arange(len(points))
+    entries.append((np.full(len(points), REGULARIZATION_WEIGHT), every, every))
     values, row, column = (np.concatenate(part) for part in zip(*entries, strict=True))
-    system = MeshSystem(row, column, values, points=points)
+    system = SparseSystem(row, column, values, points=points)
 
-    asked = np.zeros((len(points), len(moves), 3))
-    rest = np.linalg.inv(_frames(source.points, twins))
+    rhs = np.zeros((len(points), len(moves), 3))
+    rest = np.linalg.inv(_edge_matrices(source.points, source_triangles))
     for shape, move in enumerate(moves):
-        stretch = (_frames(source.points + move, twins) @ rest - np.eye(3)) * area[:, None, None]
-        asked[:, shape] = _divergence(stretch, gradient, corners, len(points))
-        asked[:, shape] += LOOSE * move[mate]
-        asked[held, shape] += HELD * move[mate[held]]
-        apart = TOUCHING * (move[ends[0]] - move[ends[1]])
-        np.add.at(asked[:, shape], upper, apart)
-        np.add.at(asked[:, shape], lower, -apart)
-    solved = system.solve(asked.reshape(len(points), -1))
-    return solved.reshape(asked.shape).swapaxes(0, 1)
+        stretch = (
+            _edge_matrices(source.points + move, source_triangles) @ rest - np.eye(3)
+        ) * area[:, None, None]
+        rhs[:, shape] = _divergence(stretch, gradient, corners, len(points))
+        rhs[:, shape] += REGULARIZATION_WEIGHT * move[matches]
+        rhs[anchors, shape] += ANCHOR_WEIGHT * move[matches[anchors]]
+        apart = CONTACT_WEIGHT * (move[ends[0]] - move[ends[1]])
+        np.add.at(rhs[:, shape], upper, apart)
+        np.add.at(rhs[:, shape], lower, -apart)
+    solved = system.solve(rhs.reshape(len(points), -1))
+    return solved.reshape(rhs.shape).swapaxes(0, 1)
 
 
-def _frames(points: Doubles, corners: Triangles) -> Doubles:
+def _edge_matrices(points: Doubles, corners: Triangles) -> Doubles:
     """(F, 3, 3) two edges and the scaled normal of every triangle, as columns."""
     a, b, c = (points[corners[:, i]] for i in range(3))
     normal = np.cross(b - a, c - a)
@@ -218,7 +226,7 @@ def _frames(points: Doubles, corners: Triangles) -> Doubles:
 
 def _gradients(points: Doubles, corners: Triangles) -> tuple[Doubles, Doubles]:
     """(F, 3, 3) gradient of a function by its value at each corner, and (F,) areas."""
-    inverse = np.linalg.inv(_frames(points, corners))
+    inverse = np.linalg.inv(_edge_matrices(points, corners))
     second, third = inverse[:, 0], inverse[:, 1]
     a, b, c = (points[corners[:, i]] for i in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
@@ -235,8 +243,8 @@ def _divergence(stretch: Doubles, gradient: Doubles, corners: Triangles, count: 
 # ------------------------------------------------------------------------------------ the lips
 
 
-def _touching(
-    head: Head, points: Doubles, mate: Vertices, matched: Correspondence
+def _contact_pairs(
+    head: Head, points: Doubles, matches: Vertices, matched: Correspondence
 ) -> tuple[Vertices, Vertices, tuple[Vertices, Vertices]]:
     """Pairs of target vertices on touching lips, and the source pair that each one moves like."""
     none = np.zeros(0, np.intp)
@@ -247,17 +255,17 @@ def _touching(
     partner[over] = under
     if np.array_equal(matched.vertices, np.arange(len(head.neutral))):
         place = np.full(len(head.neutral), -1)
-        place[mate] = np.arange(len(mate))
+        place[matches] = np.arange(len(matches))
         return place[over], place[under], (over, under)
-    below = np.flatnonzero(np.isin(mate, under))
-    above = np.flatnonzero(partner[mate] >= 0)
+    below = np.flatnonzero(np.isin(matches, under))
+    above = np.flatnonzero(partner[matches] >= 0)
     if not len(below) or not len(above):
         return none, none, (none, none)
     facing = below[nearest(points[below], points[above])]
     size = float(np.cbrt(abs(np.linalg.det(matched.linear))))
     close = np.linalg.norm(points[facing] - points[above], axis=1) < 2 * CONTACT * size
     above, facing = above[close], facing[close]
-    return above, facing, (mate[above], partner[mate[above]])
+    return above, facing, (matches[above], partner[matches[above]])
 
 
 def contacts(head: Head) -> tuple[Vertices, Vertices]:
@@ -270,9 +278,9 @@ def contacts(head: Head) -> tuple[Vertices, Vertices]:
     upper, lower = lips[opening[lips] < 0.3], lips[opening[lips] > 0.4]
     if not len(upper) or not len(lower):
         return none, none
-    mate = lower[nearest(head.neutral[lower], head.neutral[upper])]
-    close = np.linalg.norm(head.neutral[mate] - head.neutral[upper], axis=1) < CONTACT
-    return upper[close], mate[close]
+    facing = lower[nearest(head.neutral[lower], head.neutral[upper])]
+    close = np.linalg.norm(head.neutral[facing] - head.neutral[upper], axis=1) < CONTACT
+    return upper[close], facing[close]
 
 
 def jaw_share(head: Head) -> Doubles:
@@ -326,7 +334,7 @@ def _follow(
 def _gaze(head: Head, piece: Vertices) -> list[tuple[int, Doubles]]:
     """Shapes that turn a piece as an eyeball, and their yaw, pitch and roll."""
     turns = []
-    for side, eye in (("Left", "eye_left"), ("Right", "eye_right")):
+    for side, eye in (("Left", "left_eye"), ("Right", "right_eye")):
         if eye in head.masks and (head.masks[eye][piece] > 0).all():
             turns += [
                 (head.index(shape), np.array([*angles, 0.0]))
@@ -347,8 +355,8 @@ def _affine(piece: Doubles, moves: Doubles, points: Doubles) -> Doubles:
     """(S, n, 3) an affine motion fitted to a piece's, for points about their own centre."""
     here, there = _center(piece), _center(points)
     flat = np.column_stack([np.ones(len(piece)), piece - here])
-    asked = moves.transpose(1, 0, 2).reshape(len(piece), -1)
-    fitted = np.linalg.lstsq(flat, asked, rcond=1e-6)[0]
+    rhs = moves.transpose(1, 0, 2).reshape(len(piece), -1)
+    fitted = np.linalg.lstsq(flat, rhs, rcond=1e-6)[0]
     done = np.column_stack([np.ones(len(points)), points - there]) @ fitted
     return np.asarray(done.reshape(len(points), -1, 3).swapaxes(0, 1))
 
