@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
              f"for its controls ({', '.join(rig_names())})")  # fmt: skip
     add("--against", metavar="CLIP",
         help="ground truth; shows it, the clip, and the vertex distance in color")  # fmt: skip
-    add("--largest-error", type=_millimetres, default=5.0, metavar="MM",
+    add("--largest-error", type=_millimeters, default=5.0, metavar="MM",
         help="error at the end of the color ramp of --against; default: 5")  # fmt: skip
     add("--backend", choices=("auto", "gl", "software"), default="auto",
         help="gl is OpenGL, software is numpy; default: OpenGL if available")  # fmt: skip
@@ -392,7 +392,7 @@ def _seconds(text: str) -> float:
     return number
 
 
-def _millimetres(text: str) -> float:
+def _millimeters(text: str) -> float:
     number = float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")

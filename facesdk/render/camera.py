@@ -1,4 +1,4 @@
-"""Where a head is seen from: named views, and the way from metres to picture."""
+"""Where a head is seen from: named views, and the way from meters to picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIELD_OF_VIEW = 18.0
 """Degrees from top to bottom; narrow as a portrait lens, which flatters."""
 
 _MOVES = 1e-3
-"""Metres that a vertex moves in some shape if it belongs to the face."""
+"""Meters that a vertex moves in some shape if it belongs to the face."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Camera:
     """A view of a point: turned about it by yaw, then raised by pitch."""
 
     target: tuple[float, float, float]
-    """Metres; in the middle of the picture."""
+    """Meters; in the middle of the picture."""
     height: float
-    """Metres that the picture shows from top to bottom at the target."""
+    """Meters that the picture shows from top to bottom at the target."""
     yaw: float = 0.0
     """Radians; positive goes to the character's left, so that its left side is seen."""
     pitch: float = 0.0
@@ -32,7 +32,7 @@ class Camera:
 
     @property
     def distance(self) -> float:
-        """Metres from the target."""
+        """Meters from the target."""
         return self.height / 2 / float(np.tan(np.radians(FIELD_OF_VIEW) / 2))
 
     def turned(self, yaw: float) -> Camera:
@@ -46,11 +46,11 @@ class Camera:
         return np.array(rows, np.float32)
 
     def seen(self, points: Floats) -> Floats:
-        """(V, 3) points in metres right, up and towards the camera, from the target."""
+        """(V, 3) points in meters right, up and towards the camera, from the target."""
         return (points - np.array(self.target, np.float32)) @ self.axes().T
 
     def project(self, seen: Floats, width: int, height: int) -> Floats:
-        """(V, 3) of `seen` points: samples to the right, samples down, nearness (1 / metres)."""
+        """(V, 3) of `seen` points: samples to the right, samples down, nearness (1 / meters)."""
         near = 1 / np.maximum(np.float32(self.distance) - seen[:, 2], np.float32(1e-3))
         scale = np.float32(self.distance * height / self.height)
         x = np.float32(width / 2) + scale * seen[:, 0] * near

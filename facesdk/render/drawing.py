@@ -41,7 +41,7 @@ def draw_clip(
 ) -> Drawing:
     """Return the images of a clip, next to `truth` and the errors if it is given.
 
-    `largest_error` is in metres. `curves` and `jobs` apply without `truth`; see `images`.
+    `largest_error` is in meters. `curves` and `jobs` apply without `truth`; see `images`.
     """
     if truth is None:
         rendered = images(source, head, shot, curves=curves, jobs=jobs)
@@ -69,7 +69,7 @@ def draw_vertices(
 ) -> Drawing:
     """Return the images of vertices, next to `truth` and the errors if it is given.
 
-    `frame` picks a single image. `largest_error` is in metres.
+    `frame` picks a single image. `largest_error` is in meters.
     """
 
     def points(motion: VertexFile | FlameMotion) -> Generator[Floats, None, None]:

@@ -49,7 +49,7 @@ class GLPainter:
         os.environ.setdefault("PYOPENGL_PLATFORM", platform() or "osmesa")
 
     def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Image:
-        """The head with its vertices at (V, 3) metres; `colors` (V, 3) sRGB replace its own."""
+        """The head with its vertices at (V, 3) meters; `colors` (V, 3) sRGB replace its own."""
         seen = camera.seen(points)
         normals = self._mesh.normals(seen)
         light = shade(normals, self._mesh.painted(colors), self.look.lighting)
@@ -85,7 +85,7 @@ class GLPainter:
     def _drawn(
         self, seen: Floats, colors: NDArray[np.uint8], camera: Camera
     ) -> tuple[NDArray[np.uint8], Floats]:
-        """(H, W, 4) premultiplied bytes and (H, W) metres from the camera, 0 for nothing."""
+        """(H, W, 4) premultiplied bytes and (H, W) meters from the camera, 0 for nothing."""
         import pyrender
 
         surface = self._mesh

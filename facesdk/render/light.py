@@ -116,7 +116,7 @@ _RELIGHT = re.compile(r"(\w+)=(#[0-9a-fA-F]{6})?(?:@(-?[\d.]+),(-?[\d.]+))?(?:\*
 
 
 def lighting(name: str, changes: tuple[str, ...] = ()) -> Lighting:
-    """A preset, with lamps changed: `key=#ffcc99@-40,30*1.5` is colour, yaw, pitch and strength.
+    """A preset, with lamps changed: `key=#ffcc99@-40,30*1.5` is color, yaw, pitch and strength.
 
     Each part may be left out: `fill=*0.2`, `rim=#88aaff`. Raises `RenderError` for a change that
     makes no sense and `UnknownNameError` for a preset that is none.
@@ -145,9 +145,9 @@ def _change(found: Lighting, text: str) -> dict[str, Light]:
 
 
 def color(text: str) -> Color:
-    """A colour written `#rrggbb` as sRGB; raises `RenderError` for anything else."""
+    """A color written `#rrggbb` as sRGB; raises `RenderError` for anything else."""
     if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        raise RenderError(f"a colour is written #rrggbb, got {text!r}")
+        raise RenderError(f"a color is written #rrggbb, got {text!r}")
     red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
 

@@ -29,7 +29,7 @@ class Look:
 
 
 def backdrop(look: Look) -> Image:
-    """(H, W, 3) the background alone: its colour, a little lighter behind the head."""
+    """(H, W, 3) the background alone: its color, a little lighter behind the head."""
     width, height = look.size
     flat = np.array(look.background or look.lighting.background, np.float32)
     if look.background is not None:

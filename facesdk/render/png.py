@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _KINDS = {3: 2, 4: 6}
-"""PNG colour type by channels."""
+"""PNG color type by channels."""
 
 _UP = 2
 """The row filter that stores differences from the row above."""

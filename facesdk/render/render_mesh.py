@@ -23,7 +23,7 @@ _INSIDE = ("cavity", "gum", "teeth", "tooth", "tongue", "mouth")
 """Parts that light reaches through the lips alone."""
 
 _DARKENS = 0.03
-"""Metres behind the teeth in which a third of the light is left."""
+"""Meters behind the teeth in which a third of the light is left."""
 
 _FLESH = np.array([0.85, 1.15, 1.15], np.float32)
 """How fast red, green and blue fade inside the mouth, against each other."""
@@ -56,7 +56,7 @@ class RenderMesh:
         self._welded = np.searchsorted(used, welded).clip(max=len(used) - 1)
 
     def painted(self, colors: Floats | None) -> VertexMaterials:
-        """The materials, in other (V, 3) sRGB colours and duller if some are given."""
+        """The materials, in other (V, 3) sRGB colors and duller if some are given."""
         if colors is None:
             return self.materials
         albedo = linear(np.asarray(colors, np.float32))

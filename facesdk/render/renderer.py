@@ -98,7 +98,7 @@ class Renderer:
     def render(
         self, points: Floats, *, seconds: float = 0.0, colors: Floats | None = None
     ) -> Image:
-        """Return an image of the head with its vertices at (V, 3) metres.
+        """Return an image of the head with its vertices at (V, 3) meters.
 
         `seconds` is the time in the video, which turns a turntable. `colors` (V, 3) sRGB replace
         the head's own.

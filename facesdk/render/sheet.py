@@ -149,13 +149,13 @@ _RAMP = np.array(
 """Colors from no error to the largest error shown."""
 
 LARGEST_ERROR = 0.005
-"""Metres at the end of the color ramp by default."""
+"""Meters at the end of the color ramp by default."""
 
 
 def error_colors(errors: Floats, *, largest: float) -> Floats:
-    """Return (V, 3) sRGB for (V,) errors in metres; the color ramp ends at `largest`."""
+    """Return (V, 3) sRGB for (V,) errors in meters; the color ramp ends at `largest`."""
     if not largest > 0:
-        raise RenderError(f"the largest error to show must be above 0 metres, got {largest}")
+        raise RenderError(f"the largest error to show must be above 0 meters, got {largest}")
     at = np.clip(errors / largest, 0, 1) * (len(_RAMP) - 1)
     steps = np.arange(len(_RAMP))
     return np.stack([np.interp(at, steps, _RAMP[:, k]) for k in range(3)], 1).astype(np.float32)
@@ -171,8 +171,8 @@ def error_images(
 ) -> Generator[Image, None, None]:
     """Yield the ground truth, the prediction and the distance of its vertices, side by side.
 
-    Both inputs are (V, 3) metres on the head's triangles, frame by frame; the shorter one ends the
-    output. `largest` is the error in metres at the end of the color ramp. The shot's size is that
+    Both inputs are (V, 3) meters on the head's triangles, frame by frame; the shorter one ends the
+    output. `largest` is the error in meters at the end of the color ramp. The shot's size is that
     of each third; its turntable is ignored.
     """
     renderer = Renderer(head, replace(shot or Shot(), turntable=0.0))

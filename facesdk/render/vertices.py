@@ -35,7 +35,7 @@ class VertexFile:
         first = np.asarray(self._rows[0], np.float64)
         if not (np.isfinite(first).all() and np.ptp(first, axis=0).any()):
             raise FileFormatError(f"{path}: the first frame is not a surface")
-        # heads are in metres; files in millimetres or decimetres are off by a power of ten
+        # heads are in meters; files in millimeters or decimeters are off by a power of ten
         ratio = np.linalg.norm(np.ptp(head.neutral, axis=0)) / np.linalg.norm(np.ptp(first, axis=0))
         self._scale = np.float32(10.0 ** round(float(np.log10(ratio))))
 
@@ -43,11 +43,11 @@ class VertexFile:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Floats:
-        """Return the (V, 3) metres of one frame."""
+        """Return the (V, 3) meters of one frame."""
         return np.asarray(self._rows[index], np.float32) * self._scale
 
     def frames(self) -> Generator[Floats, None, None]:
-        """Yield (V, 3) metres, frame by frame."""
+        """Yield (V, 3) meters, frame by frame."""
         for index in range(len(self)):
             yield self[index]
 
@@ -64,13 +64,13 @@ class FlameMotion:
         return len(self._pose)
 
     def __getitem__(self, index: int) -> Floats:
-        """Return the (V, 3) metres of one frame."""
+        """Return the (V, 3) meters of one frame."""
         row = slice(index, index + 1)
         points = self._model.vertices(self._expression[row], pose=self._pose[row])
         return np.asarray(points[0], np.float32)
 
     def frames(self) -> Generator[Floats, None, None]:
-        """Yield (V, 3) metres, frame by frame."""
+        """Yield (V, 3) meters, frame by frame."""
         for block in self._model.blocks(self._expression, pose=self._pose):
             yield from block
 
@@ -78,7 +78,7 @@ class FlameMotion:
 def vertex_images(
     points: Iterable[Floats], head: Head, shot: Shot | None = None, *, fps: Fraction
 ) -> Generator[Image, None, None]:
-    """Yield images of a head whose vertices are at (V, 3) metres, frame by frame."""
+    """Yield images of a head whose vertices are at (V, 3) meters, frame by frame."""
     renderer = Renderer(head, shot or Shot())
     for index, here in enumerate(points):
         if here.shape != head.neutral.shape:

@@ -54,7 +54,7 @@ def images(
 
 
 def vertex_frames(source: FrameSource, head: Head) -> Generator[Floats, None, None]:
-    """Yield (V, 3) metres of a head's vertices, frame by frame."""
+    """Yield (V, 3) meters of a head's vertices, frame by frame."""
     for values, pose in source.blocks():
         for block in head.blocks(head.weights(values, source.info.rig), pose):
             yield from block

@@ -192,7 +192,7 @@ def test_blinks_close_the_eye(any_head, side):
 def covered(head, side, blink):
     """Share of an iris and of what is around it that skin hides from the front."""
     points = head.vertices(weights(head, **{f"eyeBlink{side}": blink}))
-    eye = head.joints[f"eye_{side.lower()}"]
+    eye = head.joints[f"{side.lower()}_eye"]
     center = np.array(eye.center)
     u, v = np.meshgrid(np.linspace(-0.7, 0.7, 15), np.linspace(-0.5, 0.4, 15))
     places = center[:2] + eye.radius * np.stack([u.ravel(), v.ravel()], 1)
@@ -327,8 +327,8 @@ def test_the_skull_lies_between_the_eyes(anyone):
 
 def looking(head, side, points):
     """Direction from an eyeball's centre to the middle of its cornea."""
-    own = np.flatnonzero(head.masks[f"eye_{side}"] > 0)
-    center = np.array(head.joints[f"eye_{side}"].center)
+    own = np.flatnonzero(head.masks[f"{side}_eye"] > 0)
+    center = np.array(head.joints[f"{side}_eye"].center)
     ahead = points[own[0]] - center
     return ahead / np.linalg.norm(ahead)
 

@@ -1,7 +1,7 @@
-"""The head that comes with facesdk, put together from its file.
+"""Assemble the built-in head from its file.
 
-The file holds the CC0 surface with its shapes. Eyeballs, teeth, brows, colours and the shapes of
-the tongue are made here, so they cost no data and fit every identity.
+The file holds the CC0 surface with its shapes. Eyeballs, teeth, brows, colors and the shapes of
+the tongue are computed here, so they take no space and fit every identity.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ CAVITY = Material("cavity", (0.50, 0.20, 0.20), roughness=0.4)
 IRIS = (0.36, 0.26, 0.17)
 
 SEAL = {"mouthClose": 0.022}
-"""Shapes that the neutral wears to seal its lips; the base mesh lets a sliver of teeth show."""
+"""Shapes added to the neutral to seal its lips; the base mesh leaves a gap that shows the teeth."""
 
 SIDES = {"left": 1, "right": -1}
 
 
 def builtin_head(identity: Mapping[str, Any] | None = None, *, detail: Detail = "low") -> Head:
-    """The built-in head as a person, plain for motion or smoothed for stills."""
+    """Return the built-in head as a person; `low` detail for motion, `high` for stills."""
     return _Assembly(_file(), Identity.of(identity), detail).head()
 
 
 @dataclass(frozen=True, eq=False)
 class _File:
-    """Arrays of `cc0.npz`, deltas unpacked."""
+    """Contents of `cc0.npz`, deltas unpacked."""
 
     names: tuple[str, ...]
     neutral: Array
@@ -59,11 +59,11 @@ class _File:
     joints: Mapping[str, Joint]
     modes: Mapping[str, Array]
     lashes: Mapping[str, Array]
-    """Vertices of the strips that lashes grow on, by lid and side."""
+    """Vertices of the strips from which lashes grow, by lid and side."""
     rest_transforms: Mapping[str, Floats]
-    """(4, 4) skull and jaw of the mean person."""
+    """(4, 4) matrices of skull and jaw of the mean person."""
     jaw_motion: Floats
-    """(S, 4, 4) of the mean person; the identity for shapes that leave the jaw alone."""
+    """(S, 4, 4) of the mean person; the identity for shapes that do not move the jaw."""
 
 
 @cache
@@ -116,7 +116,7 @@ def _part_name(name: str) -> str:
 
 
 class _Assembly:
-    """A head being put together: the pieces of one identity at one level of detail."""
+    """One identity at one level of detail, assembled part by part."""
 
     def __init__(self, file: _File, identity: Identity, detail: Detail) -> None:
         self._file = file
@@ -125,7 +125,7 @@ class _Assembly:
         self._name = f"cc0-{detail}"
 
     def head(self) -> Head:
-        """All pieces together, with masks, joints and landmarks."""
+        """Return all parts together, with masks, joints and landmarks."""
         skin = self._skin
         pieces = [skin, *self._eyes, *self._dentitions, self._tongue, *self._hairs]
         whole = joined(pieces)
@@ -159,12 +159,12 @@ class _Assembly:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """ARKit's shapes, then the tongue's."""
+        """ARKit's shapes, then those of the tongue."""
         return (*self._file.names, *SHAPES)
 
     @cached_property
     def _points(self) -> Array:
-        """(N, 3) the file's vertices as this person, lips sealed."""
+        """(N, 3) vertices of the file for this person, lips sealed."""
         points = self._file.neutral.copy()
         for name, weight in self._identity.modes.items():
             points += weight * self._file.modes[name]
@@ -173,13 +173,13 @@ class _Assembly:
         return points
 
     def _own(self, *parts: str) -> tuple[Array, Array]:
-        """Vertices of parts of the file, and their triangles counted among these."""
+        """Return the vertices of parts of the file, and their triangles renumbered for these."""
         rows = np.concatenate([self._file.triangles[self._file.parts[p]] for p in parts])
         used, triangles = np.unique(rows, return_inverse=True)
         return used, triangles.reshape(-1, 3).astype(np.int32)
 
     def _with_tongue(self, deltas: Array) -> Floats:
-        """Deltas of ARKit's shapes, padded for the tongue's, which move nothing else."""
+        """Return deltas of ARKit's shapes with zeros appended for the tongue's shapes."""
         still = np.zeros((len(SHAPES), *deltas.shape[1:]), np.float32)
         return np.concatenate([deltas.astype(np.float32), still])
 
@@ -196,14 +196,14 @@ class _Assembly:
         return joints
 
     def _jaw_hinge(self) -> tuple[float, float, float]:
-        """The point that stays when the jaw opens."""
+        """Return the point that does not move when the jaw opens."""
         opening = self._jaw_motion[self._file.names.index("jawOpen")].astype(float)
         y, z = np.linalg.solve((np.eye(3) - opening[:3, :3])[1:, 1:], opening[1:3, 3])
         return 0.0, float(y), float(z)
 
     @cached_property
     def _jaw_motion(self) -> Floats:
-        """(S, 4, 4) the mean person's, fitted anew to this person's teeth where the jaw moves."""
+        """(S, 4, 4) of the mean person, refitted to this person's teeth where the jaw moves."""
         motion = self._file.jaw_motion.copy()
         used, _ = self._own("teeth_lower")
         points = self._points[used]
@@ -320,7 +320,7 @@ class _Assembly:
         return [surface for jaw in ("upper", "lower") for surface in self._dentition(jaw)]
 
     def _dentition(self, jaw: str) -> list[MorphMesh]:
-        """Teeth and gum of one jaw, which move as its strip of the base mesh does."""
+        """Return teeth and gum of one jaw, which move like the base mesh's strip of teeth."""
         used, _ = self._own(f"teeth_{jaw}")
         strip = self._file.neutral[used]
         arch = self._arches[jaw]
@@ -343,7 +343,7 @@ class _Assembly:
 
     @cached_property
     def _arches(self) -> dict[str, Arch]:
-        """Both arches of the mean person, the lower one biting just behind the upper one."""
+        """Dental arches of the mean person; the lower one bites just behind the upper one."""
         upper = Arch.of_strip(self._file.neutral[self._own("teeth_upper")[0]], upper=True)
         return {"upper": upper, "lower": upper.opposite()}
 
@@ -364,7 +364,7 @@ class _Assembly:
         )
 
     def _bite_shift(self) -> float:
-        """How much higher this person bites than the mean one."""
+        """Return how much higher this person bites than the mean person, in meters."""
         used, _ = self._own("teeth_upper")
         return float((self._points[used] - self._file.neutral[used])[:, 1].mean())
 
@@ -379,7 +379,7 @@ class _Assembly:
         return [*hairs, *(self._lashes(name) for name in SIDES)]
 
     def _lashes(self, side: str) -> MorphMesh:
-        """Lashes of both lids of an eye, as one part."""
+        """Return the lashes of both lids of an eye as one part."""
         deltas = self._with_tongue(self._file.deltas)
         lids = [
             lashes(
@@ -406,7 +406,7 @@ def _padded(values: Array, count: int) -> Floats:
 
 
 def _rows_of(whole: MorphMesh, part: str) -> Floats:
-    """(V,) 1 for the vertices of a part."""
+    """Return (V,) 1 for the vertices of a part, 0 elsewhere."""
     rows = next(p.triangles for p in whole.parts if p.name == part)
     mask = np.zeros(len(whole.points), np.float32)
     mask[np.unique(whole.triangles[rows])] = 1
@@ -414,7 +414,7 @@ def _rows_of(whole: MorphMesh, part: str) -> Floats:
 
 
 def _rigid(points: Array, moved: Array) -> tuple[Array, Array]:
-    """Rotation and shift that carry points nearest to where they moved (Kabsch)."""
+    """Return the rotation and shift that fit moved points best (Kabsch)."""
     middle, goal = points.mean(0), moved.mean(0)
     u, _, vt = np.linalg.svd((points - middle).T @ (moved - goal))
     flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])

@@ -1,4 +1,4 @@
-"""Named points and regions of a face, found from its shape and from what moves."""
+"""Find named points and regions of a face from its geometry and its shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..surface import Array, smooth_step
 
 
 def lip_sides(lips: Array, opening: Array) -> dict[str, Array]:
-    """Masks of the upper and the lower lip; `opening` is the delta of jawOpen, which parts them."""
+    """Return masks of the upper and lower lip, which `opening`, the delta of jawOpen, parts."""
     falling = -opening[:, 1] / max(float((-opening[lips > 0.5, 1]).max()), 1e-9)
     lower = (falling > 0.45).astype(float)
     return {"upper_lip": lips * (1 - lower), "lower_lip": lips * lower}
@@ -20,7 +20,7 @@ def lip_sides(lips: Array, opening: Array) -> dict[str, Array]:
 def find_landmarks(
     points: Array, lips: Array, opening: Array, joints: Mapping[str, Joint]
 ) -> dict[str, int]:
-    """Vertices of named points on a skin that looks along +Z."""
+    """Return the vertices of named points on a skin that looks along +Z."""
     sides = lip_sides(lips, opening)
     eye = np.array(joints["left_eye"].center)
     middle = np.abs(points[:, 0]) < 0.0015
@@ -63,7 +63,7 @@ def _between(values: Array, low: float, high: float) -> Array:
 def face_masks(
     points: Array, joints: Mapping[str, Joint], landmarks: Mapping[str, int]
 ) -> dict[str, Array]:
-    """Soft regions of the skin around its landmarks, 0..1."""
+    """Return soft masks in 0..1 of regions around the landmarks."""
     masks = {name: np.zeros(len(points)) for name in ("brows", "cheeks")}
     for side, sign in (("left", 1), ("right", -1)):
         eye = joints[f"{side}_eye"]
@@ -80,5 +80,5 @@ def face_masks(
 
 
 def _ball(points: Array, center: Array, radius: float) -> Array:
-    """1 within half a radius of a point, 0 beyond the radius."""
+    """Return 1 within half a radius of a point, falling to 0 at the radius."""
     return smooth_step(radius, radius / 2, np.linalg.norm(points - center, axis=1))

@@ -1,8 +1,8 @@
-"""Deformation transfer: the shapes of one head on the neutral of another.
+"""Deformation transfer (Sumner and Popović 2004): the shapes of one head on another neutral.
 
-Each triangle of the target turns and stretches as its triangle on the source does, and the surface
-that fits best is one sparse system for all shapes. Lips that touch on the source keep touching;
-pieces that float beside the skin (eyeballs, teeth, tongue) follow as the source's pieces move.
+Every triangle of the target deforms as its corresponding triangle on the source; the surface that
+fits best is the solution of one sparse system for all shapes. Lips that touch on the source keep
+touching. Components apart from the skin (eyeballs, teeth, tongue) follow those of the source.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .register import (
     Face,
     Triangles,
     Vertices,
-    balls,
-    fit_ball,
+    eyeballs,
+    fit_sphere,
     nearest,
     pieces,
     register,
@@ -32,21 +32,21 @@ from .register import (
 from .sparse_cholesky import SparseSystem
 
 STILL = 2e-5
-"""Metres; what no shape moves further is anchors where it is."""
+"""Meters; vertices that no shape moves further are anchored."""
 
 ANCHOR_WEIGHT, CONTACT_WEIGHT, REGULARIZATION_WEIGHT = 1.0, 30.0, 1e-9
-"""Weights of points that are anchors, of lips that touch and of all others, beside the surface's."""
+"""Weights of anchored points, touching lips and all points; the surface term has weight 1."""
 
 CONTACT = 0.002
-"""Metres between the lips that count as touching."""
+"""Meters between the lips that count as touching."""
 
 
 def transfer(head: Head, neutral: ArrayLike, name: str = "transferred") -> Head:
-    """The head's shapes on another neutral of the same mesh: another person, a sculpt."""
+    """Transfer the head's shapes to another neutral of the same mesh: another person, a sculpt."""
     points = np.asarray(neutral, np.float64)
     if points.shape != head.neutral.shape or not np.isfinite(points).all():
         raise MeshError(
-            f"neutral must be {head.neutral.shape} metres on the mesh of head {head.name!r}, "
+            f"neutral must be {head.neutral.shape} meters on the mesh of head {head.name!r}, "
             f"got {points.shape}; register heads with other meshes"
         )
     linear, shift = similarity(head.neutral.astype(np.float64), points)
@@ -64,11 +64,11 @@ def transfer(head: Head, neutral: ArrayLike, name: str = "transferred") -> Head:
 
 
 def transfer_to(head: Head, other: Head, landmarks: Mapping[str, ArrayLike] | None = None) -> Head:
-    """The head's shapes on a head with a mesh of its own, such as a scan or a template.
+    """Transfer the head's shapes to a head with another mesh, such as a scan or a template.
 
     `landmarks` are vertices or positions on the other head by name: `nose_tip`, `mouth_left` and
-    the like, as in `head.landmarks`. They may be left out where the other head has eyeballs.
-    Raises `MeshError` where the heads do not fit.
+    the like, as in `head.landmarks`. They are optional if the other head has eyeballs. Raises
+    `MeshError` if the heads do not fit.
     """
     target = face_of(other, landmarks)
     matched = register(face_of(head, known_points(head, target)), target)
@@ -76,7 +76,7 @@ def transfer_to(head: Head, other: Head, landmarks: Mapping[str, ArrayLike] | No
 
 
 def with_transferred_shapes(head: Head, other: Head, target: Face, matched: Correspondence) -> Head:
-    """Another head with the shapes, regions and eyes that it has by its registration."""
+    """Return another head with the shapes, regions and eyes it gets by its registration."""
     masks = {name: mask[matched.vertices].astype(np.float32) for name, mask in head.masks.items()}
     beside = np.ones(len(target.points), bool)
     beside[target.skin] = False
@@ -105,22 +105,22 @@ def with_transferred_shapes(head: Head, other: Head, target: Face, matched: Corr
 
 
 def face_of(head: Head, landmarks: Mapping[str, ArrayLike] | None = None) -> Face:
-    """A head as something to register: its eyes, its jaw and the points that are known."""
+    """Return a head as a surface to register: its eyes, its jaw and its known points."""
     points = head.neutral.astype(np.float64)
     bare = Face(points, head.triangles)
     known = set(EYES) <= set(head.joints)
-    eyes = np.array([head.joints[name].center for name in EYES]) if known else balls(bare)
+    eyes = np.array([head.joints[name].center for name in EYES]) if known else eyeballs(bare)
     opening = jaw_share(head) if "jawOpen" in head.names else None
     return Face(points, head.triangles, eyes=eyes, opening=opening, landmarks=landmarks)
 
 
 def known_points(head: Head, target: Face) -> dict[str, int]:
-    """The head's own landmarks for the points that are given, not found, on the target."""
+    """Return the head's landmarks for the points that are given, not detected, on the target."""
     return {name: head.landmarks[name] for name in target.landmarks or {} if name in head.landmarks}
 
 
 def _moved_joint(head: Head, name: str, points: Doubles, linear: Doubles, shift: Doubles) -> Joint:
-    """A joint of the new neutral: in the same place of its eyeball, or of the whole head."""
+    """Return a joint of the new neutral: at the same place of its eyeball, or of the whole head."""
     joint = head.joints[name]
     center = np.array(joint.center)
     eye = head.masks[name] > 0 if name in EYES and name in head.masks else np.zeros(1, bool)
@@ -132,7 +132,7 @@ def _moved_joint(head: Head, name: str, points: Doubles, linear: Doubles, shift:
 
 
 def _moved_transforms(head: Head, linear: Doubles, shift: Doubles) -> dict[str, Floats]:
-    """Frames of the new neutral: turned and placed as the whole head is, not stretched."""
+    """Return the rest transforms of the new neutral: moved with the head, not scaled."""
     turn = linear / np.cbrt(np.linalg.det(linear))
     frames = {}
     for name, frame in head.rest_transforms.items():
@@ -144,7 +144,7 @@ def _moved_transforms(head: Head, linear: Doubles, shift: Doubles) -> dict[str, 
 
 
 def _moved_motion(head: Head, linear: Doubles, shift: Doubles) -> Floats | None:
-    """The jaw's motion seen from the new neutral."""
+    """Return the jaw's motion in the space of the new neutral."""
     if head.jaw_motion is None:
         return None
     place = np.eye(4)
@@ -153,7 +153,7 @@ def _moved_motion(head: Head, linear: Doubles, shift: Doubles) -> Floats | None:
 
 
 def transfer_shapes(head: Head, target: Face, matched: Correspondence) -> Doubles:
-    """(S, V, 3) metres that the head's shapes are on a target registered with it."""
+    """Return (S, V, 3) meters of the head's shapes on a target registered with it."""
     source = Face(head.neutral @ matched.linear.T, head.triangles)
     moves = head.deltas.astype(np.float64) @ matched.linear.T
     result = np.zeros((len(moves), len(target.points), 3))
@@ -168,7 +168,7 @@ def transfer_shapes(head: Head, target: Face, matched: Correspondence) -> Double
 def _skin_moves(
     head: Head, source: Face, moves: Doubles, target: Face, matched: Correspondence
 ) -> Doubles:
-    """(S, skin, 3) what the skin of the target does."""
+    """Return (S, skin, 3) motion of the target's skin."""
     rows = target.skin_triangles
     place = np.full(len(target.points), -1)
     place[target.skin] = np.arange(len(target.skin))
@@ -217,7 +217,7 @@ def _skin_moves(
 
 
 def _edge_matrices(points: Doubles, corners: Triangles) -> Doubles:
-    """(F, 3, 3) two edges and the scaled normal of every triangle, as columns."""
+    """Return (F, 3, 3) two edges and the scaled normal of every triangle, as columns."""
     a, b, c = (points[corners[:, i]] for i in range(3))
     normal = np.cross(b - a, c - a)
     length = np.linalg.norm(normal, axis=1, keepdims=True)
@@ -225,7 +225,7 @@ def _edge_matrices(points: Doubles, corners: Triangles) -> Doubles:
 
 
 def _gradients(points: Doubles, corners: Triangles) -> tuple[Doubles, Doubles]:
-    """(F, 3, 3) gradient of a function by its value at each corner, and (F,) areas."""
+    """Return (F, 3, 3) gradients of a function by its value at each corner, and (F,) areas."""
     inverse = np.linalg.inv(_edge_matrices(points, corners))
     second, third = inverse[:, 0], inverse[:, 1]
     a, b, c = (points[corners[:, i]] for i in range(3))
@@ -234,7 +234,7 @@ def _gradients(points: Doubles, corners: Triangles) -> tuple[Doubles, Doubles]:
 
 
 def _divergence(stretch: Doubles, gradient: Doubles, corners: Triangles, count: int) -> Doubles:
-    """(V, 3) what the wanted stretch of the triangles asks of their corners."""
+    """Return (V, 3) the divergence of the target deformation, a right-hand side."""
     pull = np.einsum("fab,fcb->fca", stretch, gradient).reshape(-1, 3)
     flat = corners.reshape(-1)
     return np.stack([np.bincount(flat, pull[:, axis], count) for axis in range(3)], 1)
@@ -246,7 +246,7 @@ def _divergence(stretch: Doubles, gradient: Doubles, corners: Triangles, count: 
 def _contact_pairs(
     head: Head, points: Doubles, matches: Vertices, matched: Correspondence
 ) -> tuple[Vertices, Vertices, tuple[Vertices, Vertices]]:
-    """Pairs of target vertices on touching lips, and the source pair that each one moves like."""
+    """Return pairs of target vertices on touching lips, and the source pair that each follows."""
     none = np.zeros(0, np.intp)
     over, under = contacts(head)
     if not len(over):
@@ -269,7 +269,7 @@ def _contact_pairs(
 
 
 def contacts(head: Head) -> tuple[Vertices, Vertices]:
-    """Vertices of the upper lip that touch the lower one in the neutral, and what they touch."""
+    """Return vertices of the upper lip that touch the lower one at rest, and those they touch."""
     none = np.zeros(0, np.intp)
     if "lips" not in head.masks or "jawOpen" not in head.names:
         return none, none
@@ -284,7 +284,7 @@ def contacts(head: Head) -> tuple[Vertices, Vertices]:
 
 
 def jaw_share(head: Head) -> Doubles:
-    """(V,) how far `jawOpen` takes each vertex along, 0 to 1."""
+    """Return (V,) the share of jawOpen's motion that each vertex follows, 0 to 1."""
     fallen = np.linalg.norm(head.delta("jawOpen").astype(np.float64), axis=1)
     most = np.median(fallen[fallen > 0.5 * fallen.max()])
     return np.asarray(np.clip(fallen / most, 0, 1))
@@ -305,7 +305,7 @@ def _follow(
     matched: Correspondence,
     result: Doubles,
 ) -> None:
-    """Let eyeballs, teeth, tongue and lashes of the target do what their like on the source do."""
+    """Move eyeballs, teeth, tongue and lashes of the target like those of the source."""
     labels = pieces(len(target.points), target.triangles)
     parts = pieces(len(source.points), source.triangles)
     used = np.unique(target.triangles)
@@ -332,7 +332,7 @@ def _follow(
 
 
 def _gaze(head: Head, piece: Vertices) -> list[tuple[int, Doubles]]:
-    """Shapes that turn a piece as an eyeball, and their yaw, pitch and roll."""
+    """Return the shapes that turn a component as an eyeball, with yaw, pitch and roll."""
     turns = []
     for side, eye in (("Left", "left_eye"), ("Right", "right_eye")):
         if eye in head.masks and (head.masks[eye][piece] > 0).all():
@@ -345,14 +345,14 @@ def _gaze(head: Head, piece: Vertices) -> list[tuple[int, Doubles]]:
 
 
 def _same_piece(points: Doubles, moves: Doubles, goal: Doubles, own: Vertices) -> Doubles:
-    """Moves of a piece whose vertices are the source's, turned and sized with it."""
+    """Return the moves of a component with the source's vertices, rotated and scaled with it."""
     a, b = points[own] - points[own].mean(0), goal[own] - goal[own].mean(0)
     change = np.linalg.lstsq(a, b - a, rcond=1e-6)[0]  # 0 for a flat piece across its plane
     return np.asarray(moves[:, own] + moves[:, own] @ change)
 
 
 def _affine(piece: Doubles, moves: Doubles, points: Doubles) -> Doubles:
-    """(S, n, 3) an affine motion fitted to a piece's, for points about their own centre."""
+    """Return (S, n, 3) moves of points by the affine motion that fits a component's."""
     here, there = _center(piece), _center(points)
     flat = np.column_stack([np.ones(len(piece)), piece - here])
     rhs = moves.transpose(1, 0, 2).reshape(len(piece), -1)
@@ -362,6 +362,6 @@ def _affine(piece: Doubles, moves: Doubles, points: Doubles) -> Doubles:
 
 
 def _center(points: Doubles) -> Doubles:
-    """Centre of the ball that points lie on, or their mean where they lie on none."""
-    center, _, rough = fit_ball(points)
+    """Return the center of the sphere through points, or their mean if they are not on one."""
+    center, _, rough = fit_sphere(points)
     return center if rough < 0.05 else np.asarray(points.mean(0))

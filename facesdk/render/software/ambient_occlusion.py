@@ -10,10 +10,10 @@ from ..camera import Camera
 from ..light import Lighting
 
 _COARSE = 0.0015
-"""Metres of a pixel that is small enough to look for hollows in."""
+"""Meters of a pixel that is small enough to look for hollows in."""
 
 _REACHES = ((0.004, 0.006, 0.45), (0.014, 0.016, 0.55))
-"""Metres around, metres deeper that count as closed, and the share of each."""
+"""Meters around, meters deeper that count as closed, and the share of each."""
 
 _LITTLE = np.float32(1e-6)
 

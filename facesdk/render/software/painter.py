@@ -24,10 +24,10 @@ from .raster import NOTHING, facing, planes, visible
 Ints = NDArray[np.int32]
 
 _JUMP = 0.004
-"""Metres between neighbouring pixels beyond which two surfaces meet there."""
+"""Meters between neighboring pixels beyond which two surfaces meet there."""
 
 _FAR = np.float32(-10)
-"""Metres towards the camera where there is nothing."""
+"""Meters towards the camera where there is nothing."""
 
 _WIRE = (0.05, 0.07, 0.10)
 
@@ -40,7 +40,7 @@ class SoftwarePainter:
         self._mesh = RenderMesh(head)
 
     def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Image:
-        """The head with its vertices at (V, 3) metres; `colors` (V, 3) sRGB replace its own."""
+        """The head with its vertices at (V, 3) meters; `colors` (V, 3) sRGB replace its own."""
         width, height = self.look.size
         scene = _Scene(self._mesh, self.look, camera, points, colors)
         numbers = visible(scene.screen, scene.triangles, width, height)
@@ -210,7 +210,7 @@ def _mix(values: Floats, corners: Ints, share: Floats) -> Floats:
 
 
 def _meeting(parts: Ints, numbers: Ints, depths: Floats) -> NDArray[np.bool_]:
-    """(H, W) whether a pixel and its neighbour show different surfaces."""
+    """(H, W) whether a pixel and its neighbor show different surfaces."""
     part = np.where(numbers == NOTHING, 0, parts[numbers])
     meets = np.zeros(numbers.shape, bool)
     for one, two in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):

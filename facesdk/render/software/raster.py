@@ -26,7 +26,7 @@ _DEPTH_STEPS = 1 << 30
 
 
 def visible(points: Floats, triangles: Ints, width: int, height: int) -> Ints:
-    """(height, width) number of the triangle seen at the centre of every sample, or -1.
+    """(height, width) number of the triangle seen at the center of every sample, or -1.
 
     `points` (V, 3) are x to the right and y down in samples, and nearness: larger is in front.
     Both sides of a triangle are seen; `facing` tells which to leave out.
@@ -58,7 +58,7 @@ def _keys(near: Floats, span: Ints) -> NDArray[np.int64]:
 
 
 def facing(points: Floats, triangles: Ints) -> NDArray[np.bool_]:
-    """(F,) whether a triangle's corners run anticlockwise as seen, y down."""
+    """(F,) whether a triangle's corners run counterclockwise as seen, y down."""
     x, y = points[:, 0], points[:, 1]
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     xa, ya = x[a], y[a]
