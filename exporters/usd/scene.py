@@ -45,14 +45,10 @@ def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[L
             for name, source in clips.items()
         ]
         rate = clips[0].source.info.fps
-        yield Layer(
-            _facts(clips, rate, unit), _root(clips, rate, head, 1 / unit, options)
-        )
+        yield Layer(_facts(clips, rate, unit), _root(clips, rate, head, 1 / unit, options))
 
 
-def _facts(
-    clips: Sequence[SpooledClip], rate: Fraction, unit: float
-) -> Mapping[str, str | float]:
+def _facts(clips: Sequence[SpooledClip], rate: Fraction, unit: float) -> Mapping[str, str | float]:
     spans = [clip.span(rate) for clip in clips]
     return {
         "defaultPrim": ROOT,
