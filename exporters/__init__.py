@@ -169,12 +169,12 @@ def _written(
     if not isinstance(file, str | Path):
         return tuple(write(file))
     with ExitStack() as stack:
-        lost = tuple(write(stack.enter_context(whole_file(file))))
+        dropped = tuple(write(stack.enter_context(whole_file(file))))
         for ending, companion in format_.sidecars.items():
             path = Path(file)
             opened = stack.enter_context(whole_file(path.with_name(path.name + ending)))
             opened.write(companion(path.name, source, options))
-    return lost
+    return dropped
 
 
 def _chosen(file: str | Path | BinaryIO, format_: str | Format | None) -> Format:

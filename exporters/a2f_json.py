@@ -42,18 +42,18 @@ def write_a2f_json(
     names = json.dumps(source.info.rig.names, ensure_ascii=False)
     file.write(json.dumps(opening, ensure_ascii=False)[:-1].encode())
     file.write(f',\n"facsNames": {names},\n"weightMat": ['.encode())
-    count, separator, lost = 0, b"\n", set[str]()
+    count, separator, dropped = 0, b"\n", set[str]()
     for values, angles in source.blocks():
         if len(values):
             file.write(separator + json_rows(values))
             separator = b",\n"
         count += len(values)
-        lost |= moving_angles(angles)
+        dropped |= moving_angles(angles)
     file.write(f'\n],\n"numFrames": {count}\n}}\n'.encode())
     notes = (("events",) if source.info.events else ()) + (
         ("start",) if source.info.start_sample else ()
     )
-    return (*notes, *sorted(lost))
+    return (*notes, *sorted(dropped))
 
 
 def read_a2f_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:

@@ -73,28 +73,10 @@ class LinearKeys:
         return np.ones_like(left) if here == 1 else left
 
 
-def linear_keys(curve: ArrayLike, tolerance: float) -> NDArray[np.int64]:
-    """Frames of a (T,) curve that are keys of its linear interpolation."""
-    column = np.asarray(curve, np.float32).reshape(-1, 1)
-    chooser = LinearKeys(1, tolerance)
-    mask = np.concatenate([chooser.push(column), chooser.flush()])
-    return np.flatnonzero(mask)
-
-
 def slopes(curve: ArrayLike) -> Doubles:
     """(T, ...) change a frame: of both neighbours within the curve, of the only one at its ends."""
     values = np.asarray(curve, np.float64)
     return np.asarray(np.gradient(values, axis=0)) if len(values) > 1 else np.zeros(values.shape)
-
-
-def hermite(frames: ArrayLike, keys: ArrayLike, values: ArrayLike, tangents: ArrayLike) -> Doubles:
-    """Values at `frames` of cubic Hermite curves through keys with one slope a frame at each."""
-    at = np.asarray(frames, np.float64)
-    k, v, m = (np.asarray(a, np.float64) for a in (keys, values, tangents))
-    if len(k) == 1:
-        return np.full(at.shape, v[0])
-    i = np.clip(np.searchsorted(k, at, "right") - 1, 0, len(k) - 2)
-    return _cubic((at - k[i]) / (k[i + 1] - k[i]), k[i + 1] - k[i], v[i], v[i + 1], m[i], m[i + 1])
 
 
 def _cubic(

@@ -56,7 +56,7 @@ def write_viseme_tsv(
     for cue in cues:
         line = f"{_seconds(cue.start)}\t{_seconds(cue.end)}\t{cue.shape}\t{cue.weight:.3f}\n"
         file.write(line.encode())
-    return cues.lost
+    return cues.dropped
 
 
 def write_viseme_json(
@@ -77,7 +77,7 @@ def write_viseme_json(
         "viseme": cue.shape, "weight": round(cue.weight, 3),
     })  # fmt: skip
     file.write(b"\n]}\n")
-    return cues.lost
+    return cues.dropped
 
 
 def write_viseme_srt(
@@ -88,7 +88,7 @@ def write_viseme_srt(
     for number, cue in enumerate(cues, 1):
         times = f"{_subtitle_time(cue.start)} --> {_subtitle_time(cue.end)}"
         file.write(f"{number}\n{times}\n{cue.shape}\n\n".encode())
-    return (*cues.lost, *(("start",) if source.info.start_sample < 0 else ()))
+    return (*cues.dropped, *(("start",) if source.info.start_sample < 0 else ()))
 
 
 def write_rhubarb_tsv(
@@ -103,7 +103,7 @@ def write_rhubarb_tsv(
         end = cue.end
     if end is not None:
         file.write(f"{float(end):.2f}\t{mouth('sil')}\n".encode())
-    return cues.lost
+    return cues.dropped
 
 
 def write_rhubarb_json(
@@ -118,7 +118,7 @@ def write_rhubarb_json(
     sound = "" if options.audio is None else PurePath(options.audio).as_posix()
     metadata = {"soundFile": sound, "duration": round(float(end), 2)}
     file.write(b'\n],\n"metadata": ' + json.dumps(metadata, ensure_ascii=False).encode() + b"}\n")
-    return cues.lost
+    return cues.dropped
 
 
 def _write_objects(

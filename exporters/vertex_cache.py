@@ -44,7 +44,7 @@ def write_pc2(
         file.write(struct.pack("<ffi", float(first), 1.0, spool.frames))
         for points in _points(spool, head, options):
             file.write(points.astype("<f4").tobytes())
-        return (*_lost(driven, spool, head), "fps")
+        return (*_dropped(driven, spool, head), "fps")
 
 
 def write_mdd(
@@ -63,7 +63,7 @@ def write_mdd(
         file.write(times.astype(">f4").tobytes())
         for points in _points(spool, head, options):
             file.write(points.astype(">f4").tobytes())
-        return _lost(driven, spool, head)
+        return _dropped(driven, spool, head)
 
 
 def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
@@ -93,17 +93,17 @@ def _placed(points: Floats, options: WriteOptions) -> Floats:
     return points * np.float32(100 if options.settings.get("unit", "m") == "cm" else 1)
 
 
-def _lost(driven: HeadCurves, spool: Spool, head: Head) -> tuple[str, ...]:
+def _dropped(driven: HeadCurves, spool: Spool, head: Head) -> tuple[str, ...]:
     """Names of what moves in the clip and nothing on the head."""
-    lost = list(driven.dropped)
+    dropped = list(driven.dropped)
     if spool.has_pose:
         moving: set[str] = set()
         for rows in spool.rows():
             moving |= moving_angles(rows[:, len(head.names) :])
         for eye, joint in (("eye_left", "left_eye"), ("eye_right", "right_eye")):
             if eye not in head.joints or eye not in head.masks:
-                lost += sorted(n for n in moving if n.startswith(f"pose.{joint}."))
-    return (*(("events",) if driven.info.events else ()), *lost)
+                dropped += sorted(n for n in moving if n.startswith(f"pose.{joint}."))
+    return (*(("events",) if driven.info.events else ()), *dropped)
 
 
 FORMATS = (

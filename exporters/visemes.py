@@ -65,17 +65,17 @@ class Cues:
         self._names = source.info.rig.names
         self._shape = shape
         self._frames = float(shortest * source.info.fps)
-        self._lost: set[str] = set()
+        self._dropped: set[str] = set()
         self._moved: set[str] = set()
         self._led: set[str] = set()
 
     @property
-    def lost(self) -> tuple[str, ...]:
+    def dropped(self) -> tuple[str, ...]:
         """What cues cannot say: `blends` between shapes, `events`, visemes that never lead."""
         quiet = [n for n in self._names if n in self._moved - self._led - {REST}]
         blends = ("blends",) if self._moved else ()
         events = ("events",) if self._source.info.events else ()
-        return (*blends, *events, *quiet, *sorted(self._lost))
+        return (*blends, *events, *quiet, *sorted(self._dropped))
 
     def __iter__(self) -> Iterator[Cue]:
         """The cues, one after the other without gaps."""
@@ -95,7 +95,7 @@ class Cues:
         """Frame by frame: the shape and how strong it is."""
         rest = self._names.index(REST)
         for values, angles in self._source.blocks():
-            self._lost |= moving_angles(angles)
+            self._dropped |= moving_angles(angles)
             self._note(values)
             others = values.copy()
             others[:, rest] = -np.inf

@@ -76,14 +76,14 @@ def write_vmc(
     with_bones, style = bool(_BONES.chosen(options)), _NAMES.chosen(options)
     controls = source.info.rig.names
     names = [_VRM0.get(n, n) if style == "vrm0" else spelled(n, style) for n in controls]
-    clock, lost = Clock(source), set[str]()
+    clock, dropped = Clock(source), set[str]()
     layout: _Layout | None = None
     for values, angles in source.blocks():
-        lost |= set() if with_bones else moving_angles(angles)
+        dropped |= set() if with_bones else moving_angles(angles)
         angles = angles if with_bones else None
         layout = layout or _Layout.of(names, bones=angles is not None)
         file.write(layout.packets(clock.instants(len(values)), values, angles))
-    return (*(("events",) if source.info.events else ()), *sorted(lost))
+    return (*(("events",) if source.info.events else ()), *sorted(dropped))
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,14 +30,14 @@ def write_a2f_csv(
     """
     file.write(header_line(("", "timeCode", *(_PREFIX + name for name in source.info.rig.names))))
     clock, index = Clock(source), 0
-    lost: set[str] = set()
+    dropped: set[str] = set()
     for values, angles in source.blocks():
         numbers = map(str, range(index, index + len(values)))
         times = (f"{t:.6f}" for t in clock.seconds(len(values)))
         file.write(lines(numbers, times, csv_rows(values)))
         index += len(values)
-        lost |= moving_angles(angles)
-    return (*(("events",) if source.info.events else ()), *sorted(lost))
+        dropped |= moving_angles(angles)
+    return (*(("events",) if source.info.events else ()), *sorted(dropped))
 
 
 def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:

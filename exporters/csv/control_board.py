@@ -43,13 +43,13 @@ def write_control_board(
         )
     if HEADER.chosen(options):
         file.write(",".join(labels(rig)).encode() + b"\n")
-    lost: set[str] = set()
+    dropped: set[str] = set()
     for values, angles in source.blocks():
         file.write("".join(line + "\n" for line in csv_rows(values)).encode())
-        lost |= moving_angles(angles)
+        dropped |= moving_angles(angles)
     notes = {"events": bool(source.info.events), "start": source.info.start_sample != 0,
              "fps": source.info.fps != FPS}  # fmt: skip
-    return (*(name for name, kept_out in notes.items() if kept_out), *sorted(lost))
+    return (*(name for name, kept_out in notes.items() if kept_out), *sorted(dropped))
 
 
 def labels(rig: Rig) -> tuple[str, ...]:

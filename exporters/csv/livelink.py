@@ -38,13 +38,13 @@ def write_livelink_csv(
     count, clock = str(len(rig)), Clock(source)
     start = source.info.start
     shift = max(-start, Fraction(0))
-    lost: set[str] = set()
+    dropped: set[str] = set()
     for values, angles in source.blocks():
         codes = (timecode(t + shift) for t in clock.instants(len(values)))
         file.write(lines(codes, [count] * len(values), csv_rows(values)))
-        lost |= {c for c in moving_angles(angles) if not _has_column(rig, c)}
+        dropped |= {c for c in moving_angles(angles) if not _has_column(rig, c)}
     notes = (("events",) if source.info.events else ()) + (("start",) if shift else ())
-    return (*notes, *sorted(lost))
+    return (*notes, *sorted(dropped))
 
 
 def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:

@@ -70,7 +70,7 @@ def write_vrma(
             animation.finish(clip_name(source, options))
         _describe(document, bones, expressions, gaze, options)
         document.write_binary(file)
-        return _lost(source, spool)
+        return _dropped(source, spool)
 
 
 def _skeleton(document: Document) -> dict[str, int]:
@@ -129,13 +129,13 @@ def _describe(
     document.json["extensions"] = {_EXTENSION: extension}
 
 
-def _lost(source: FrameSource, spool: Spool) -> tuple[str, ...]:
+def _dropped(source: FrameSource, spool: Spool) -> tuple[str, ...]:
     looks = [n for n in _LOOKS if n in source.info.rig]
-    lost = [
+    dropped = [
         n for n in looks if spool.moving(i := source.info.rig.index(n), source.info.rig.rest[i])
     ]
     if not spool.has_pose:
-        return tuple(lost)
+        return tuple(dropped)
     apart = np.zeros(3, bool)
     rolls = np.zeros(2, bool)
     for rows in spool.rows():
@@ -144,4 +144,4 @@ def _lost(source: FrameSource, spool: Spool) -> tuple[str, ...]:
         rolls |= np.array([left[:, 2].any(), right[:, 2].any()])
     silent = [[*apart[:2], rolls[0]], [*apart[:2], rolls[1]]]
     eyes = zip(POSE_ANGLES[-6:], np.ravel(silent), strict=True)
-    return (*lost, *(name for name, gone in eyes if gone))
+    return (*dropped, *(name for name, gone in eyes if gone))

@@ -29,9 +29,9 @@ def write_glb_clips(
     before zero or too late for glTF's float32, and for a clip that needs another head.
     """
     with new_document() as document:
-        lost = _add_clips(document, clips, options)
+        dropped = _add_clips(document, clips, options)
         document.write_binary(file)
-    return lost
+    return dropped
 
 
 def write_gltf_clips(
@@ -39,9 +39,9 @@ def write_gltf_clips(
 ) -> tuple[str, ...]:
     """The same as text with its numbers inside."""
     with new_document() as document:
-        lost = _add_clips(document, clips, options)
+        dropped = _add_clips(document, clips, options)
         document.write_gltf(file)
-    return lost
+    return dropped
 
 
 def read_gltf(file: BinaryIO, rig: Rig | None = None) -> Clip:

@@ -79,7 +79,7 @@ def write_anim(
         clip = _Clip(source, spool, options)
         for part in clip.text():
             file.write(part.encode())
-        return clip.lost
+        return clip.dropped
 
 
 def meta_of(file_name: str, _: FrameSource, options: WriteOptions) -> bytes:
@@ -141,7 +141,7 @@ class _Clip:
         ]
 
     @property
-    def lost(self) -> tuple[str, ...]:
+    def dropped(self) -> tuple[str, ...]:
         """Pose channels that move and whose joint has no path."""
         first = len(self._source.info.rig)
         return tuple(

@@ -31,8 +31,8 @@ def definition(way: Conversion) -> tuple[dict[str, Any], tuple[str, ...]]:
     here = {n: graph.input(_curve(n)) for n in _channels(way.source)}
     unset: dict[str, None] = {}
     for step in way.maps:
-        here, lost = _mapped(graph, step, here)
-        unset = dict.fromkeys(lost)
+        here, dropped = _mapped(graph, step, here)
+        unset = dict.fromkeys(dropped)
     outputs = {_curve(n): here[n] for n in way.target.names if n in here}
     used = graph.used(outputs.values())
     document = {
@@ -119,17 +119,17 @@ def _mapped(
         )
     there = {n: _weighted(graph, step, n, terms, here)
              for n, terms in _by_target(step, here).items()}  # fmt: skip
-    lost: list[str] = []
+    dropped: list[str] = []
     for rule in step.rules:
         build = _RULES.get(rule.name)
         if build is None or not all(name in here for name in rule.inputs):
-            lost += rule.outputs
+            dropped += rule.outputs
             continue
         names = [f"{step.target.name}:{_curve(n)}" for n in rule.outputs]
         made = build(graph, names, [here[n] for n in rule.inputs])
         there |= dict(zip(rule.outputs, made, strict=True))
     untouched = [a for a in POSE_ANGLES if a in here and a not in there]
-    return there | {a: here[a] for a in untouched}, lost
+    return there | {a: here[a] for a in untouched}, dropped
 
 
 def _by_target(step: RigMap, here: Mapping[str, str]) -> dict[str, dict[str, float]]:

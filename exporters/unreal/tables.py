@@ -40,7 +40,7 @@ def write_table_csv(
             file.write(b"\n" + _cell(name))
             _write_cells(file, spool.curve(i).values)
         file.write(b"\n")
-    return _lost(source)
+    return _dropped(source)
 
 
 def write_table_json(
@@ -58,7 +58,7 @@ def write_table_json(
             file.write(b"}")
             before = b",\n"
         file.write(b"\n]\n")
-    return _lost(source)
+    return _dropped(source)
 
 
 def write_rig_mapper(
@@ -81,7 +81,7 @@ def write_rig_mapper(
         for row in (np.round(channels.astype(np.float64), 6) + 0.0).tolist():
             file.write("".join(f"{h},{number},{row[i]:.6f}\n" for h, i in heads).encode())
             number += 1
-    return ("fps", *(("start",) if source.info.start_sample else ()), *_lost(source))
+    return ("fps", *(("start",) if source.info.start_sample else ()), *_dropped(source))
 
 
 def _with_pose(values: Floats, angles: Floats) -> Floats:
@@ -120,5 +120,5 @@ def _cell(name: str) -> bytes:
     return (quoted if set(name) & set('",\r\n') else name).encode()
 
 
-def _lost(source: FrameSource) -> tuple[str, ...]:
+def _dropped(source: FrameSource) -> tuple[str, ...]:
     return ("events",) if source.info.events else ()

@@ -40,12 +40,13 @@ def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[L
     head = chosen_head(options, bool(settings["mesh"]))
     unit = 0.01 if settings["unit"] == "cm" else 1.0
     with ExitStack() as stack:
-        clips = [
+        spooled_clips = [
             SpooledClip(name, source, stack.enter_context(spooled(SkeletonCurves(source, head))))
             for name, source in clips.items()
         ]
-        rate = clips[0].source.info.fps
-        yield Layer(_facts(clips, rate, unit), _root(clips, rate, head, 1 / unit, options))
+        rate = spooled_clips[0].source.info.fps
+        root = _root(spooled_clips, rate, head, 1 / unit, options)
+        yield Layer(_facts(spooled_clips, rate, unit), root)
 
 
 def _facts(clips: Sequence[SpooledClip], rate: Fraction, unit: float) -> Mapping[str, str | float]:

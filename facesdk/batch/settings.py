@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import __version__
 from ..articulation.phones import Alphabet
-from ..documents import read_json
+from ..documents import load_json
 from ..exporters import Format
 from ..exporters.options import OptionFields, Value
 from ..performance import Performance
@@ -145,7 +145,7 @@ def _rig_hash(rig: str) -> str | None:
     """Hash of a rig, table or map file and the rig files that it names; None for a rig's name."""
     if not rig.endswith(".json"):
         return None
-    document = read_json(Path(rig), "rig, table or map")
+    document = load_json(Path(rig), "rig, table or map")
     named = [v for v in document.values() if isinstance(v, str) and v.endswith(".json")]
     files = [Path(rig), *(Path(rig).parent / name for name in named)]
     return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()

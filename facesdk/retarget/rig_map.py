@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..clip import POSE_ANGLES
-from ..documents import json_lines
+from ..documents import check_header, json_lines
 from ..errors import RigError, UnknownNameError
 from ..rig import Rig
 from .pose_fit import PoseFit, Weights
@@ -164,12 +164,7 @@ class RigMap:
 
         Rigs are given by name, or by the path of a rig file relative to `folder`.
         """
-        if not isinstance(document, dict) or document.get("format") != "facesdk.map":
-            raise RigError(f'{source} is no map file: expected "format": "facesdk.map"')
-        if document.get("version") != 1:
-            raise RigError(
-                f"{source} has map file version {document.get('version')!r}; this facesdk reads 1"
-            )
+        check_header(document, format="facesdk.map", source=source)
         try:
             return cls(
                 source=_rig_of_map(document["source"], folder),

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from ..clip import Clip
-from ..documents import read_json
+from ..documents import load_json
 from ..errors import RigError
 from ..files import cache_folder
 from ..rig import Rig
@@ -47,7 +47,7 @@ def convert(clip: Clip, target: str | Rig) -> Clip:
 def conversion_from_file(path: str | Path) -> Conversion:
     """Conversion through a map file of the user's own."""
     file = Path(path)
-    document = read_json(file, "map")
+    document = load_json(file, "map")
     return Conversion.from_json(document, source=str(file), folder=file.parent)
 
 
@@ -95,10 +95,10 @@ def _map(name: str) -> RigMap:
     if name in map_names():
         return _builtin_map(name)
     file = user_maps() / f"{name}.json"
-    return RigMap.from_json(read_json(file, "map"), source=str(file), folder=file.parent)
+    return RigMap.from_json(load_json(file, "map"), source=str(file), folder=file.parent)
 
 
 @cache
 def _builtin_map(name: str) -> RigMap:
     with resources.as_file(_map_folder() / f"{name}.json") as path:
-        return RigMap.from_json(read_json(path, "map"), source=f"map {name!r}")
+        return RigMap.from_json(load_json(path, "map"), source=f"map {name!r}")

@@ -520,7 +520,7 @@ def test_own_maps_join_the_chain(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "facesdk.rig"}, "is no map file"),
+        ({"format": "facesdk.rig"}, "is not a map file"),
         ({"version": 9}, "version 9"),
         ({"weights": {"jawOpn": "aa"}}, "rig 'arkit' has no control 'jawOpn'; did you mean"),
         ({"weights": {"jawOpen": "aaa"}}, "rig 'robot' has no control 'aaa'"),

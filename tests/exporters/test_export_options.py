@@ -29,7 +29,7 @@ from facesdk.exporters import (
     write_clip,
     write_clips,
 )
-from facesdk.exporters.keys import LinearKeys, hermite, hermite_keys, linear_keys, slopes
+from facesdk.exporters.keys import LinearKeys, hermite_keys, slopes
 from facesdk.exporters.options import OPTIONS, OptionFields
 from facesdk.exporters.spool import spooled
 from facesdk.exporters.timeline import moved, seconds_of
@@ -56,6 +56,26 @@ def curves(draw):
 
 
 # ------------------------------------------------------------------------ keys
+
+
+def linear_keys(curve, tolerance):
+    """Frames of a (T,) curve that are keys of its linear interpolation."""
+    chooser = LinearKeys(1, tolerance)
+    column = np.asarray(curve, np.float32).reshape(-1, 1)
+    return np.flatnonzero(np.concatenate([chooser.push(column), chooser.flush()]))
+
+
+def hermite(frames, keys, values, tangents):
+    """Values at frames of cubic Hermite curves through keys, by the textbook's basis."""
+    k, v, m = (np.asarray(a, np.float64) for a in (keys, values, tangents))
+    if len(k) == 1:
+        return np.full(np.shape(frames), v[0])
+    i = np.clip(np.searchsorted(k, frames, "right") - 1, 0, len(k) - 2)
+    span = k[i + 1] - k[i]
+    u = (np.asarray(frames) - k[i]) / span
+    h00, h10 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2
+    h01, h11 = u**2 * (3 - 2 * u), u**2 * (u - 1)
+    return h00 * v[i] + h10 * span * m[i] + h01 * v[i + 1] + h11 * span * m[i + 1]
 
 
 @given(curves(), TOLERANCES)
