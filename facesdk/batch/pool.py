@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import WorkerError
 from ..processes import Worker, WorkerPool, default_workers, wait_for_any
-from .line import Bakery, Outcome, failure
+from .line import LineBaker, Outcome, failure
 from .plan import Line
 from .settings import Settings
 
@@ -54,12 +54,12 @@ def _outcome(worker: Worker[Job, Outcome], line: Line) -> Outcome:
 
 def _baker() -> Callable[[Job], tuple[Outcome]]:
     """Return the work of one worker, which loads its model for the first line."""
-    bakery: Bakery | None = None
+    baker: LineBaker | None = None
 
     def bake(job: Job) -> tuple[Outcome]:
-        nonlocal bakery
+        nonlocal baker
         line, settings = job
-        bakery = bakery or Bakery(settings.model)
-        return (bakery.attempt(line, settings),)
+        baker = baker or LineBaker(settings.model)
+        return (baker.try_bake(line, settings),)
 
     return bake

@@ -325,7 +325,7 @@ def _write(drawing: Drawing, args: argparse.Namespace, total: int | None) -> int
     with Progress("rendering", total, unit="fps") as progress:
 
         def on_progress(done: int) -> None:
-            progress.reach(done, total)
+            progress.update(done, total)
 
         def encode(file: BinaryIO) -> int:
             return encode_video(

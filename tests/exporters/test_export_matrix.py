@@ -16,8 +16,9 @@ from make_golden import GOLDEN, golden_bytes, golden_path
 from probe import channels, probe, tiny_head
 from readers import Row, compare, options, rows
 
-from facesdk import Frame, Rig, rig_names
+from facesdk import Frame, Rig
 from facesdk.exporters import EXPORTERS, format_for, write_clip, write_clips
+from facesdk.rig import rig_names
 from facesdk.source import ClipInfo, blocks_of, collect
 
 ROWS = rows()
@@ -204,7 +205,7 @@ class _Void(io.RawIOBase):
         return len(data)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if EXPORTERS[n].several])
+@pytest.mark.parametrize("name", [n for n in NAMES if EXPORTERS[n].multi_clip])
 def test_several_clips_fit_into_one_file(name, tmp_path):
     path = tmp_path / f"many{EXPORTERS[name].extension}"
     rig = usual_rig(name).name

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import facesdk.exporters
-from facesdk import Clip, Control, Event, Frame, Pose, Rig, rig_names
+from facesdk import Clip, Control, Event, Frame, Pose, Rig
 from facesdk.errors import ClipError, FileFormatError, UnknownNameError
 from facesdk.exporters import (
     EXPORTERS,
@@ -31,6 +31,7 @@ from facesdk.exporters import (
 )
 from facesdk.exporters.csv.livelink import timecode
 from facesdk.exporters.numbers import shortest
+from facesdk.rig import rig_names
 from facesdk.source import ClipInfo, blocks_of, collect, frames
 
 RIG = Rig("toy", "3", tuple(Control(n) for n in ("jawOpen", "smile", "größe, weit")))
@@ -482,7 +483,7 @@ def test_other_packages_add_formats(monkeypatch):
 
     def entries(*found):
         monkeypatch.setattr(facesdk.exporters, "entry_points", lambda group: map(Entry, found))
-        facesdk.exporters._foreign.cache_clear()
+        facesdk.exporters._plugins.cache_clear()
 
     entries(mine)
     assert "mine" in formats()
@@ -494,7 +495,7 @@ def test_other_packages_add_formats(monkeypatch):
         with pytest.raises(UserWarning, match="'mine' of mine fails to load: no such thing"):
             formats()
     monkeypatch.undo()
-    facesdk.exporters._foreign.cache_clear()
+    facesdk.exporters._plugins.cache_clear()
     assert "mine" not in formats()
 
 
