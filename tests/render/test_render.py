@@ -768,7 +768,8 @@ def test_the_snippet_of_the_page_runs_as_a_script(tmp_path):
     page = (ROOT / "docs" / "rendering.md").read_text("utf-8")
     (snippet,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
     click(tmp_path / "line.wav", (MIN_FRAMES + 3) / 30, 0.5)
-    done = run_script(tmp_path, snippet.replace("size=(720, 720)", "size=(48, 48)"))
+    snippet = re.sub(r"size=\(\d+, \d+\)", "size=(48, 48)", snippet)
+    done = run_script(tmp_path, re.sub(r"fps=\d+", "fps=30", snippet))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "line.mp4").read_bytes()[4:8] == b"ftyp"
     assert (tmp_path / "shapes.png").read_bytes().startswith(b"\x89PNG")
