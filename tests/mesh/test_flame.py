@@ -118,7 +118,7 @@ def test_what_is_not_a_table_is_one_array_called_data(tmp_path):
 @pytest.mark.parametrize("place", [Command(), {"v": Command()}, {"v": np.array([Command()])}])
 def test_a_pickle_that_asks_for_a_program_is_refused_by_name(tmp_path, capfd, place, protocol):
     path = pickled(tmp_path, place, protocol)
-    with pytest.raises(FileFormatError, match=rf"model.pkl: it asks for {os.name}.system"):
+    with pytest.raises(FileFormatError, match=rf"model.pkl: it refers to {os.name}.system"):
         load_arrays(path)
     assert "harm" not in capfd.readouterr().out
 
