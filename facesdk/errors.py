@@ -77,6 +77,10 @@ class RenderError(FaceSDKError, ValueError):
     """An image or a video that cannot be drawn as requested."""
 
 
+class WorkerError(FaceSDKError, RuntimeError):
+    """Worker processes cannot be started here, or one of them ended in the middle of its work."""
+
+
 class FileFormatError(FaceSDKError, ValueError):
     """A file does not follow its format."""
 

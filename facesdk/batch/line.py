@@ -178,7 +178,7 @@ class LineBaker:
             file = {
                 "bytes": path.stat().st_size,
                 "sha256": file_hash(path),
-                "sidecars": list(format_.beside),
+                "sidecars": list(format_.sidecars),
             }
         return {
             "format": format_.name,

@@ -55,7 +55,7 @@ class Plan:
     def files(self) -> list[str]:
         """Paths of all files to write, sidecar files included, pipes excluded."""
         outputs = (line.output for line in self.lines if line.output != PIPE)
-        return [path + ending for path in outputs for ending in ("", *self.format.beside)]
+        return [path + ending for path in outputs for ending in ("", *self.format.sidecars)]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _target(
         if problem and wanted is None:
             raise PlanError(problem)
         return chosen, None, False
-    if join and chosen.several and suffix:
+    if join and chosen.multi_clip and suffix:
         return chosen, None, True
     if output == PIPE:
         raise PlanError("several inputs cannot all go to stdout; give a folder")

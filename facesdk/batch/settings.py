@@ -65,7 +65,7 @@ class Settings:
             offset=self.offset,
             settings=self.format_settings,
         )
-        if format_.several or format_.called:
+        if format_.multi_clip or format_.names_clip:
             options["name"] = PurePosixPath(line.name).name
         if audio := self.audio_reference(line, format_):
             options["audio"] = audio

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     lines = _plan(args)
     settings = _settings(args, lines)
-    _log_why_slow(settings)
+    _log_software_reason(settings)
     pipes = {PIPE} & {path for line in lines.lines for path in (line.audio, line.output)}
     streams = {"stdin": stdin(), "stdout": stdout()} if pipes else {}
     baker = LineBaker(args.model, **streams)
@@ -157,13 +157,13 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     )
 
 
-def _log_why_slow(settings: Settings) -> None:
+def _log_software_reason(settings: Settings) -> None:
     """Log why a video is drawn without OpenGL, where it is."""
     if settings.format != VIDEO:
         return
-    from ..render import why_slow
+    from ..render import software_reason
 
-    if reason := why_slow():
+    if reason := software_reason():
         log(reason)
 
 

@@ -132,7 +132,7 @@ def _convert(
             dropped = write_clips(by_name, file, format_, **options)
         else:
             ((name, (_, result)),) = takes.items()
-            keeps_name = format_.several and "name" not in options and PIPE not in paths
+            keeps_name = format_.multi_clip and "name" not in options and PIPE not in paths
             named = OptionFields(name=name) if keeps_name else OptionFields()
             dropped = write_clip(result, file, format_, **(options | named))
     return [
@@ -142,7 +142,7 @@ def _convert(
 
 
 def _require_several(paths: Sequence[str], takes: Iterable[str], format_: Format) -> None:
-    if not format_.several:
+    if not format_.multi_clip:
         raise ExportError(
             f"{paths[0]} contains several clips ({some_names(list(takes))}), but format "
             f"{format_.name!r} holds one; choose it with --clip NAME"
@@ -190,7 +190,7 @@ def _report(
     return {
         "input": path,
         "output": target,
-        "sidecars": [] if target == PIPE else [target + ending for ending in format_.beside],
+        "sidecars": [] if target == PIPE else [target + ending for ending in format_.sidecars],
         "format": format_.name,
         "clip": name,
         "rig": {"name": result.info.rig.name, "version": result.info.rig.version},

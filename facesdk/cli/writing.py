@@ -69,7 +69,7 @@ def writing_options(
         "settings": format_settings(args),
     }
     try:
-        format_.honoured(WriteOptions(**options))
+        format_.checked(WriteOptions(**options))
         _check_start(args.start, fps)
         if args.head is not None and "head" not in format_.options:
             raise ExportError(f"format {format_.name!r} has no mesh; leave --head out")

@@ -28,6 +28,7 @@ from facesdk.batch.flags import flags
 from facesdk.batch.measure import closures
 from facesdk.cli import main
 from facesdk.exporters import read_clip
+from facesdk.processes import Worker
 
 RATE = 16_000
 
@@ -342,15 +343,15 @@ def test_ctrl_c_ends_soon_and_leaves_whole_files(work, jobs):
 def test_a_worker_that_dies_fails_only_its_line(lines, monkeypatch):
     settings = batch.Settings()
     jobs = [(line, settings) for line in batch.plan([str(lines)], "out").lines]
-    give, victims = pool._Worker.give, []
+    send, victims = Worker.send, []
 
-    def give_and_kill(worker, job):
-        give(worker, job)
+    def send_and_kill(worker, job):
+        send(worker, job)
         if job[0].name == "a" and not victims:
             victims.append(worker)
             os.kill(worker._process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(pool._Worker, "give", give_and_kill)
+    monkeypatch.setattr(Worker, "send", send_and_kill)
     outcomes = {o.line.name: o for o in pool.bake_in_workers(jobs, workers=1)}
     assert outcomes["a"].status == "failed"
     assert "worker process ended" in outcomes["a"].error

@@ -281,7 +281,7 @@ def test_arguments_that_do_not_fit_are_refused(flame, arguments, message):
 
 def test_training_sees_the_same_vertices_and_gradients(flame):
     torch = pytest.importorskip("torch")
-    from facesdk.train.heads.flame_layer import FlameLayer
+    from facesdk.train.flame_layer import FlameLayer
 
     moves = random_performance()
     layer = FlameLayer(flame, dtype=torch.float64)

@@ -59,6 +59,7 @@ BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 
 ROOM_EXTRAS: dict[str, set[str]] = {
     "exporters": {"pxr", "ufbx"},
+    "onnx_export": {"onnx"},
     "render": {"imageio_ffmpeg", "pyrender"},
 }
 """Further modules that a room of the runtime may import inside its functions."""
@@ -239,8 +240,10 @@ def test_the_command_line_loads_nothing_heavy(words):
 
 def test_every_runtime_module_imports_without_torch():
     names = [n for n in modules() if not in_workshop(n) and n != "facesdk.__main__"]
-    code = f"import importlib\nfor name in {names}: importlib.import_module(name)"
-    assert modules_after(code).isdisjoint({"torch", "scipy", "onnx", "hibari"})
+    code = "import importlib\nfor name in {}: importlib.import_module(name)"
+    assert modules_after(code.format(names)).isdisjoint({"torch", "scipy", "hibari"})
+    without = [n for n in names if room(n) != "onnx_export"]
+    assert "onnx" not in modules_after(code.format(without))
 
 
 # -------------------------------------------------------------- exported names
