@@ -117,11 +117,22 @@ def line_seed(seed: int, name: str) -> int:
     return int(hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:8], 16)
 
 
-def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None:
+def shared_files(settings: Settings) -> dict[str, str | None]:
+    """Return hashes of the files that all lines share: facesdk's data, a rig or table, a head."""
+    return {
+        "data": data_hash(),
+        "rig": _rig_hash(settings.rig),
+        "head": settings.head and _mesh_hash(settings.head),
+    }
+
+
+def fingerprint(
+    line: Line, settings: Settings, *, model: str | None, shared: Mapping[str, str | None]
+) -> str | None:
     """Return a hash of everything that determines a line's file; None for a line from stdin.
 
-    `model` is the hash of the model. Audio, phones and a rig or table file count by
-    their bytes, not by their names or times; a recording that the file refers to also counts by
+    `model` is the hash of the model and `shared` comes from `shared_files`. Audio and phones count
+    by their bytes, not by their names or times; a recording that the file refers to also counts by
     the path that is written.
     """
     if line.audio == PIPE:
@@ -129,11 +140,9 @@ def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None
     document = {
         "facesdk": __version__,
         "facts": FACTS,
-        "data": data_hash(),
+        "shared": dict(shared),
         "model": None if line.phones else model,
         "settings": settings.to_json(),
-        "rig": _rig_hash(settings.rig),
-        "head": settings.head and _mesh_hash(settings.head),
         "link": settings.link_audio and settings.audio_reference(line, kind_for(settings.format)),
         "audio": line.audio and file_hash(line.audio),
         "phones": line.phones and file_hash(line.phones),

@@ -129,6 +129,8 @@ def _plan(args: argparse.Namespace) -> Plan:
 def _check_report(path: str, lines: Plan) -> None:
     if Path(path).suffix.lower() not in REPORT_EXTENSIONS:
         raise UsageError(f"--report must end in {' or '.join(REPORT_EXTENSIONS)}, got {path}")
+    if Path(path).is_dir():
+        raise UsageError(f"--report needs the name of a file, {path} is a folder")
     taken = {Path(p).resolve() for line in lines.lines for p in (line.audio, line.output) if p}
     if Path(path).resolve() in taken:
         raise UsageError(f"--report would replace {path}; give it another name")
