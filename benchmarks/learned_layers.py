@@ -24,7 +24,7 @@ from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter, TakeSet
 from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.datasets.speech.texts import lines
 from facesdk.mesh.files.load import load_head
-from facesdk.model.table import RigTable
+from facesdk.model.rig_table import RigTable
 from facesdk.train.heads import HeadTrainer, LearnConfig, ModelGraph, score
 
 FPS = 60

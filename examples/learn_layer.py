@@ -19,8 +19,8 @@ from facesdk.articulation import articulate
 from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter
 from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.exporters import write_clip
-from facesdk.model.learned import LearnedLayer
-from facesdk.model.table import RigTable
+from facesdk.model.learned_layer import LearnedLayer
+from facesdk.model.rig_table import RigTable
 from facesdk.train.heads import LearnConfig, learn
 
 HELLO = Path(__file__).with_name("hello.wav")

@@ -20,10 +20,11 @@ from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import BinaryIO, Unpack
 
-from ..clip import Clip, FrameSource
+from ..clip import Clip
 from ..errors import ExportError, FileFormatError, unknown_name
 from ..files import whole_file
 from ..rig import Rig
+from ..source import CheckedSource, FrameSource, collect
 from . import (
     a2f_json,
     clip_json,
@@ -38,7 +39,6 @@ from . import (
 from . import (
     npz as arrays,
 )
-from .blocks import collect
 from .csv import a2f as a2f_csv
 from .csv import control_board
 from .csv import curves as curves_csv
@@ -134,7 +134,7 @@ def write_clip(
     """
     chosen = _chosen(file, format)
     asked = chosen.honoured(WriteOptions(**options))
-    source = moved(source, asked)
+    source = moved(_trusted(source), asked)
     return _written(chosen, file, source, asked, lambda out: chosen.write(source, out, asked))
 
 
@@ -159,10 +159,15 @@ def write_clips(
     by_name = dict(sources) if isinstance(sources, Mapping) else named(sources)
     if not by_name:
         raise ExportError("expected at least one clip")
-    takes = {name: moved(source, asked) for name, source in by_name.items()}
+    takes = {name: moved(_trusted(source), asked) for name, source in by_name.items()}
     write = chosen.write_several
     return _written(chosen, file, next(iter(takes.values())), asked,
                     lambda out: write(takes, out, asked))  # fmt: skip
+
+
+def _trusted(source: FrameSource) -> FrameSource:
+    """Return a source whose blocks writers need not check."""
+    return source if isinstance(source, Clip) else CheckedSource(source)
 
 
 def _written(

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..arrays import Floats
-from ..clip import POSE_ANGLES, Event, FrameSource, exact_fps
+from ..clip import POSE_ANGLES, Event, exact_fps
 from ..errors import ClipError, FaceSDKError, FileFormatError
 from ..rig import Rig
-from .blocks import Block, ClipFile, Header, blocks
+from ..source import Block, ClipInfo, FrameSource
 from .format import Format
 from .json_stream import Scanner, outline
 from .numbers import json_rows
@@ -37,7 +37,7 @@ def write_json(
     source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
 ) -> tuple[str, ...]:
     """The clip in full; returns the names of what was left out, which is nothing."""
-    parts = blocks(source)
+    parts = source.blocks()
     first = next(parts)
     file.write(b"{" + b",\n".join(_opening(source)) + b',\n"values":[')
     with TemporaryFile() as poses:  # values come first in the document, frames bring both
@@ -50,7 +50,7 @@ def write_json(
                 poses.write(separator + json_rows(angles.reshape(-1, len(POSE_ANGLES))))
             separator = b",\n"
         file.write(b'\n],\n"pose":')
-        _write_pose(poses if first.angles is not None else None, file)
+        _write_pose(poses if first.pose is not None else None, file)
     for line in _closing(source, options):
         file.write(b",\n" + line)
     file.write(b"\n}\n")
@@ -75,18 +75,18 @@ def _write_pose(poses: Any, file: BinaryIO) -> None:
 def _opening(source: FrameSource) -> Iterator[bytes]:
     yield _member("format", "facesdk.clip")
     yield _member("version", VERSION)
-    yield _member("rig", {"name": source.rig.name, "version": source.rig.version})
-    yield _member("fps", [source.fps.numerator, source.fps.denominator])
-    yield _member("sample_rate", source.sample_rate)
-    yield _member("start_sample", source.start_sample)
-    yield _member("controls", source.rig.names)
+    yield _member("rig", {"name": source.info.rig.name, "version": source.info.rig.version})
+    yield _member("fps", [source.info.fps.numerator, source.info.fps.denominator])
+    yield _member("sample_rate", source.info.sample_rate)
+    yield _member("start_sample", source.info.start_sample)
+    yield _member("controls", source.info.rig.names)
 
 
 def _closing(source: FrameSource, options: WriteOptions) -> Iterator[bytes]:
-    yield _member("events", [_event_to_json(e) for e in source.events])
+    yield _member("events", [_event_to_json(e) for e in source.info.events])
     name = {} if options.name is None else {"name": options.name}
-    yield _member("meta", dict(source.meta) | name)
-    for key, value in source.extra.items():
+    yield _member("meta", dict(source.info.meta) | name)
+    for key, value in source.info.extra.items():
         if key in _KEYS:
             raise ClipError(f"extra key {key!r} is part of the clip format; rename it")
         yield _member(key, value)
@@ -115,7 +115,7 @@ def _event_to_json(event: Event) -> dict[str, Any]:
 # ---------------------------------------------------------------------- reading
 
 
-def read_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """The clip of a seekable file, its rows read as they are asked for.
 
     `rig` is the rig to read onto; without it the file's rig is looked up by name.
@@ -123,7 +123,7 @@ def read_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
     return _JsonClip(file, rig)
 
 
-class _JsonClip(ClipFile):
+class _JsonClip:
     """Notes where the rows begin, then reads them from there."""
 
     def __init__(self, file: BinaryIO, rig: Rig | None) -> None:
@@ -131,14 +131,14 @@ class _JsonClip(ClipFile):
         self._name = str(getattr(file, "name", "clip"))
         try:
             document, self._places = outline(file, self._name, rows=("values", "pose"))
-            self.header, self._order = self._read_header(document, rig)
+            self.info, self._order = self._read_header(document, rig)
         except FileFormatError:
             raise
         except FaceSDKError as error:
             raise FileFormatError(f"{self._name}: {error}") from error
 
     def blocks(self) -> Iterator[Block]:
-        width = len(self.header.rig)
+        width = len(self.info.rig)
         values = self._scanner("values").rows(width, "frame")
         ordered = (v if self._order is None else v[:, self._order] for v in values)
         if "pose" not in self._places:
@@ -167,7 +167,7 @@ class _JsonClip(ClipFile):
 
     def _read_header(
         self, document: dict[str, Any], rig: Rig | None
-    ) -> tuple[Header, list[int] | None]:
+    ) -> tuple[ClipInfo, list[int] | None]:
         self._check_kind(document)
         names = self._control_names(document["controls"])
         if rig is None:
@@ -175,7 +175,7 @@ class _JsonClip(ClipFile):
             rig, order = listed_rig(names, name=name, version=version)
         else:
             rig, order = listed_rig(names, rig=rig)
-        header = Header(
+        info = ClipInfo(
             rig=rig,
             fps=self._rate(document["fps"]),
             sample_rate=self._integer(document, "sample_rate", 16_000, least=1),
@@ -184,7 +184,7 @@ class _JsonClip(ClipFile):
             meta=self._object(document.get("meta"), "meta"),
             extra={k: v for k, v in document.items() if k not in _KEYS},
         )
-        return header, order
+        return info, order
 
     def _check_kind(self, document: dict[str, Any]) -> None:
         if document.get("format") != "facesdk.clip":

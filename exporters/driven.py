@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import Floats
-from ..clip import FrameSource
 from ..errors import ExportError
 from ..retarget import conversion
-from .blocks import Block, ClipFile, Header, blocks
+from ..source import Block, ClipInfo, FrameSource
 from .options import WriteOptions
 from .rigs import bare_rig
 
@@ -40,7 +39,7 @@ def usual_head() -> Head:
     return load_head()
 
 
-class Driven(ClipFile):
+class Driven:
     """The frames of a source on the shapes of a head, with its eyes turned as they look there.
 
     `Head.vertices` of the same clip shows the same face: an eyeball turns by the gaze shapes or by
@@ -55,31 +54,31 @@ class Driven(ClipFile):
             raise ExportError(f"head {head.name!r} has no shapes that a clip could move")
         self._source = source
         self._head = head
-        self._undriven = np.isin(source.rig.names, undriven(head.names, source.rig))
-        self._moved = np.zeros(len(source.rig), bool)
-        by_name = any(name in head.names for name in source.rig.names)
-        self._way = None if by_name else conversion(source.rig, "arkit")
-        self.header = Header(
+        self._undriven = np.isin(source.info.rig.names, undriven(head.names, source.info.rig))
+        self._moved = np.zeros(len(source.info.rig), bool)
+        by_name = any(name in head.names for name in source.info.rig.names)
+        self._way = None if by_name else conversion(source.info.rig, "arkit")
+        self.info = ClipInfo(
             bare_rig(head.names, name=head.name),
-            source.fps,
-            source.sample_rate,
-            source.start_sample,
-            tuple(source.events),
-            dict(source.meta),
+            source.info.fps,
+            source.info.sample_rate,
+            source.info.start_sample,
+            tuple(source.info.events),
+            dict(source.info.meta),
         )
 
     @property
     def lost(self) -> tuple[str, ...]:
         """Controls that moved in the last pass and move nothing on the head."""
         silent = self._moved & self._undriven
-        return tuple(n for n, lost in zip(self._source.rig.names, silent, strict=True) if lost)
+        return tuple(n for n, lost in zip(self._source.info.rig.names, silent, strict=True) if lost)
 
     def blocks(self) -> Iterator[Block]:
         """Weights (n, S), angles (n, 4, 3)."""
         self._moved[:] = False
-        for values, angles in blocks(self._source):
-            self._moved |= np.any(values != self._source.rig.rest, axis=0)
-            weights = self._head.weights(values, self._source.rig)
+        for values, angles in self._source.blocks():
+            self._moved |= np.any(values != self._source.info.rig.rest, axis=0)
+            weights = self._head.weights(values, self._source.info.rig)
             yield Block(weights, self._turns(values, weights, angles))
 
     def _turns(self, values: Floats, weights: Floats, angles: Floats | None) -> Floats | None:

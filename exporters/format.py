@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from ..clip import FrameSource
 from ..errors import ExportError, unknown_name
 from ..rig import Rig
+from ..source import FrameSource
 from .options import OPTIONS, Setting, WriteOptions, clip_name, settle
 
 Writer = Callable[[FrameSource, BinaryIO, WriteOptions], Sequence[str]]

@@ -11,11 +11,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..clip import SAMPLE_RATE, FrameSource, exact_fps
+from ..clip import SAMPLE_RATE, exact_fps
 from ..errors import FaceSDKError, FileFormatError
 from ..rig import Rig
-from . import blocks as frame_blocks
-from .blocks import Block, ClipFile, Header
+from ..source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from .format import Format, Reader, Writer
 from .options import PLAIN, TIMES, Setting, WriteOptions
 from .visemes import BASIC, MOUTHS, RIG, VISEMES, Cue, Cues
@@ -68,7 +67,7 @@ def write_viseme_json(
     opening: dict[str, Any] = {
         "format": "facesdk.visemes",
         "version": 1,
-        "fps": [source.fps.numerator, source.fps.denominator],
+        "fps": [source.info.fps.numerator, source.info.fps.denominator],
     }
     if options.audio is not None:
         opening["audio"] = PurePath(options.audio).as_posix()
@@ -89,7 +88,7 @@ def write_viseme_srt(
     for number, cue in enumerate(cues, 1):
         times = f"{_subtitle_time(cue.start)} --> {_subtitle_time(cue.end)}"
         file.write(f"{number}\n{times}\n{cue.shape}\n\n".encode())
-    return (*cues.lost, *(("start",) if source.start_sample < 0 else ()))
+    return (*cues.lost, *(("start",) if source.info.start_sample < 0 else ()))
 
 
 def write_rhubarb_tsv(
@@ -154,7 +153,7 @@ class _Held(NamedTuple):
     weight: float
 
 
-class _CueClip(ClipFile):
+class _CueClip:
     """A list of cues as a viseme clip: every shape at its weight from its start to its end."""
 
     def __init__(self, cues: Sequence[_Held], fps: Fraction, rig: Rig | None) -> None:
@@ -164,32 +163,32 @@ class _CueClip(ClipFile):
             raise FileFormatError(f"rig {target.name!r} has no viseme {missing[0][:40]!r}")
         start = cues[0].start if cues else 0.0
         self._start = start
-        self.header = Header(target, fps, start_sample=round(start * SAMPLE_RATE))
+        self.info = ClipInfo(target, fps, start_sample=round(start * SAMPLE_RATE))
 
     def blocks(self) -> Iterator[Block]:
         """Frames on the grid."""
         end = self._cues[-1].end if self._cues else self._start
-        count = round((end - self._start) * float(self.fps))
+        count = round((end - self._start) * float(self.info.fps))
         starts = np.array([c.start for c in self._cues])
-        for begin in range(0, max(count, 1), frame_blocks.BLOCK):
-            index = np.arange(begin, min(begin + frame_blocks.BLOCK, count))
-            times = self._start + (index + 0.5) / float(self.fps)
+        for begin in range(0, max(count, 1), BLOCK_FRAMES):
+            index = np.arange(begin, min(begin + BLOCK_FRAMES, count))
+            times = self._start + (index + 0.5) / float(self.info.fps)
             which = np.searchsorted(starts, times, "right") - 1
-            values = np.tile(self.rig.rest * 0, (len(index), 1))
+            values = np.tile(self.info.rig.rest * 0, (len(index), 1))
             for row, i in enumerate(which):
                 self._hold(values[row], self._cues[i], times[row])
             yield Block(values, None)
 
     def _hold(self, row: np.ndarray[Any, np.dtype[np.float32]], cue: _Held, time: float) -> None:
-        rest = "sil" if "sil" in self.rig else None
+        rest = "sil" if "sil" in self.info.rig else None
         if time >= cue.end:
             cue = cue._replace(viseme=rest or cue.viseme, weight=1.0 if rest else 0.0)
-        row[self.rig.index(cue.viseme)] = cue.weight
+        row[self.info.rig.index(cue.viseme)] = cue.weight
         if rest and cue.viseme != rest:
-            row[self.rig.index(rest)] = max(1 - cue.weight, 0)
+            row[self.info.rig.index(rest)] = max(1 - cue.weight, 0)
 
 
-def read_viseme_tsv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_viseme_tsv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A viseme clip of 60 frames a second."""
     lines = _lines(file)
     if not lines or lines[0].split("\t")[:3] != _COLUMNS.split("\t")[:3]:
@@ -200,7 +199,7 @@ def read_viseme_tsv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
     return _read(file, [dict(zip(_FIELDS, row, strict=True)) for row in rows], FPS, rig)
 
 
-def read_rhubarb_tsv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_rhubarb_tsv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A viseme clip of 60 frames a second; the last line is where the one before it ends."""
     rows = [line.split("\t") for line in _lines(file)]
     if bad := next((i for i, row in enumerate(rows, 1) if len(row) != 2), None):
@@ -209,7 +208,7 @@ def read_rhubarb_tsv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
     return _read(file, cues, FPS, rig, VISEMES)
 
 
-def read_viseme_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_viseme_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A viseme clip at the rate that the file tells."""
     document = _document(file, "visemes")
     if document.get("version", 1) != 1:
@@ -224,7 +223,7 @@ def read_viseme_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
     return _read(file, document["visemes"], rate, rig)
 
 
-def read_rhubarb_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_rhubarb_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A viseme clip of 60 frames a second."""
     cues = _document(file, "mouthCues")["mouthCues"]
     named = [c | {"viseme": c.get("value")} if isinstance(c, dict) else c for c in cues]
@@ -240,7 +239,7 @@ def _read(
     fps: Fraction,
     rig: Rig | None,
     visemes: Mapping[str, str] | None = None,
-) -> ClipFile:
+) -> FrameSource:
     """Cues in order, checked; `visemes` gives their shapes other names."""
     cues: list[_Held] = []
     for number, entry in enumerate(entries, 1):

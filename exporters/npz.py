@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
-from ..clip import POSE_JOINTS, Clip, Event, FrameSource, Pose, exact_fps
+from ..clip import POSE_JOINTS, Clip, Event, Pose, exact_fps
 from ..errors import FaceSDKError, FileFormatError
 from ..rig import Rig
+from ..source import FrameSource
 from .format import Format
 from .options import PLAIN, TIMES, WriteOptions
 from .rigs import listed_rig
@@ -44,16 +45,16 @@ def write_arrays(
         spooled(source) as spool,
         zipfile.ZipFile(cast(IO[bytes], _Forwards(file)), "w") as archive,
     ):
-        width = len(source.rig)
+        width = len(source.info.rig)
         _stream(archive, "values", (spool.frames, width), spool, lambda rows: rows[:, :width])
         if spool.has_pose:
             shape = (spool.frames, len(POSE_JOINTS), 3)
             _stream(archive, "pose", shape, spool, lambda rows: rows[:, width:])
             _add(archive, "joints", np.array(POSE_JOINTS))
-        start = Fraction(source.start_sample, source.sample_rate)
-        rate = source.fps
+        start = source.info.start
+        rate = source.info.fps
         _add(archive, "times", float(start) + np.arange(spool.frames) / float(rate))
-        _add(archive, "controls", np.array(source.rig.names))
+        _add(archive, "controls", np.array(source.info.rig.names))
         _add(archive, "fps", np.array([rate.numerator, rate.denominator]))
         _add(archive, "info", np.array(json.dumps(_info(source, options), ensure_ascii=False)))
     return ()
@@ -62,12 +63,12 @@ def write_arrays(
 def _info(source: FrameSource, options: WriteOptions) -> dict[str, Any]:
     name = {} if options.name is None else {"name": options.name}
     return {
-        "rig": {"name": source.rig.name, "version": source.rig.version},
-        "sample_rate": source.sample_rate,
-        "start_sample": source.start_sample,
-        "events": [[e.sample, e.name, dict(e.data)] for e in source.events],
-        "meta": dict(source.meta) | name,
-        "extra": dict(source.extra),
+        "rig": {"name": source.info.rig.name, "version": source.info.rig.version},
+        "sample_rate": source.info.sample_rate,
+        "start_sample": source.info.start_sample,
+        "events": [[e.sample, e.name, dict(e.data)] for e in source.info.events],
+        "meta": dict(source.info.meta) | name,
+        "extra": dict(source.info.extra),
     }
 
 

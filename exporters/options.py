@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ..clip import FrameSource
 from ..errors import ExportError
+from ..source import FrameSource
 
 if TYPE_CHECKING:
     from ..mesh import Head
@@ -142,7 +142,7 @@ def clip_name(
     """The name asked for, else the one in the clip's `meta["name"]`, else `default`."""
     if options.name is not None:
         return options.name
-    own: Any = source.meta.get("name")
+    own: Any = source.info.meta.get("name")
     return own if isinstance(own, str) and own.strip() and own.isprintable() else default
 
 

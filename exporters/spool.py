@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
-from ..clip import POSE_ANGLES, FrameSource
-from .blocks import Block, blocks
+from ..clip import POSE_ANGLES
+from ..source import Block, FrameSource
 from .keys import LinearKeys
 
 _RUN = 1024
@@ -96,9 +96,9 @@ def spooled(
     `shared` gives all channels their keys at the same frames. In memory are one channel, one run
     of frames and, with a tolerance, a bit a key.
     """
-    parts = blocks(source)
+    parts = source.blocks()
     first = next(parts)
-    names = source.rig.names if first.angles is None else (*source.rig.names, *POSE_ANGLES)
+    names = source.info.rig.names if first.pose is None else (*source.info.rig.names, *POSE_ANGLES)
     with TemporaryFile() as file:
         spool = Spool(file, names, [])
         rows = _whole_runs(chain([first], parts), len(names))

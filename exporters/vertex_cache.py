@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from ..arrays import Floats
-from ..clip import FrameSource
-from .blocks import moving_pose_channels
+from ..source import FrameSource, moving_angles
 from .driven import Driven, usual_head
 from .format import Format
 from .options import PLAIN, TIMES, Setting, WriteOptions
@@ -41,7 +39,7 @@ def write_pc2(
     head = options.head or usual_head()
     driven = Driven(source, head)
     with spooled(driven) as spool:
-        first = Fraction(source.start_sample, source.sample_rate) * source.fps
+        first = source.info.start * source.info.fps
         file.write(b"POINTCACHE2\0" + struct.pack("<ii", 1, len(head.neutral)))
         file.write(struct.pack("<ffi", float(first), 1.0, spool.frames))
         for points in _points(spool, head, options):
@@ -59,8 +57,8 @@ def write_mdd(
     head = options.head or usual_head()
     driven = Driven(source, head)
     with spooled(driven) as spool:
-        start = Fraction(source.start_sample, source.sample_rate)
-        times = float(start) + np.arange(spool.frames) / float(source.fps)
+        start = source.info.start
+        times = float(start) + np.arange(spool.frames) / float(source.info.fps)
         file.write(struct.pack(">ii", spool.frames, len(head.neutral)))
         file.write(times.astype(">f4").tobytes())
         for points in _points(spool, head, options):
@@ -101,11 +99,11 @@ def _lost(driven: Driven, spool: Spool, head: Head) -> tuple[str, ...]:
     if spool.has_pose:
         moving: set[str] = set()
         for rows in spool.rows():
-            moving |= moving_pose_channels(rows[:, len(head.names) :])
+            moving |= moving_angles(rows[:, len(head.names) :])
         for eye, joint in (("eye_left", "left_eye"), ("eye_right", "right_eye")):
             if eye not in head.joints or eye not in head.masks:
                 lost += sorted(n for n in moving if n.startswith(f"pose.{joint}."))
-    return (*(("events",) if driven.events else ()), *lost)
+    return (*(("events",) if driven.info.events else ()), *lost)
 
 
 FORMATS = (

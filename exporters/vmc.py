@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
-from ..clip import FrameSource
 from ..errors import ExportError
-from .blocks import blocks, moving_pose_channels
+from ..source import FrameSource, moving_angles
 from .csv.curves import Clock
 from .format import Format
 from .options import PLAIN, TIMES, Setting, WriteOptions
@@ -74,29 +73,29 @@ def write_vmc(
     Returns `events`, where there are any, and with `bones` off the pose channels that move. Raises
     `ExportError` for times before zero.
     """
-    if source.start_sample < 0:
+    if source.info.start_sample < 0:
         raise ExportError(
             "OSC counts time from 0, the clip begins at "
-            f"{source.start_sample / source.sample_rate:g} s; give it another start"
+            f"{source.info.start_sample / source.info.sample_rate:g} s; give it another start"
         )
     with_bones = bool(options.settings.get(_BONES.name, _BONES.default))
     names = _spelled(source, str(options.settings.get(_NAMES.name, _NAMES.default)))
     clock, lost = Clock(source), set[str]()
     layout: _Layout | None = None
-    for values, angles in blocks(source):
-        lost |= set() if with_bones else moving_pose_channels(angles)
+    for values, angles in source.blocks():
+        lost |= set() if with_bones else moving_angles(angles)
         angles = angles if with_bones else None
         layout = layout or _Layout.of(names, bones=angles is not None)
         file.write(layout.packets(clock.instants(len(values)), values, angles))
-    return (*(("events",) if source.events else ()), *sorted(lost))
+    return (*(("events",) if source.info.events else ()), *sorted(lost))
 
 
 def _spelled(source: FrameSource, way: str) -> list[str]:
     if way == "PascalCase":
-        return [name[:1].upper() + name[1:] for name in source.rig.names]
+        return [name[:1].upper() + name[1:] for name in source.info.rig.names]
     if way == "vrm0":
-        return [_VRM0.get(name, name) for name in source.rig.names]
-    return list(source.rig.names)
+        return [_VRM0.get(name, name) for name in source.info.rig.names]
+    return list(source.info.rig.names)
 
 
 @dataclass(frozen=True, eq=False)

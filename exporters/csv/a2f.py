@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import BinaryIO
 
-from ...clip import FrameSource
 from ...errors import FileFormatError
 from ...rig import Rig
-from ..blocks import ClipFile, blocks, moving_pose_channels
+from ...source import FrameSource, moving_angles
 from ..format import Format
 from ..numbers import csv_rows
 from ..options import PLAIN, TIMES, WriteOptions
@@ -30,19 +29,19 @@ def write_a2f_csv(
 
     Returns what the table does not hold: `events`, and pose channels that move.
     """
-    file.write(header_line(("", "timeCode", *(_PREFIX + name for name in source.rig.names))))
+    file.write(header_line(("", "timeCode", *(_PREFIX + name for name in source.info.rig.names))))
     clock, index = Clock(source), 0
     lost: set[str] = set()
-    for values, angles in blocks(source):
+    for values, angles in source.blocks():
         numbers = map(str, range(index, index + len(values)))
         times = (f"{t:.6f}" for t in clock.seconds(len(values)))
         file.write(lines(numbers, times, csv_rows(values)))
         index += len(values)
-        lost |= moving_pose_channels(angles)
-    return (*(("events",) if source.events else ()), *sorted(lost))
+        lost |= moving_angles(angles)
+    return (*(("events",) if source.info.events else ()), *sorted(lost))
 
 
-def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """The table on the `a2f` rig, whose controls it need not all have."""
     return TableClip(
         file,

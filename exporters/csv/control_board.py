@@ -12,11 +12,9 @@ from typing import BinaryIO
 import numpy as np
 
 from ...arrays import Floats
-from ...clip import FrameSource
 from ...errors import ExportError, FileFormatError
 from ...rig import Rig
-from .. import blocks as frame_blocks
-from ..blocks import Block, ClipFile, Header, blocks, moving_pose_channels
+from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource, moving_angles
 from ..format import Format
 from ..numbers import csv_rows
 from ..options import PLAIN, Setting, WriteOptions
@@ -38,19 +36,19 @@ def write_control_board(
     `ExportError` for another rig, since the columns have no names.
     """
     rig = Rig.load(RIG)
-    if source.rig.names != rig.names:
+    if source.info.rig.names != rig.names:
         raise ExportError(
-            f"the text has the columns of rig {RIG!r}, got a clip on {source.rig.name!r}; "
+            f"the text has the columns of rig {RIG!r}, got a clip on {source.info.rig.name!r}; "
             f"convert it first: facesdk convert --to {RIG}"
         )
     if options.settings.get("header"):
         file.write(",".join(labels(rig)).encode() + b"\n")
     lost: set[str] = set()
-    for values, angles in blocks(source):
+    for values, angles in source.blocks():
         file.write("".join(line + "\n" for line in csv_rows(values)).encode())
-        lost |= moving_pose_channels(angles)
-    notes = {"events": bool(source.events), "start": source.start_sample != 0,
-             "fps": source.fps != FPS}  # fmt: skip
+        lost |= moving_angles(angles)
+    notes = {"events": bool(source.info.events), "start": source.info.start_sample != 0,
+             "fps": source.info.fps != FPS}  # fmt: skip
     return (*(name for name, kept_out in notes.items() if kept_out), *sorted(lost))
 
 
@@ -59,7 +57,7 @@ def labels(rig: Rig) -> tuple[str, ...]:
     return tuple(control.label or control.name for control in rig.controls)
 
 
-def read_control_board(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_control_board(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A clip of 60 frames a second on the `metahuman-gui` rig.
 
     Columns are separated by commas or white space. A first line of titles may put them in another
@@ -69,7 +67,7 @@ def read_control_board(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
     return _BoardClip(file, rig or Rig.load(RIG))
 
 
-class _BoardClip(ClipFile):
+class _BoardClip:
     def __init__(self, file: BinaryIO, rig: Rig) -> None:
         self._file = file
         self._name = str(getattr(file, "name", "text"))
@@ -81,7 +79,7 @@ class _BoardClip(ClipFile):
         self._columns = self._places(first, rig)
         missing = [n for n, c in zip(rig.names, self._columns, strict=True) if c is None]
         meta = {"imported": {"missing_controls": missing}} if missing else {}
-        self.header = Header(rig, FPS, meta=meta)
+        self.info = ClipInfo(rig, FPS, meta=meta)
 
     def _places(self, first: Sequence[bytes], rig: Rig) -> list[int | None]:
         """The file's column of every control."""
@@ -104,13 +102,13 @@ class _BoardClip(ClipFile):
             next(lines)
         present = [i for i, column in enumerate(self._columns) if column is not None]
         taken = [column for column in self._columns if column is not None]
-        several = list(islice(lines, frame_blocks.BLOCK))
+        several = list(islice(lines, BLOCK_FRAMES))
         while True:
-            values = np.tile(self.rig.rest, (len(several), 1))
+            values = np.tile(self.info.rig.rest, (len(several), 1))
             if several:
                 values[:, present] = self._numbers(several)[:, taken]
             yield Block(values, None)
-            if not (several := list(islice(lines, frame_blocks.BLOCK))):
+            if not (several := list(islice(lines, BLOCK_FRAMES))):
                 return
 
     def _numbers(self, lines: Sequence[tuple[int, list[bytes]]]) -> Floats:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import BinaryIO
 
-from ...clip import POSE_ANGLES, FrameSource
+from ...clip import POSE_ANGLES
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
-from ..blocks import ClipFile, blocks
+from ...source import FrameSource
 from ..format import Format
 from ..numbers import csv_rows
 from ..options import PLAIN, TIMES, WriteOptions
@@ -30,19 +30,19 @@ def write_csv(
     """
     clock = Clock(source)
     names: tuple[str, ...] = ()
-    for values, angles in blocks(source):
+    for values, angles in source.blocks():
         if not names:
-            names = ("time", *source.rig.names, *(POSE_ANGLES if angles is not None else ()))
+            names = ("time", *source.info.rig.names, *(POSE_ANGLES if angles is not None else ()))
             file.write(header_line(names))
         cells = [csv_rows(values)]
         if angles is not None:
             cells.append(csv_rows(angles.reshape(-1, len(POSE_ANGLES))))
         times = (f"{t:.6f}" for t in clock.seconds(len(values)))
         file.write(lines(times, *cells))
-    return ("events",) if source.events else ()
+    return ("events",) if source.info.events else ()
 
 
-def read_csv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A table with a `time` column, on the rig that has all its columns or on one made of them."""
     return TableClip(
         file,
@@ -57,8 +57,8 @@ class Clock:
     """Times of the frames of one source, exact until they are printed."""
 
     def __init__(self, source: FrameSource) -> None:
-        self._start = Fraction(source.start_sample, source.sample_rate)
-        self._step = 1 / source.fps
+        self._start = source.info.start
+        self._step = 1 / source.info.fps
         self._index = 0
 
     def instants(self, count: int) -> list[Fraction]:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import BinaryIO
 
-from ...clip import FrameSource
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
-from ..blocks import ClipFile, blocks, moving_pose_channels
+from ...source import FrameSource, moving_angles
 from ..format import Format
 from ..numbers import csv_rows
 from ..options import PLAIN, TIMES, WriteOptions
@@ -35,21 +34,21 @@ def write_livelink_csv(
     table does not hold: pose channels that move and have no such column, `events`, and `start`
     for a clip that begins before its audio and is moved to zero.
     """
-    rig = source.rig
+    rig = source.info.rig
     file.write(_header(rig))
     count, clock = str(len(rig)), Clock(source)
-    start = Fraction(source.start_sample, source.sample_rate)
+    start = source.info.start
     shift = max(-start, Fraction(0))
     lost: set[str] = set()
-    for values, angles in blocks(source):
+    for values, angles in source.blocks():
         codes = (timecode(t + shift) for t in clock.instants(len(values)))
         file.write(lines(codes, [count] * len(values), csv_rows(values)))
-        lost |= {c for c in moving_pose_channels(angles) if not _has_column(rig, c)}
-    notes = (("events",) if source.events else ()) + (("start",) if shift else ())
+        lost |= {c for c in moving_angles(angles) if not _has_column(rig, c)}
+    notes = (("events",) if source.info.events else ()) + (("start",) if shift else ())
     return (*notes, *sorted(lost))
 
 
-def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A take on the `livelink` rig, whose controls it need not all have.
 
     Columns are found by name in any case; the last field of a timecode may count 60ths or

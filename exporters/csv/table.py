@@ -16,7 +16,7 @@ from ...arrays import Floats
 from ...clip import POSE_ANGLES, SAMPLE_RATE
 from ...errors import FileFormatError
 from ...rig import Rig
-from ..blocks import BLOCK, Block, ClipFile, Header
+from ...source import BLOCK_FRAMES, Block, ClipInfo
 from ..rates import Timing, timing
 
 _MAX_LINE = 1 << 20
@@ -39,7 +39,7 @@ class Layout:
 Seconds = Callable[[Sequence[str]], Sequence[float]]
 
 
-class TableClip(ClipFile):
+class TableClip:
     """A table whose rows are brought onto the exact frame grid that its times tell of.
 
     A frame that the table skips is interpolated; of two rows for one frame the later counts.
@@ -74,7 +74,7 @@ class TableClip(ClipFile):
             meta["filled_frames"] = self._timing.filled
         if not keeps_start and cells:
             meta["first_timecode"] = cells[0]
-        self.header = Header(
+        self.info = ClipInfo(
             rig=self._layout.rig,
             fps=self._timing.fps,
             start_sample=start,
@@ -90,7 +90,7 @@ class TableClip(ClipFile):
 
     def _split(self, table: Floats) -> Block:
         """The columns of a block of rows, put where they belong."""
-        values = np.tile(self.rig.rest, (len(table), 1))
+        values = np.tile(self.info.rig.rest, (len(table), 1))
         present = [i for i, column in enumerate(self._layout.controls) if column is not None]
         values[:, present] = table[:, [c for c in self._layout.controls if c is not None]]
         if not self._layout.pose:
@@ -103,7 +103,7 @@ class TableClip(ClipFile):
         next(rows, None)
         wanted = [c for c in (*self._layout.controls, *self._layout.pose) if c is not None]
         line = 2
-        while several := list(islice(rows, BLOCK)):
+        while several := list(islice(rows, BLOCK_FRAMES)):
             block = np.zeros((len(several), len(self._header_cells)), np.float32)
             with np.errstate(over="ignore"):
                 block[:, wanted] = self._numbers(several, wanted, line)

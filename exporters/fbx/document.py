@@ -42,7 +42,7 @@ def _global_settings(takes: Sequence[Take], centimetres: bool) -> Node:
     """Y up, looking along +Z, the character's left at +X; a frame rate."""
     axes = {"Up": 1, "Front": 2, "Coord": 0, "OriginalUp": 1}
     factor = 1.0 if centimetres else 100.0
-    fps = takes[0].source.fps
+    fps = takes[0].source.info.fps
     mode = TIME_MODES.get(fps, CUSTOM)
     entries = []
     for name, axis in axes.items():

@@ -15,7 +15,7 @@ from ...arrays import Doubles, Floats
 from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, exact_fps
 from ...errors import FileFormatError, missing_extra
 from ...rig import Rig, rig_names
-from ..blocks import BLOCK, Block, ClipFile, Header
+from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from ..rigs import loose_rig
 from .document import RIG
 from .times import CUSTOM, TIME_MODES
@@ -44,12 +44,12 @@ _JOINTS = {
 """Joints of a pose by what skeletons call them, in small letters without signs."""
 
 
-def read_fbx(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_fbx(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """The first take of a file."""
     return read_takes(file, rig)[0]
 
 
-def read_takes(file: BinaryIO, rig: Rig | None = None) -> Sequence[ClipFile]:
+def read_takes(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]:
     """All takes of a file, at the file's frame rate.
 
     Controls are blend shapes and user properties that have curves; a pose comes from joints called
@@ -144,7 +144,7 @@ class _Channels:
         return self.values | self.weights
 
 
-class _Take(ClipFile):
+class _Take:
     """One animation stack; the scene stays in memory."""
 
     def __init__(self, scene: _Scene, stack: Any, fps: Fraction, rig: Rig | None) -> None:
@@ -163,7 +163,7 @@ class _Take(ClipFile):
         else:
             raise FileFormatError(f"take {stack.name!r} moves no blend shape and no user property")
         self._controls = [None if c is None else controls[names[c]] for c in columns]
-        self.header = Header(
+        self.info = ClipInfo(
             found,
             fps,
             start_sample=round(self._begin * SAMPLE_RATE),
@@ -172,13 +172,13 @@ class _Take(ClipFile):
 
     def blocks(self) -> Iterator[Block]:
         """Curves evaluated at the frames."""
-        for first in range(0, max(self._count, 1), BLOCK):
-            frames = range(first, min(first + BLOCK, self._count))
-            times = [self._begin + float(i / self.fps) for i in frames]
+        for first in range(0, max(self._count, 1), BLOCK_FRAMES):
+            frames = range(first, min(first + BLOCK_FRAMES, self._count))
+            times = [self._begin + float(i / self.info.fps) for i in frames]
             yield Block(self._values(times), self._angles(times))
 
     def _values(self, times: Sequence[float]) -> Floats:
-        values = np.tile(self.rig.rest, (len(times), 1))
+        values = np.tile(self.info.rig.rest, (len(times), 1))
         for i, control in enumerate(self._controls):
             if control is not None:
                 values[:, i] = [control(t) for t in times]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ...clip import POSE_ANGLES, FrameSource
+from ...clip import POSE_ANGLES
 from ...errors import ExportError, RigError
+from ...source import FrameSource, OffsetSource
 from ..driven import Driven, chosen_head
 from ..options import WriteOptions, settle
 from ..spool import Spool, spooled
-from ..timeline import Moved
 from .document import RIG, closing, opening
 from .nodes import Node, number, prop, properties, ticks, write_nodes
 from .objects import Objects
@@ -56,15 +56,15 @@ def write_takes(
             _add_audio(objects, str(options.audio), takes[0])
         nodes = [*opening(takes, settings), *objects.nodes(), closing(takes)]
         write_nodes(nodes, file, int(settings["version"]))
-    return ("events",) if any(source.events for source in clips.values()) else ()
+    return ("events",) if any(source.info.events for source in clips.values()) else ()
 
 
 def _require_names(clips: Mapping[str, FrameSource]) -> None:
     """Raise `ExportError` for clips that one file cannot hold."""
-    names = [*clips, *(n for source in clips.values() for n in source.rig.names)]
+    names = [*clips, *(n for source in clips.values() for n in source.info.rig.names)]
     if bad := next((n for n in names if "\0" in n), None):
         raise ExportError(f"FBX cannot hold a name with a zero character, got {bad!r}")
-    rates = {str(source.fps) for source in clips.values()}
+    rates = {str(source.info.fps) for source in clips.values()}
     if len(rates) > 1:
         raise ExportError(
             f"an FBX file has one frame rate, the clips have {', '.join(sorted(rates))}: "
@@ -108,14 +108,14 @@ def _fill(
 def _user_properties(takes: Sequence[Take], head: Head | None) -> list[Node]:
     """Properties of the root for every control that the head has no shape for."""
     shapes = set(head.names) if head is not None else set()
-    rests = {c.name: c.rest for take in takes for c in take.source.rig.controls}
+    rests = {c.name: c.rest for take in takes for c in take.source.info.rig.controls}
     numbers = [number(name, rest, "A+U") for name, rest in rests.items() if name not in shapes]
-    return [prop(RIG, "KString", "", "U", takes[0].source.rig.name), *numbers]
+    return [prop(RIG, "KString", "", "U", takes[0].source.info.rig.name), *numbers]
 
 
 def _property_tracks(take: Take, shapes: Container[str], root: int) -> Iterator[Track]:
     """Controls that the head has no shape for."""
-    for i, name in enumerate(take.source.rig.names):
+    for i, name in enumerate(take.source.info.rig.names):
         if name not in shapes:
             yield Track(take.spool, i, root, name, name, f"d|{name}")
 
@@ -145,7 +145,7 @@ def _shape_tracks(take: Take, channels: Mapping[str, int]) -> Iterator[Track]:
     """Shapes that controls are called after, or all where none is."""
     if take.driven is None:
         return
-    controls = set(take.source.rig.names)
+    controls = set(take.source.info.rig.names)
     wanted = controls & channels.keys() or channels.keys()
     name = "DeformPercent"
     for i, shape in enumerate(take.driven.names):
@@ -156,8 +156,8 @@ def _shape_tracks(take: Take, channels: Mapping[str, int]) -> Iterator[Track]:
 def _add_audio(objects: Objects, path: str, take: Take) -> None:
     """A reference to the recording, which begins where the clip's sample 0 is."""
     begin = 0
-    if isinstance(take.source, Moved):
-        begin = round(take.source.samples * TICKS / take.source.sample_rate)
+    if isinstance(take.source, OffsetSource):
+        begin = round(take.source.samples * TICKS / take.source.info.sample_rate)
     layer = objects.add("AudioLayer", "audio_track1", "AudioLayer")
     audio = objects.add(
         "Audio", path.replace("\\", "/").rpartition("/")[2], "Audio", "Clip",

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Floats
-from ...clip import FrameSource
-from ..blocks import Block, ClipFile, Header
+from ...source import Block, ClipInfo, FrameSource
 from ..spool import Curve, Spool
 from .nodes import Array, Node, number, properties, ticks
 from .objects import Objects
@@ -44,11 +43,13 @@ class Take:
         return int(known[0]), int(known[-1])
 
 
-class Reread(ClipFile):
+class Reread:
     """The frames of a take from disk: a stream can be read only once."""
 
     def __init__(self, source: FrameSource, spool: Spool) -> None:
-        self.header = Header(source.rig, source.fps, source.sample_rate, source.start_sample)
+        self.info = ClipInfo(
+            source.info.rig, source.info.fps, source.info.sample_rate, source.info.start_sample
+        )
         self._spool = spool
 
     def blocks(self) -> Iterator[Block]:
@@ -59,7 +60,7 @@ class Reread(ClipFile):
             yield self._block(np.empty((0, len(self._spool.names)), np.float32))
 
     def _block(self, rows: Floats) -> Block:
-        width = len(self.rig)
+        width = len(self.info.rig)
         angles = rows[:, width:].reshape(-1, 4, 3) if self._spool.has_pose else None
         return Block(rows[:, :width], angles)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clip import POSE_JOINTS, FrameSource
+from ...clip import POSE_JOINTS
 from ...errors import ExportError
 from ...mesh.rotation import quaternions
+from ...source import FrameSource
 from ..keys import LinearKeys
 from ..rotations import turn_keys
 from ..spool import Spool
@@ -35,23 +35,23 @@ class Animation:
         self._source = source
         self._spool = spool
         self._tolerance = tolerance
-        self._start = Fraction(source.start_sample, source.sample_rate)
+        self._start = source.info.start
         self._samplers: list[dict[str, Any]] = []
         self._channels: list[dict[str, Any]] = []
         self._every: int | None = None
         self._check_times()
 
     def _check_times(self) -> None:
-        last = self._start + max(self._spool.frames - 1, 0) / self._source.fps
+        last = self._start + max(self._spool.frames - 1, 0) / self._source.info.fps
         if self._start < 0:
             raise ExportError(
                 f"glTF has no time before 0, the clip begins at {float(self._start):g} s; "
                 "give it another start"
             )
-        if np.spacing(np.float32(last)) > 0.5 / self._source.fps:
+        if np.spacing(np.float32(last)) > 0.5 / self._source.info.fps:
             raise ExportError(
                 f"glTF counts time in float32, which is too coarse for "
-                f"{float(self._source.fps):g} frames a second at {float(last):g} s; "
+                f"{float(self._source.info.fps):g} frames a second at {float(last):g} s; "
                 "give the clip an earlier start"
             )
 
@@ -99,11 +99,12 @@ class Animation:
             return
         source = self._source
         facts = {
-            "fps": [source.fps.numerator, source.fps.denominator],
-            "sample_rate": source.sample_rate,
-            "start_sample": source.start_sample,
+            "fps": [source.info.fps.numerator, source.info.fps.denominator],
+            "sample_rate": source.info.sample_rate,
+            "start_sample": source.info.start_sample,
             "events": [
-                {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.events
+                {"sample": e.sample, "name": e.name, "data": dict(e.data)}
+                for e in source.info.events
             ],
         }
         entry = {"name": name, "channels": self._channels, "samplers": self._samplers}
@@ -148,7 +149,7 @@ class Animation:
         return self._document.stream(parts, count, 1, bounds=self._seconds(ends))
 
     def _seconds(self, frames: Array) -> Array:
-        fps = self._source.fps
+        fps = self._source.info.fps
         seconds = float(self._start) + frames * fps.denominator / fps.numerator
         return seconds.astype(np.float32)[:, None]
 

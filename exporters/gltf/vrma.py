@@ -8,8 +8,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clip import POSE_ANGLES, FrameSource
+from ...clip import POSE_ANGLES
 from ...rig import Rig
+from ...source import FrameSource
 from ..format import Format
 from ..options import PLAIN, TIMES, Setting, WriteOptions, clip_name
 from ..spool import Spool, spooled
@@ -64,12 +65,12 @@ def write_vrma(
 
     with new_document() as document, spooled(source, options.tolerance) as spool:
         bones = _skeleton(document)
-        expressions = _expressions(document, source.rig)
+        expressions = _expressions(document, source.info.rig)
         gaze = document.add("nodes", {"name": "lookAt"}) if spool.has_pose else None
         if spool.frames:
             animation = Animation(document, source, spool, options.tolerance)
             for control, node in expressions.items():
-                animation.shift(node, source.rig.index(control))
+                animation.shift(node, source.info.rig.index(control))
             animation.turns((bones["head"], bones["neck"]))
             if gaze is not None:
                 animation.turn(gaze, _gaze)
@@ -137,8 +138,10 @@ def _describe(
 
 
 def _lost(source: FrameSource, spool: Spool) -> tuple[str, ...]:
-    looks = [n for n in _LOOKS if n in source.rig]
-    lost = [n for n in looks if spool.moving(i := source.rig.index(n), source.rig.rest[i])]
+    looks = [n for n in _LOOKS if n in source.info.rig]
+    lost = [
+        n for n in looks if spool.moving(i := source.info.rig.index(n), source.info.rig.rest[i])
+    ]
     if not spool.has_pose:
         return tuple(lost)
     apart = np.zeros(3, bool)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from ...clip import Clip, FrameSource
+from ...clip import Clip
 from ...errors import ExportError
 from ...rig import Rig
+from ...source import FrameSource
 from ..driven import Driven, usual_head
 from ..format import Format, alone
 from ..options import PLAIN, TIMES, Setting, WriteOptions
@@ -79,7 +80,7 @@ def _add_clips(
 
 
 def _shared_names(clips: Mapping[str, FrameSource]) -> tuple[str, ...]:
-    rigs = {source.rig.names: source.rig.name for source in clips.values()}
+    rigs = {source.info.rig.names: source.info.rig.name for source in clips.values()}
     if len(rigs) > 1:
         raise ExportError(
             f"without a mesh all clips of a file must be on one rig, got {', '.join(rigs.values())}"
@@ -99,7 +100,7 @@ def _add_animation(
     with spooled(source) as spool:
         animation = Animation(document, source, spool, tolerance)
         if spool.frames:
-            animation.weights(figure.faces, len(source.rig))
+            animation.weights(figure.faces, len(source.info.rig))
             animation.turns(figure.joints)
         animation.finish(name)
 

@@ -14,7 +14,7 @@ from ...arrays import Doubles, Floats
 from ...clip import POSE_JOINTS, SAMPLE_RATE, Event, exact_fps
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
-from ..blocks import BLOCK, Block, ClipFile, Header
+from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from ..rigs import joint_called, shape_rig
 from .yaml import Keys, objects
 
@@ -33,12 +33,12 @@ _ORDERS = ("XYZ", "XZY", "YZX", "YXZ", "ZXY", "ZYX")
 """Unity's rotation orders by number: the axes about which is turned one after the other."""
 
 
-def read_anim(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_anim(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """The first clip of a file, see `read_anims`."""
     return read_anims(file, rig)[0]
 
 
-def read_anims(file: BinaryIO, rig: Rig | None = None) -> Sequence[ClipFile]:
+def read_anims(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]:
     """Every AnimationClip of a file that moves blend shapes.
 
     Blend shapes are matched by name, whatever stands before it and in ARKit's spelling or nearly
@@ -279,7 +279,7 @@ def _from_unity(quaternions: Doubles) -> Doubles:
 # -------------------------------------------------------------------------- clips
 
 
-class AnimClip(ClipFile):
+class AnimClip:
     """A clip whose curves are worked out, at its own rate, as frames are asked for."""
 
     def __init__(self, document: Mapping[str, Any], channels: _Channels, rig: Rig | None) -> None:
@@ -291,7 +291,7 @@ class AnimClip(ClipFile):
         fps = _rate(document.get("m_SampleRate", "60"))
         self._start, self._count = _span(channels.keys, fps)
         meta = {"name": str(document["m_Name"])} if document.get("m_Name") else {}
-        self.header = Header(
+        self.info = ClipInfo(
             found,
             fps,
             start_sample=round(self._start * SAMPLE_RATE),
@@ -301,13 +301,13 @@ class AnimClip(ClipFile):
 
     def blocks(self) -> Iterator[Block]:
         """The curves at the clip's frames."""
-        for first in range(0, max(self._count, 1), BLOCK):
-            frames = np.arange(first, min(first + BLOCK, self._count))
-            times = self._start + frames / float(self.fps)
+        for first in range(0, max(self._count, 1), BLOCK_FRAMES):
+            frames = np.arange(first, min(first + BLOCK_FRAMES, self._count))
+            times = self._start + frames / float(self.info.fps)
             yield Block(self._values(times), self._angles(times))
 
     def _values(self, times: Doubles) -> Floats:
-        values = np.tile(self.rig.rest, (len(times), 1))
+        values = np.tile(self.info.rig.rest, (len(times), 1))
         for control, name in enumerate(self._columns):
             curve = None if name is None else self._channels.shapes[name]
             if curve is not None and len(curve.keys.times):

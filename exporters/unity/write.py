@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Doubles
-from ...clip import POSE_ANGLES, POSE_JOINTS, Event, FrameSource
+from ...clip import POSE_ANGLES, POSE_JOINTS, Event
 from ...errors import ExportError
+from ...source import FrameSource
 from ..format import Format
 from ..keys import hermite_keys, slopes
 from ..options import PLAIN, TIMES, Setting, WriteOptions, clip_name
@@ -71,10 +72,10 @@ def write_anim(
     Returns the pose channels that move joints without a path. Raises `ExportError` for times
     before zero.
     """
-    if source.start_sample < 0:
+    if source.info.start_sample < 0:
         raise ExportError(
             "Unity's clips count time from 0, this one begins at "
-            f"{source.start_sample / source.sample_rate:g} s; give it another start"
+            f"{source.info.start_sample / source.info.sample_rate:g} s; give it another start"
         )
     _guid("", options)
     with spooled(source) as spool:
@@ -135,7 +136,7 @@ class _Clip:
         self._source = source
         self._spool = spool
         self._options = options
-        self._start = Fraction(source.start_sample, source.sample_rate)
+        self._start = source.info.start
         self._paths = [_text(options, joint) for joint in _JOINTS] if spool.has_pose else []
         self._shapes = [
             _Binding(_text(options, _RENDERER), f"blendShape.{name}", _RENDERER_CLASS)
@@ -145,7 +146,7 @@ class _Clip:
     @property
     def lost(self) -> tuple[str, ...]:
         """Pose channels that move and whose joint has no path."""
-        first = len(self._source.rig)
+        first = len(self._source.info.rig)
         return tuple(
             name
             for i, name in enumerate(POSE_ANGLES if self._paths else ())
@@ -158,14 +159,14 @@ class _Clip:
         yield from _listed("m_EulerCurves", self._euler_curves())
         yield "  m_PositionCurves: []\n  m_ScaleCurves: []\n"
         yield from _listed("m_FloatCurves", self._float_curves())
-        yield _MIDDLE.format(rate=float(self._source.fps))
+        yield _MIDDLE.format(rate=float(self._source.info.fps))
         yield from _listed("genericBindings", self._bindings(), indent=4)
-        stop = self._start + Fraction(max(self._spool.frames - 1, 0)) / self._source.fps
+        stop = self._start + Fraction(max(self._spool.frames - 1, 0)) / self._source.info.fps
         yield _SETTINGS_TEXT.format(start=float(self._start), stop=float(stop))
         wanted = self._options.settings.get(_EDITOR.name, _EDITOR.default)
         yield from _listed("m_EditorCurves", self._editor_curves() if wanted else ())
         yield _CLOSING
-        yield from _listed("m_Events", map(self._event, self._source.events))
+        yield from _listed("m_Events", map(self._event, self._source.info.events))
 
     # ---------------------------------------------------------------- curves
 
@@ -196,13 +197,13 @@ class _Clip:
 
     def _turns(self, joint: int) -> _Keys:
         """Euler angles of a joint."""
-        first = len(self._source.rig) + 3 * joint
+        first = len(self._source.info.rig) + 3 * joint
         columns = [self._spool.column(first + axis) for axis in _AXES]
         return self._keys(np.stack(columns, -1), _TURNS)
 
     def _keys(self, column: NDArray[np.float32], unit: Doubles | np.float64) -> _Keys:
         """Keys of some frames or of all."""
-        tolerance, fps = self._options.tolerance, float(self._source.fps)
+        tolerance, fps = self._options.tolerance, float(self._source.info.fps)
         if tolerance is None:
             frames, tangents = np.arange(len(column)), slopes(column)
         else:
@@ -230,7 +231,7 @@ class _Clip:
         told = {"name": event.name, "data": dict(event.data)}
         text = event.name if plain else json.dumps(told, ensure_ascii=False)
         return _EVENT_TEXT.format(
-            time=event.sample / self._source.sample_rate,
+            time=event.sample / self._source.info.sample_rate,
             method=_scalar(_text(self._options, _EVENT) or EVENT),
             text=_scalar(text),
         )
@@ -242,7 +243,7 @@ class _Clip:
 def _spelled(source: FrameSource, options: WriteOptions) -> Sequence[str]:
     """Blend shape of every control."""
     prefix, pascal = _text(options, _PREFIX), _text(options, _NAMES) == "PascalCase"
-    names = source.rig.names
+    names = source.info.rig.names
     return [prefix + (n[:1].upper() + n[1:] if pascal else n) for n in names]
 
 

@@ -14,8 +14,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clip import POSE_JOINTS, FrameSource
+from ...clip import POSE_JOINTS
 from ...errors import ExportError
+from ...source import FrameSource
 from ..format import Format
 from ..options import PLAIN, Setting, WriteOptions, clip_name
 from ..spool import Spool, spooled
@@ -52,7 +53,7 @@ def write_script(
     with spooled(source, options.tolerance) as spool:
         for part in _script(source, spool, options):
             file.write(part.encode("ascii"))
-    return ("start",) if source.start_sample else ()
+    return ("start",) if source.info.start_sample else ()
 
 
 def _asked(options: WriteOptions, setting: Setting) -> str:
@@ -67,17 +68,17 @@ def _script(source: FrameSource, spool: Spool, options: WriteOptions) -> Iterato
     yield f"NAME = {_asset_name(clip_name(source, options, default=''))!a}\n"
     yield f"FOLDER = {_asked(options, _FOLDER).rstrip('/')!a}\n"
     yield f"SKELETON = {_asked(options, _SKELETON)!a}\n"
-    yield f"RATE = ({source.fps.numerator}, {source.fps.denominator})\n"
+    yield f"RATE = ({source.info.fps.numerator}, {source.info.fps.denominator})\n"
     yield f"FRAMES = {spool.frames}\n"
     yield f"EVENTS = {_events(source)!a}\n"
     yield _CURVES
-    for i, name in curve_names(spool.names, len(source.rig)).items():
-        joint = (i - len(source.rig)) // 3
-        if i < len(source.rig) or joint not in bones:
+    for i, name in curve_names(spool.names, len(source.info.rig)).items():
+        joint = (i - len(source.info.rig)) // 3
+        if i < len(source.info.rig) or joint not in bones:
             yield from _curve(spool, i, name)
     yield ")\n" + _TURNS
     for joint, bone in bones.items():
-        yield from _turns(spool, len(source.rig) + 3 * joint, bone)
+        yield from _turns(spool, len(source.info.rig) + 3 * joint, bone)
     yield ")\n" + _CODE
 
 
@@ -87,11 +88,11 @@ def _asset_name(name: str) -> str:
 
 def _events(source: FrameSource) -> str:
     """JSON of the events, in seconds from the first frame."""
-    begin, rate = source.start_sample, source.sample_rate
+    begin, rate = source.info.start_sample, source.info.sample_rate
     return json.dumps(
         [
             {"time": (e.sample - begin) / rate, "name": e.name, "data": dict(e.data)}
-            for e in source.events
+            for e in source.info.events
         ]
     )
 

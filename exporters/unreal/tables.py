@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Floats
-from ...clip import POSE_ANGLES, FrameSource
-from ..blocks import blocks
+from ...clip import POSE_ANGLES
+from ...source import FrameSource
 from ..format import Format
 from ..options import PLAIN, TIMES, WriteOptions
 from ..spool import spooled
@@ -33,7 +33,7 @@ def write_table_csv(
     Returns `events`, where there are any.
     """
     with spooled(source, options.tolerance, shared=True) as spool:
-        names = curve_names(spool.names, len(source.rig))
+        names = curve_names(spool.names, len(source.info.rig))
         times = _times(source, spool.curve(0).frames)
         file.write(b"---")
         _write_cells(file, times)
@@ -49,7 +49,7 @@ def write_table_json(
 ) -> tuple[str, ...]:
     """An object a curve: its name, and values by time. Returns `events`, where there are any."""
     with spooled(source, options.tolerance) as spool:
-        names = curve_names(spool.names, len(source.rig))
+        names = curve_names(spool.names, len(source.info.rig))
         before = b"[\n"
         for i, name in names.items():
             curve = spool.curve(i)
@@ -73,16 +73,16 @@ def write_rig_mapper(
     """
     file.write(b"curve_name,frame_number,value\n")
     number, names = 0, dict[int, str]()
-    for values, angles in blocks(source):
+    for values, angles in source.blocks():
         channels = values if angles is None else _with_pose(values, angles)
         if not names:
             pose = () if angles is None else POSE_ANGLES
-            names = curve_names((*source.rig.names, *pose), len(source.rig))
+            names = curve_names((*source.info.rig.names, *pose), len(source.info.rig))
         heads = [(_cell(name).decode(), i) for i, name in names.items()]
         for row in (np.round(channels.astype(np.float64), 6) + 0.0).tolist():
             file.write("".join(f"{h},{number},{row[i]:.6f}\n" for h, i in heads).encode())
             number += 1
-    return ("fps", *(("start",) if source.start_sample else ()), *_lost(source))
+    return ("fps", *(("start",) if source.info.start_sample else ()), *_lost(source))
 
 
 def _with_pose(values: Floats, angles: Floats) -> Floats:
@@ -91,8 +91,8 @@ def _with_pose(values: Floats, angles: Floats) -> Floats:
 
 def _times(source: FrameSource, frames: NDArray[np.int64]) -> NDArray[np.float64]:
     """(K,) seconds."""
-    start = source.start_sample / source.sample_rate
-    return np.asarray(start + frames / float(source.fps), np.float64)
+    start = source.info.start_sample / source.info.sample_rate
+    return np.asarray(start + frames / float(source.info.fps), np.float64)
 
 
 def _write_cells(file: BinaryIO, numbers: NDArray[np.floating]) -> None:
@@ -122,7 +122,7 @@ def _cell(name: str) -> bytes:
 
 
 def _lost(source: FrameSource) -> tuple[str, ...]:
-    return ("events",) if source.events else ()
+    return ("events",) if source.info.events else ()
 
 
 FORMATS = (

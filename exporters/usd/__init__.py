@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from ...clip import FrameSource
+from ...source import FrameSource
 from ..format import Format, alone
 from ..options import PLAIN, TIMES, WriteOptions
 from .read import read_usd, read_usd_clips

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...clip import POSE_ANGLES, FrameSource
+from ...clip import POSE_ANGLES
 from ...errors import RigError
 from ...mesh.rotation import quaternion_angles, quaternions, slerp
-from ..blocks import Block, ClipFile, Header, blocks
+from ...source import Block, ClipInfo, FrameSource
 from ..driven import Driven
 from ..fbx.skeleton import PARENTS, POSED
 from ..keys import LinearKeys, longest_pieces
@@ -35,7 +35,7 @@ _JOINTS = [list(PARENTS).index(name) for name in POSED]
 # ---------------------------------------------------------------- what is played
 
 
-class Played(ClipFile):
+class Played:
     """A source as a skeleton plays it: weights by name, joints with the eyes as they look.
 
     Controls called as shapes are the weights. Those of other rigs come after the shapes that they
@@ -46,11 +46,14 @@ class Played(ClipFile):
         """Raises `ExportError` for a head without shapes."""
         self._source = _Passing(source)
         self._driven = _driven(self._source, head)
-        shapes = () if self._driven is None else self._driven.rig.names
-        own = source.rig.names
+        shapes = () if self._driven is None else self._driven.info.rig.names
+        own = source.info.rig.names
         self._beside = () if set(shapes) & set(own) else shapes
-        self.header = Header(
-            bare_rig((*self._beside, *own)), source.fps, source.sample_rate, source.start_sample
+        self.info = ClipInfo(
+            bare_rig((*self._beside, *own)),
+            source.info.fps,
+            source.info.sample_rate,
+            source.info.start_sample,
         )
 
     def blocks(self) -> Iterator[Block]:
@@ -63,18 +66,20 @@ class Played(ClipFile):
             yield Block(np.hstack([weights, own]) if self._beside else own, angles)
 
 
-class _Passing(ClipFile):
+class _Passing:
     """A source that keeps the block it gave last: a stream can be read only once."""
 
     passed: Block
 
     def __init__(self, source: FrameSource) -> None:
         self._source = source
-        self.header = Header(source.rig, source.fps, source.sample_rate, source.start_sample)
+        self.info = ClipInfo(
+            source.info.rig, source.info.fps, source.info.sample_rate, source.info.start_sample
+        )
 
     def blocks(self) -> Iterator[Block]:
         """The source's."""
-        for block in blocks(self._source):
+        for block in self._source.blocks():
             self.passed = block
             yield block
 
@@ -102,8 +107,8 @@ class Take:
 
     def codes(self, rate: Fraction, frames: Array) -> Array:
         """Time codes of frames, `rate` of them a second."""
-        start = Fraction(self.source.start_sample, self.source.sample_rate) * rate
-        step = rate / self.source.fps
+        start = self.source.info.start * rate
+        step = rate / self.source.info.fps
         exact: Array = float(start) + frames * step.numerator / step.denominator
         return exact
 
@@ -150,16 +155,16 @@ def _facts(take: Take) -> Mapping[str, str | int]:
     """What a reader of ours wants to know again."""
     source = take.source
     events: list[Any] = [
-        {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.events
+        {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.info.events
     ]
     facts: dict[str, str | int] = {
         "clip": text(take.name),
-        "controls": len(source.rig),
-        "fps": str(source.fps),
-        "rig": text(source.rig.name),
-        "rigVersion": text(source.rig.version),
-        "sampleRate": source.sample_rate,
-        "startSample": source.start_sample,
+        "controls": len(source.info.rig),
+        "fps": str(source.info.fps),
+        "rig": text(source.info.rig.name),
+        "rigVersion": text(source.info.rig.version),
+        "sampleRate": source.info.sample_rate,
+        "startSample": source.info.start_sample,
     }
     return facts | ({"events": json.dumps(events)} if events else {})
 

@@ -7,12 +7,11 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ...clip import FrameSource
+from ...source import FrameSource, OffsetSource
 from ..driven import chosen_head
 from ..fbx.skeleton import joint_places
 from ..options import Setting, WriteOptions, settle
 from ..spool import spooled
-from ..timeline import Moved
 from .animation import Played, Take, add_animation
 from .figure import add_skeleton
 from .layer import Layer, Prim, identifiers
@@ -45,7 +44,7 @@ def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[L
             Take(name, source, stack.enter_context(spooled(Played(source, head))))
             for name, source in clips.items()
         ]
-        rate = takes[0].source.fps
+        rate = takes[0].source.info.fps
         yield Layer(_facts(takes, rate, unit), _root(takes, rate, head, 1 / unit, options))
 
 
@@ -97,8 +96,8 @@ def _choose(root: Prim, skeleton: Prim, names: Sequence[str]) -> None:
 def _add_audio(root: Prim, path: str, take: Take, rate: Fraction) -> None:
     """A reference to the recording, which begins where the clip's sample 0 is."""
     begin = Fraction(0)
-    if isinstance(take.source, Moved):
-        begin = Fraction(take.source.samples, take.source.sample_rate)
+    if isinstance(take.source, OffsetSource):
+        begin = Fraction(take.source.samples, take.source.info.sample_rate)
     audio = root.child("SpatialAudio", "Audio")
     audio.add("token", "auralMode", "nonSpatial", uniform=True)
     audio.add("asset", "filePath", path, uniform=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from ..clip import FrameSource
 from ..exporters import Format, WriteOptions, format_for, formats
+from ..source import FrameSource
 
 VIDEO = "mp4"
 

@@ -14,10 +14,10 @@ import numpy as np
 from ..arrays import Floats
 from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_timings
 from ..audio import AudioFile, LevelMeter, open_audio
-from ..clip import Frame, FrameSource
 from ..errors import FaceSDKError, MissingExtraError
 from ..exporters import write_clip
-from ..model import Model, SpokenLine, load, perform, session_meta
+from ..model import BLOCK_SECONDS, LiveSource, Model, load, perform
+from ..source import CountingSource, FrameSource
 from .kinds import kind_for
 from .measure import MouthMeter, phone_report
 from .plan import PIPE, Line
@@ -27,8 +27,6 @@ Status = Literal["baked", "unchanged", "failed"]
 
 Heard = Callable[[float, float | None], None]
 """Told while a line is baked: seconds done, and seconds in all where they are known."""
-
-BLOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,10 +82,9 @@ class Bakery:
         session = self.model.session(**settings.session())
         levels, mouth = LevelMeter(session.sample_rate), MouthMeter()
         session.watch(mouth)
-        meta = session_meta(session, self.model) | {"seed": settings.seed}
         with open_audio(self._source(line.audio), sample_rate=session.sample_rate) as file:
             hearing = _Hearing(file, levels=levels, mouth=mouth, heard=heard)
-            spoken = _Counted(session, hearing, meta=meta)
+            spoken = CountingSource(LiveSource(session, hearing, meta={"seed": settings.seed}))
             facts = self._write(line, settings, spoken, lambda: spoken.count)
         facts |= {
             "audio": asdict(levels.report()),
@@ -119,7 +116,7 @@ class Bakery:
             seconds=length,
             seed=settings.seed,
             blinks=settings.blinks,
-            rest_at_end=settings.settle,
+            settle=settings.settle,
             meta=_phone_meta(settings),
         )
         mouth = MouthMeter()
@@ -154,21 +151,21 @@ class Bakery:
         file: dict[str, Any] = {}
         if line.output == PIPE:
             assert self._stdout is not None
-            uncarried = write_clip(source, self._stdout, format_, **options)
+            dropped = write_clip(source, self._stdout, format_, **options)
         else:
             path = Path(line.output)
             path.parent.mkdir(parents=True, exist_ok=True)
-            uncarried = write_clip(source, path, format_, **options)
+            dropped = write_clip(source, path, format_, **options)
             file = {"bytes": path.stat().st_size, "sha256": file_hash(path)}
         return {
             "format": format_.name,
-            "rig": {"name": source.rig.name, "version": source.rig.version},
-            "fps": [source.fps.numerator, source.fps.denominator],
+            "rig": {"name": source.info.rig.name, "version": source.info.rig.version},
+            "fps": [source.info.fps.numerator, source.info.fps.denominator],
             "frames": count(),
-            "seconds": round(float(count() / source.fps), 6),
+            "seconds": round(float(count() / source.info.fps), 6),
             "tail": settings.tail,
             "seed": settings.seed,
-            "uncarried": list(uncarried),
+            "dropped": list(dropped),
         } | file
 
 
@@ -197,19 +194,6 @@ class _Hearing:
             samples += len(block)
             if self._heard is not None:
                 self._heard(samples / self._file.sample_rate, total)
-
-
-class _Counted(SpokenLine):
-    """A spoken line that knows how many frames it had."""
-
-    count = 0
-
-    def frames(self) -> Iterator[Frame]:
-        """Listen, yield and count."""
-        self.count = 0
-        for frame in super().frames():
-            self.count += 1
-            yield frame
 
 
 def _phone_meta(settings: Settings) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
 from ..errors import ModelError, RigError, UnknownNameError
 from ..exporters import Format
-from ..model import Output
+from ..model import RigOutput
 from ..rig import Rig
 from . import DONE, FAILED, NOT_INSTALLED, UsageError, log, option, print_json, stdin, stdout
 from .progress import Progress
@@ -188,7 +188,7 @@ def _require_possible(settings: Settings, lines: Plan, bakery: Bakery) -> None:
     """Raise `UsageError` for settings that no line could be baked with."""
     model = None if all(line.phones for line in lines.lines) else bakery.model
     try:
-        output = Output(settings.rig)
+        output = RigOutput.of(settings.rig)
         if model is not None:
             model.session(**settings.session())
     except (ModelError, RigError, UnknownNameError) as error:
@@ -232,7 +232,7 @@ def _log_failure(outcome: Outcome, *, debug: bool) -> None:
 
 def _sum_up(outcomes: Sequence[Outcome], lines: Plan, seconds: float) -> None:
     """Tell of what formats left out and, for a batch, what was done."""
-    left = Counter(name for outcome in outcomes for name in outcome.facts.get("uncarried", ()))
+    left = Counter(name for outcome in outcomes for name in outcome.facts.get("dropped", ()))
     if left:
         log(f"warning: the format cannot carry {', '.join(sorted(left)[:_SHOWN])}"
             f"{' and more (--json lists all)' if len(left) > _SHOWN else ''}")  # fmt: skip

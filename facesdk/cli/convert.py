@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from ..clip import FrameSource, exact_fps
+from ..clip import exact_fps
 from ..errors import ExportError, RigError, UnknownNameError, unknown_name
 from ..exporters import (
     Format,
@@ -22,11 +22,10 @@ from ..exporters import (
     write_clip,
     write_clips,
 )
-from ..exporters.blocks import collect
-from ..exporters.converted import ConvertedBlocks
 from ..exporters.options import OptionFields
-from ..retarget import Conversion, conversion, conversion_from_file
+from ..retarget import Conversion, Converted, conversion, conversion_from_file
 from ..rig import Rig
+from ..source import FrameSource, collect
 from . import UsageError, each, log, option, output_paths, print_json, stdin, stdout
 from .writing import add_writing_options, writing_options
 
@@ -136,11 +135,11 @@ def _convert(
     """Write one file; a report for each of its clips."""
     file = stdout() if target == "-" else target
     with ExitStack() as stack:
-        takes: dict[str, tuple[str, ConvertedBlocks]] = {}
+        takes: dict[str, tuple[str, Converted]] = {}
         for path in paths:
             for name, source in _sources(path, args, stack).items():
                 name = _unused(name, takes)
-                takes[name] = path, ConvertedBlocks(source, _way(source.rig, format_, args))
+                takes[name] = path, Converted(source, _way(source.info.rig, format_, args))
         if len(takes) > 1:
             _require_several(paths, takes, format_)
             by_name = {name: result for name, (_, result) in takes.items()}
@@ -191,12 +190,12 @@ def _report(
     target: str,
     format_: Format,
     name: str,
-    result: ConvertedBlocks,
+    result: Converted,
     left: Sequence[str],
 ) -> dict[str, Any]:
     """Facts about a clip that was written; warns of what was left out."""
     for names, by in (
-        (result.lost, f"rig {result.rig.name!r}"),
+        (result.dropped, f"rig {result.info.rig.name!r}"),
         (left, f"format {format_.name!r}"),
     ):
         if names:
@@ -207,10 +206,10 @@ def _report(
         "beside": [] if target == "-" else [target + ending for ending in format_.beside],
         "format": format_.name,
         "clip": name,
-        "rig": {"name": result.rig.name, "version": result.rig.version},
-        "fps": [result.fps.numerator, result.fps.denominator],
+        "rig": {"name": result.info.rig.name, "version": result.info.rig.version},
+        "fps": [result.info.fps.numerator, result.info.fps.denominator],
         "frames": result.count,
-        "uncarried": [*result.lost, *left],
+        "dropped": [*result.dropped, *left],
     }
 
 

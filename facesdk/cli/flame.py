@@ -88,7 +88,7 @@ def _report(made: Calibration, path: str, file: Path) -> dict[str, Any]:
         "map": str(file),
         "distance_mm": round(made.distance, 3),
         "error_mm": {name: round(error, 3) for name, error in made.errors.items()},
-        "uncarried": [name for name in made.errors if name not in made.weights],
+        "dropped": [name for name in made.errors if name not in made.weights],
     }
 
 

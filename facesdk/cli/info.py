@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..clip import POSE_ANGLES, FrameSource
+from ..clip import POSE_ANGLES
 from ..errors import unknown_name
 from ..exporters import format_for, named, open_clips
-from ..exporters.blocks import blocks
 from ..rig import Rig
+from ..source import FrameSource
 from . import DONE, option, print_json, stdin
 
 NAME = "info"
@@ -51,31 +51,30 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(source: FrameSource) -> dict[str, Any]:
     """Facts about a source as a JSON document, from one pass over its frames."""
-    rig = source.rig
-    curves, pose = _Statistics(len(rig)), _Statistics(len(POSE_ANGLES))
+    rig = source.info.rig
+    curves, turns = _Statistics(len(rig)), _Statistics(len(POSE_ANGLES))
     has_pose = False
-    for values, angles in blocks(source):
+    for values, pose in source.blocks():
         curves.add(values)
-        if angles is not None:
+        if pose is not None:
             has_pose = True
-            pose.add(angles.reshape(-1, len(POSE_ANGLES)))
-    rate = float(source.fps)
+            turns.add(pose.reshape(-1, len(POSE_ANGLES)))
+    info = source.info
+    rate = float(info.fps)
     return {
         "rig": {"name": rig.name, "version": rig.version},
         "frames": curves.count,
-        "fps": [source.fps.numerator, source.fps.denominator],
-        "duration": float(curves.count / source.fps),
-        "sample_rate": source.sample_rate,
-        "start_sample": source.start_sample,
+        "fps": [info.fps.numerator, info.fps.denominator],
+        "duration": float(curves.count / info.fps),
+        "sample_rate": info.sample_rate,
+        "start_sample": info.start_sample,
         "controls": _controls(rig, curves),
         "motion": _motion(rig, curves.speed(rate)),
         "silent": [n for n, s in zip(rig.names, curves.still(), strict=True) if s],
-        "pose": _pose(pose) if has_pose else None,
-        "events": [
-            {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.events
-        ],
-        "meta": dict(source.meta),
-        "extra": dict(source.extra),
+        "pose": _pose(turns) if has_pose else None,
+        "events": [{"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in info.events],
+        "meta": dict(info.meta),
+        "extra": dict(info.extra),
     }
 
 

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..clip import Clip, FrameSource, exact_fps
+from ..clip import Clip, exact_fps
 from ..exporters import format_for, open_clip
-from ..exporters.blocks import collect
 from ..files import whole_file
 from ..rig import Rig, rig_names
+from ..source import FrameSource, collect
 from . import DONE, UsageError, log, option, print_json, stdin, stdout
 from .progress import Progress
 
@@ -222,7 +222,7 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
             count = _draw_film(source, head, shot, args)
         else:
             count = _draw_frames(source, head, shot, args)
-        fps = source.fps
+        fps = source.info.fps
     seconds = time.monotonic() - began
     return {
         "input": args.input,
@@ -240,7 +240,7 @@ def _is_for_flame(args: argparse.Namespace) -> bool:
     if args.head is None or args.input == _PIPE or args.sheet or args.curves:
         return False
     with open_clip(args.input, args.from_format, rig=args.from_rig) as source:
-        return bool(source.rig.name == "flame")
+        return bool(source.info.rig.name == "flame")
 
 
 def _motions(args: argparse.Namespace, head: Head) -> tuple[Motions, Fraction]:
@@ -367,13 +367,13 @@ def _draw_errors(source: FrameSource, head: Head, shot: Shot, args: argparse.Nam
 
     def film(file: BinaryIO) -> int:
         with _opened(args.against, args) as truth, _progress(source) as told:
-            if truth.fps != source.fps:
+            if truth.info.fps != source.info.fps:
                 raise UsageError(
-                    f"{args.against} has {truth.fps} frames a second, {args.input} {source.fps}; "
-                    "--fps brings both to one rate"
+                    f"{args.against} has {truth.info.fps} frames per second, {args.input} "
+                    f"{source.info.fps}; --fps brings both to one rate"
                 )
             drawn = _errors(truth, source, head, shot, args)
-            return write_film(drawn, file, source.fps, audio=args.audio, told=told)
+            return write_film(drawn, file, source.info.fps, audio=args.audio, told=told)
 
     return _into(args.output, film)
 

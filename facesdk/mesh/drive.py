@@ -45,7 +45,7 @@ def undriven(names: Sequence[str], rig: Rig) -> tuple[str, ...]:
     if any(name in names for name in rig.names):
         return tuple(name for name in rig.names if name not in names)
     extras = _extras().get(rig.name, {})
-    lost = conversion(rig, "arkit").uncarried
+    lost = conversion(rig, "arkit").dropped
     return tuple(name for name in lost if not set(extras.get(name, ())) & set(names))
 
 

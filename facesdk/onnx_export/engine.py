@@ -20,10 +20,11 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 from ..errors import ModelError
 from ..files import whole_file
 from ..model.model import Model, load
-from ..model.table import RigTable
+from ..model.rig_outputs import RigOutput
+from ..model.rig_table import RigTable
 from ..rig import Rig
 from .builder import GraphBuilder
-from .rig_layers import RigPath, rig_layers
+from .rig_layers import rig_layers, tables_of
 
 Precision = Literal["float32", "float16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -43,7 +44,7 @@ class EngineExportOptions:
     """Contents of an exported graph."""
 
     rigs: tuple[str, ...] = ()
-    """Names of rigs, or paths of table files; none exports only the trunk."""
+    """Names of rigs, or paths of rig, table or map files; none exports only the trunk."""
     look_ahead_ms: float | None = None
     """The longest look-ahead not above this; None for all of them, on an axis of their own."""
     precision: Precision = "float32"
@@ -78,7 +79,7 @@ def export_engine(
     if model.manifest.file == target.name and model.folder.resolve() == target.parent.resolve():
         raise ModelError(f"{target} would replace the model that is read; give it another name")
     graph = _EngineGraph(model, options)
-    graph.add_rigs(_paths(options.rigs))
+    graph.add_rigs(_outputs(options.rigs, model))
     payload = graph.finish().SerializeToString()
     manifest = {
         **model.manifest.facts,
@@ -95,15 +96,18 @@ def export_engine(
     return manifest
 
 
-def _paths(rigs: Iterable[str]) -> dict[str, RigPath]:
-    """Path to each rig by the rig's name."""
-    paths: dict[str, RigPath] = {}
+def _outputs(rigs: Iterable[str], model: Model) -> dict[str, RigOutput]:
+    """Outputs to add, by the name of the rig."""
+    outputs: dict[str, RigOutput] = {}
     for rig in rigs:
-        path = RigPath.of(rig)
-        if path.rig.name in paths:
-            raise ModelError(f"rig {path.rig.name!r} is given twice")
-        paths[path.rig.name] = path
-    return paths
+        output = RigOutput.of(rig, model)
+        name = output.rig.name
+        if output.learned is not None or output.table is None:
+            raise ModelError(f"{rig!r} is computed by the network; every export contains it")
+        if name in outputs:
+            raise ModelError(f"rig {name!r} is given twice")
+        outputs[name] = output
+    return outputs
 
 
 # ------------------------------------------------------------------------ graph
@@ -118,7 +122,7 @@ class _EngineGraph:
         self._facts, self._options = model.manifest.facts, options
         self._graph = self._model.graph
         self._builder = GraphBuilder(self._graph, prefix="engine_")
-        self._paths: Mapping[str, RigPath] = {}
+        self._outputs: Mapping[str, RigOutput] = {}
         self._names: list[str] = list(model.manifest.units)
         self._look_aheads: list[int] = list(model.manifest.look_aheads_ms)
         self._precision = self._facts.get("precision", "float32")
@@ -160,17 +164,17 @@ class _EngineGraph:
         self._builder.input(EXTRA_UNITS, ("batch", "steps", len(extra)))
         return self._builder.add("Concat", units, EXTRA_UNITS, axis=-1)
 
-    def add_rigs(self, paths: Mapping[str, RigPath]) -> None:
+    def add_rigs(self, outputs: Mapping[str, RigOutput]) -> None:
         """Add one output per rig: its controls."""
-        if existing := sorted({o.name for o in self._graph.output} & set(paths)):
+        if existing := sorted({o.name for o in self._graph.output} & set(outputs)):
             raise ModelError(f"this model already has the output {existing[0]}; leave out that rig")
-        if not paths:
+        if not outputs:
             return
-        self._paths = paths
-        tensors = rig_layers(self._builder, paths, self._units_for_rigs(), self._names)
+        self._outputs = outputs
+        tensors = rig_layers(self._builder, outputs, self._units_for_rigs(), self._names)
         every = [len(self._look_aheads)] if self._options.look_ahead_ms is None else []
         for name, tensor in tensors.items():
-            shape: list[str | int] = ["batch", "steps", *every, len(paths[name].rig)]
+            shape: list[str | int] = ["batch", "steps", *every, len(outputs[name].rig)]
             self._builder.output(tensor, name, shape, at=len(self._frame_outputs))
 
     def finish(self) -> onnx.ModelProto:
@@ -239,21 +243,21 @@ class _EngineGraph:
 
     def _output(self, value: onnx.ValueInfoProto) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": value.name, "shape": _shape(value)}
-        if value.name in self._paths:
-            return entry | _rig_facts(self._paths[value.name])
+        if value.name in self._outputs:
+            return entry | _rig_facts(self._outputs[value.name])
         if value.name in self._facts:
             return entry | {"curves": list(self._facts[value.name])}
         earlier: dict[str, dict[str, Any]] = {o["name"]: o for o in self._facts.get("outputs", ())}
         return earlier.get(value.name, {}) | entry
 
 
-def _rig_facts(path: RigPath) -> dict[str, Any]:
-    rig = path.rig
+def _rig_facts(output: RigOutput) -> dict[str, Any]:
+    rig = output.rig
     return {
         "rig": {"name": rig.name, "version": rig.version},
         "computed": "from units by rig tables",
-        "tables": [{"rig": t.rig.name, "sha256": _table_hash(t)} for t in path.tables],
-        "maps": [m.name for m in path.maps],
+        "tables": [{"rig": t.rig.name, "sha256": _table_hash(t)} for t in tables_of(output)],
+        "maps": [m.name for m in output.maps],
         "controls": list(rig.names),
         "rest": rig.rest.tolist(),
         "minimum": rig.minimum.tolist(),
@@ -264,7 +268,7 @@ def _rig_facts(path: RigPath) -> dict[str, Any]:
 def _table_hash(table: RigTable) -> str:
     """SHA-256 of the content of a table, whatever the layout of its file."""
     derived = [[d.name, d.unit, d.less, d.begin, d.end] for d in table.derived]
-    content = [table.controls, derived, table.remainder]
+    content = [table.controls, derived, table.remainder_control]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

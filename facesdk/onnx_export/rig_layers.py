@@ -7,71 +7,48 @@ game engines: Abs, Add, Clip, Concat, Div, MatMul, Max, Min, Mul, Relu, Split, S
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Floats
 from ..clip import POSE_ANGLES
 from ..errors import ModelError
-from ..model.output import Output
-from ..model.table import RigTable
+from ..model.rig_outputs import RigOutput
+from ..model.rig_table import RigTable
 from ..retarget import PoseFit, RigMap, Rule
-from ..rig import Rig
 from .builder import LARGE, TINY, GraphBuilder, block_diagonal
 
 
-class RigPath(NamedTuple):
-    """The tables and maps that turn units into the controls of a rig."""
-
-    rig: Rig
-    table: RigTable
-    maps: tuple[RigMap, ...]
-    """From the rig of the table to `rig`, in order."""
-    own_table: RigTable | None
-    """Table of `rig` that overrides some of the controls which the maps yield."""
-
-    @classmethod
-    def of(cls, rig: str) -> RigPath:
-        """Return the path to a rig by name, or by the path of a table file."""
-        output = Output(RigTable.load(rig) if rig.endswith(".json") else rig)
-        if output.table is None:
-            raise ModelError(
-                f"the model computes {output.rig.name!r} without a rig table; "
-                "it is an output of every export already"
-            )
-        return cls(output.rig, output.table, output.maps, output.beside)
-
-    @property
-    def tables(self) -> tuple[RigTable, ...]:
-        """All tables on the path."""
-        return (self.table,) if self.own_table is None else (self.table, self.own_table)
-
-
 def rig_layers(
-    graph: GraphBuilder, paths: Mapping[str, RigPath], units: str, names: Sequence[str]
+    graph: GraphBuilder, outputs: Mapping[str, RigOutput], units: str, names: Sequence[str]
 ) -> dict[str, str]:
-    """Add (..., controls) of every path for a tensor of (..., units) in the order of `names`.
+    """Add (..., controls) of every output for a tensor of (..., units) in the order of `names`.
 
     Units that are not among the names stay at rest. Raises `ModelError` for a conversion that
     cannot be written with plain operators.
     """
-    tables = {id(table): table for path in paths.values() for table in path.tables}
+    tables = {id(table): table for output in outputs.values() for table in tables_of(output)}
     values = dict(zip(tables, table_layers(graph, [*tables.values()], units, names), strict=True))
-    return {name: _path_layers(graph, path, values) for name, path in paths.items()}
+    return {name: _output_layers(graph, output, values) for name, output in outputs.items()}
 
 
-def _path_layers(graph: GraphBuilder, path: RigPath, from_table: Mapping[int, str]) -> str:
-    values = from_table[id(path.table)]
-    moving = set(path.table.moved)
-    for rig_map in path.maps:
-        values = map_layers(graph, rig_map, values, moving, last=rig_map is path.maps[-1])
+def tables_of(output: RigOutput) -> list[RigTable]:
+    """Return the tables that an output reads units with."""
+    return [table for table in (output.table, output.override) if table is not None]
+
+
+def _output_layers(graph: GraphBuilder, output: RigOutput, from_table: Mapping[int, str]) -> str:
+    assert output.table is not None
+    values = from_table[id(output.table)]
+    moving = set(output.table.moved)
+    for rig_map in output.maps:
+        values = map_layers(graph, rig_map, values, moving, last=rig_map is output.maps[-1])
         moving = {name for source in moving for name in rig_map.reach.get(source, ())}
-    if path.own_table is None:
+    if output.override is None:
         return values
-    mask = np.isin(path.rig.names, list(path.own_table.moved)).astype(np.float32)
-    own = graph.times(from_table[id(path.own_table)], mask)
-    return graph.add("Add", graph.times(values, 1 - mask), own)
+    mask = np.isin(output.rig.names, list(output.override.moved)).astype(np.float32)
+    override = graph.times(from_table[id(output.override)], mask)
+    return graph.add("Add", graph.times(values, 1 - mask), override)
 
 
 def table_layers(
@@ -97,8 +74,8 @@ def table_layers(
     values = graph.clip(values, *(np.concatenate(ends) for ends in zip(*ranges, strict=True)))
     parts = graph.split(values, [len(table.rig) for table in tables])
     return [
-        part if table.remainder is None
-        else _shares(graph, part, len(table.rig), table.rig.index(table.remainder))
+        part if table.remainder_control is None
+        else _shares(graph, part, len(table.rig), table.rig.index(table.remainder_control))
         for table, part in zip(tables, parts, strict=True)
     ]  # fmt: skip
 
@@ -127,7 +104,7 @@ def _factors_of_terms(table: RigTable, names: Sequence[str], count: int) -> tupl
 
 def _range(table: RigTable) -> tuple[Floats, Floats]:
     """Range of every control; shares of a remainder are limited by their sum, not one by one."""
-    if table.remainder is None:
+    if table.remainder_control is None:
         return table.rig.minimum, table.rig.maximum
     return np.zeros(len(table.rig), np.float32), np.full(len(table.rig), LARGE, np.float32)
 

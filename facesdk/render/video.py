@@ -12,10 +12,10 @@ from typing import BinaryIO
 import numpy as np
 
 from ..arrays import Floats
-from ..clip import FrameSource
 from ..errors import RenderError
 from ..files import whole_file
 from ..mesh import Head
+from ..source import FrameSource, frames
 from .encode import Encoder
 from .look import Picture
 from .plot import CurveStrip
@@ -45,7 +45,9 @@ def pictures(
     """
     shot = shot or Shot()
     width = shot.look.size[0]
-    strip = CurveStrip(source.rig, curves, width=width, fps=source.fps) if curves else None
+    strip = (
+        CurveStrip(source.info.rig, curves, width=width, fps=source.info.fps) if curves else None
+    )
     rows: deque[Floats] = deque()
     slates = _slates(source, head, rows if strip else None)
     with closing(drawn(slates, head, shot, jobs=jobs)) as done:
@@ -60,7 +62,7 @@ def pictures(
 def motion(source: FrameSource, head: Head) -> Generator[Floats, None, None]:
     """(V, 3) metres of a head's vertices, frame by frame."""
     for block in _blocks(source):
-        weights = head.weights(np.stack([values for _, values, _ in block]), source.rig)
+        weights = head.weights(np.stack([values for _, values, _ in block]), source.info.rig)
         poses = [pose for _, _, pose in block if pose is not None]
         yield from head.vertices(weights, np.stack(poses) if poses else None)
 
@@ -68,16 +70,16 @@ def motion(source: FrameSource, head: Head) -> Generator[Floats, None, None]:
 def _slates(source: FrameSource, head: Head, rows: deque[Floats] | None) -> Iterator[Slate]:
     """What to draw, frame by frame; the curves of each are left in `rows`."""
     for block in _blocks(source):
-        weights = head.weights(np.stack([values for _, values, _ in block]), source.rig)
+        weights = head.weights(np.stack([values for _, values, _ in block]), source.info.rig)
         for (index, values, pose), row in zip(block, weights, strict=True):
             if rows is not None:
                 rows.append(values)
-            yield float(index / source.fps), row, pose
+            yield float(index / source.info.fps), row, pose
 
 
 def _blocks(source: FrameSource) -> Iterator[list[tuple[int, Floats, Floats | None]]]:
     block = []
-    for frame in source.frames():
+    for frame in frames(source):
         block.append((frame.index, frame.values, frame.pose))
         if len(block) == _BLOCK:
             yield block
@@ -102,9 +104,9 @@ def write_video(
     The video is as long as the clip; the sound begins where the clip does in it, and ends or goes
     silent with the pictures. Raises `MissingExtraError` where there is no encoder.
     """
-    start = Fraction(source.start_sample, source.sample_rate)
+    start = source.info.start
     drawn_ = pictures(source, head, shot, curves=curves, jobs=jobs)
-    return write_film(drawn_, file, source.fps, audio=audio, start=start, told=told)
+    return write_film(drawn_, file, source.info.fps, audio=audio, start=start, told=told)
 
 
 def write_film(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Floats
-from ..clip import POSE_ANGLES, Clip, Event, Frame, FrameSource, Pose
+from ..clip import POSE_ANGLES, Block, Clip, ClipInfo, Pose
 from ..errors import ClipError, RigError
 from ..rig import Rig
+from ..source import FrameSource, moving_controls
 from .rig_map import RigMap
 
 
@@ -64,8 +64,8 @@ class Conversion:
         return Conversion(self.source, other.target, self.maps + other.maps)
 
     @property
-    def uncarried(self) -> tuple[str, ...]:
-        """Source controls whose motion is lost on the way, in the rig's order."""
+    def dropped(self) -> tuple[str, ...]:
+        """Source controls that have no effect on the target rig, in the source's order."""
         alive = frozenset((*self.target.names, *POSE_ANGLES))
         for rig_map in reversed(self.maps):
             reach = rig_map.reach.items()
@@ -87,56 +87,38 @@ class Conversion:
         return cls(rig_map.source, rig_map.target, (rig_map,))
 
 
-@dataclass(frozen=True, eq=False)
 class Converted:
-    """Frames of another source, converted one by one as they are asked for."""
+    """A source retargeted block by block; counts its frames and notes the controls it drops.
 
-    source: FrameSource
-    conversion: Conversion
+    Raises `RigError` when the source is not on the rig that the conversion starts from.
+    """
 
-    def __post_init__(self) -> None:
-        require_rig(self.source.rig, self.conversion.source)
-
-    @property
-    def rig(self) -> Rig:
-        """Rig of the converted frames."""
-        return self.conversion.target
-
-    @property
-    def fps(self) -> Fraction:
-        """Frame rate of the source."""
-        return self.source.fps
+    def __init__(self, source: FrameSource, conversion: Conversion) -> None:
+        require_rig(source.info.rig, conversion.source)
+        self.source = source
+        self.conversion = conversion
+        self.count = 0
+        """Frames in the last pass so far."""
+        self._moved: set[str] = set()
 
     @property
-    def sample_rate(self) -> int:
-        """Clock of the source."""
-        return self.source.sample_rate
+    def info(self) -> ClipInfo:
+        """Info of the source, on the target rig."""
+        return replace(self.source.info, rig=self.conversion.target)
 
     @property
-    def start_sample(self) -> int:
-        """First sample of the source."""
-        return self.source.start_sample
+    def dropped(self) -> tuple[str, ...]:
+        """Source controls that moved in the last pass and have no effect on the target rig."""
+        return tuple(name for name in self.conversion.dropped if name in self._moved)
 
-    @property
-    def events(self) -> Sequence[Event]:
-        """Events of the source."""
-        return self.source.events
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """Facts about the source."""
-        return self.source.meta
-
-    @property
-    def extra(self) -> Mapping[str, Any]:
-        """Unknown keys of the source's file."""
-        return self.source.extra
-
-    def frames(self) -> Iterator[Frame]:
-        """The source's frames on the target rig."""
-        for frame in self.source.frames():
-            values, pose = self.conversion(frame.values, frame.pose)
-            yield replace(frame, values=values, pose=pose)
+    def blocks(self) -> Iterator[Block]:
+        """Return the source's blocks on the target rig."""
+        self.count = 0
+        self._moved.clear()
+        for values, pose in self.source.blocks():
+            self.count += len(values)
+            self._moved |= moving_controls(values, self.conversion.source)
+            yield Block(*self.conversion(values, pose))
 
 
 def require_rig(given: Rig, expected: Rig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..model.table import RigTable
+from ..model.rig_table import RigTable
 from ..onnx_export.rig_layers import table_factors
 from .vertex_loss import VertexLoss
 
@@ -33,7 +33,9 @@ class TableLayer(nn.Module):
             "minimum": table.rig.minimum, "maximum": table.rig.maximum,
         }.items():  # fmt: skip
             self.register_buffer(name, torch.tensor(array), persistent=False)
-        self._remainder = None if table.remainder is None else table.rig.index(table.remainder)
+        self._remainder = (
+            None if table.remainder_control is None else table.rig.index(table.remainder_control)
+        )
 
     def linear(self, units: Tensor) -> Tensor:
         """Map (..., units) to (..., controls) off rest, before shares and ranges."""

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from facesdk import Clip, Control, Event, Frame, Pose, Rig, concat, exact_fps
-from facesdk.clip import frame_sample, mirror_angles
+from facesdk import Clip, Control, Event, Frame, Pose, Rig, concat
+from facesdk.clip import exact_fps, frame_sample, mirror_angles
 from facesdk.errors import ClipError, UnknownNameError
+from facesdk.source import ClipInfo, blocks_of, collect
 
 RIG = Rig(
     "toy",
@@ -106,16 +107,18 @@ def test_an_unknown_curve_suggests_the_nearest():
 
 def test_frames_with_and_without_a_pose_do_not_make_a_clip():
     class Mixed:
-        rig, fps, sample_rate, start_sample = RIG, Fraction(60), 16_000, 0
-        events, meta, extra = (), {}, {}
+        info = ClipInfo(RIG, Fraction(60))
+
+        def blocks(self):
+            return blocks_of(self.frames(), RIG)
 
         def frames(self):
             row = np.zeros(5, np.float32)
             yield Frame(0, 0, row, np.zeros((4, 3), np.float32))
             yield Frame(1, 266, row, None)
 
-    with pytest.raises(ClipError, match="all frames"):
-        Clip.from_frames(Mixed())
+    with pytest.raises(ClipError, match="either all frames"):
+        collect(Mixed())
 
 
 # ----------------------------------------------------------------------- time

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from facesdk.clip import POSE_ANGLES, Clip, FrameSource, Pose
+from facesdk.clip import POSE_ANGLES, Clip, Pose
 from facesdk.errors import ClipError, FaceSDKError, RigError, UnknownNameError
 from facesdk.retarget import (
     RULES,
@@ -25,6 +25,7 @@ from facesdk.retarget import (
     reachable,
 )
 from facesdk.rig import Rig
+from facesdk.source import FrameSource, blocks_of, collect, frames
 
 RAW = "CTRL_expressions_"
 LIPS = [RAW + "mouthLipsTogether" + quadrant for quadrant in ("UL", "UR", "DL", "DR")]
@@ -102,7 +103,7 @@ def test_mirroring_and_converting_commute(source, target):
 def test_single_frames_convert_as_whole_clips_do(source, target):
     original = clip(source)
     whole = convert(original, target)
-    lazy = Clip.from_frames(Converted(original, conversion(source, target)))
+    lazy = collect(Converted(original, conversion(source, target)))
     assert_allclose(lazy.values, whole.values, atol=1e-6)
     assert_array_equal(lazy.pose.angles, whole.pose.angles)
 
@@ -115,11 +116,11 @@ def test_maps_read_back_as_they_were_written(name, tmp_path):
     mine = conversion_from_file(path)
     assert mine.name == way.name == name
     assert mine.to_json() == way.to_json()
-    assert mine.uncarried == way.uncarried
+    assert mine.dropped == way.dropped
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_uncarried_controls_move_nothing_and_the_others_something(source, target):
+def test_dropped_controls_move_nothing_and_the_others_something(source, target):
     way, rig = conversion(source, target), Rig.load(source)
     random = np.random.default_rng(2).uniform(0, 0.5, (30, len(rig)))
     backgrounds = np.concatenate([rig.rest[None], random]).astype(np.float32)
@@ -130,9 +131,9 @@ def test_uncarried_controls_move_nothing_and_the_others_something(source, target
         changed = not np.allclose(before[0], after[0], atol=1e-6)
         changed |= before[1] is not None and not np.array_equal(before[1], after[1])
         if name in ("sil", "neutral"):  # these say that the face rests
-            assert name not in way.uncarried
+            assert name not in way.dropped
         else:
-            assert changed == (name not in way.uncarried), name
+            assert changed == (name not in way.dropped), name
 
 
 # ------------------------------------------------------------------------------------- metahuman
@@ -193,11 +194,11 @@ def test_brows_come_back_even_where_their_sum_was_cut_off():
 def test_a_metahuman_frown_is_no_raised_brow():
     frown = {RAW + "browLateralL": 0.8, RAW + "browLateralR": 0.8}
     assert run("metahuman", "arkit", frown) == {}
-    assert RAW + "browLateralL" not in conversion("metahuman", "arkit").uncarried
+    assert RAW + "browLateralL" not in conversion("metahuman", "arkit").dropped
 
 
-def test_finer_metahuman_controls_are_named_as_uncarried():
-    lost = conversion("metahuman", "arkit").uncarried
+def test_finer_metahuman_controls_are_named_as_dropped():
+    lost = conversion("metahuman", "arkit").dropped
     assert {RAW + "tongueTipUp", RAW + "teethUpU", RAW + "mouthCornerUpL"} <= set(lost)
     assert RAW + "mouthLipsTogetherUL" not in lost
 
@@ -320,7 +321,7 @@ def test_audio2face_gives_an_arkit_performance_back(values):
 
 
 def test_audio2face_tongue_is_lost_on_arkit():
-    assert set(conversion("a2f", "arkit").uncarried) == set(Rig.load("a2f").names[52:])
+    assert set(conversion("a2f", "arkit").dropped) == set(Rig.load("a2f").names[52:])
 
 
 # --------------------------------------------------------------------------------------- visemes
@@ -398,7 +399,7 @@ def test_vrm_presets_come_back_from_their_poses(preset):
 def test_same_rig_changes_nothing():
     way = conversion("arkit", "arkit")
     original = clip("arkit")
-    assert way.maps == way.uncarried == ()
+    assert way.maps == way.dropped == ()
     assert way.clip(original) == original
 
 
@@ -406,13 +407,13 @@ def test_chains_take_the_fewest_maps():
     way = conversion("livelink", "metahuman-gui")
     assert way.name == "livelink-to-arkit-to-metahuman-to-metahuman-gui"
     assert way.target is Rig.load("metahuman-gui")
-    assert way.uncarried == ()
+    assert way.dropped == ()
     chain = conversion("livelink", "arkit").then(conversion("arkit", "oculus"))
     values = frame("livelink", JawOpen=0.6)
     assert_array_equal(chain(values)[0], conversion("livelink", "oculus")(values)[0])
-    assert "JawForward" not in chain.uncarried
-    assert "BrowDownLeft" in chain.uncarried
-    assert "HeadYaw" not in chain.uncarried
+    assert "JawForward" not in chain.dropped
+    assert "BrowDownLeft" in chain.dropped
+    assert "HeadYaw" not in chain.dropped
 
 
 def test_a_closed_mouth_stays_closed_from_audio2face_to_metahuman():
@@ -446,23 +447,22 @@ def test_converted_sources_are_lazy():
     asked = []
 
     class Endless:
-        def __getattr__(self, name):
-            return getattr(original, name)
+        info = original.info
 
-        def frames(self):
+        def blocks(self):
             for frame in original.frames():
                 asked.append(frame.index)
-                yield frame
+                yield from blocks_of([frame], original.rig)
 
     converted = Converted(Endless(), conversion("arkit", "livelink"))
     assert isinstance(converted, FrameSource)
-    assert converted.rig.name == "livelink"
-    frames = converted.frames()
-    first = next(frames)
+    assert converted.info.rig.name == "livelink"
+    first = next(frames(converted))
     assert asked == [first.index] == [0]
-    assert (converted.fps, converted.meta) == (original.fps, original.meta)
-    assert (converted.sample_rate, converted.start_sample) == (original.sample_rate, 7)
-    assert (converted.events, converted.extra) == (original.events, original.extra)
+    info = converted.info
+    assert (info.fps, info.meta) == (original.fps, original.meta)
+    assert (info.sample_rate, info.start_sample) == (original.sample_rate, 7)
+    assert (info.events, info.extra) == (original.events, original.extra)
 
 
 def test_a_performance_on_another_rig_is_refused():
@@ -554,7 +554,7 @@ def test_maps_without_weights_or_rules_give_the_face_at_rest():
     arkit, oculus_rig = Rig.load("arkit"), Rig.load("oculus")
     way = Conversion(arkit, oculus_rig, (RigMap(arkit, oculus_rig),))
     assert_array_equal(way(frame("arkit", jawOpen=1))[0], oculus_rig.rest)
-    assert way.uncarried == arkit.names
+    assert way.dropped == arkit.names
 
 
 def test_files_in_the_documentation_work(tmp_path):

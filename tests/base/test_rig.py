@@ -178,7 +178,7 @@ def test_files_read_back_as_they_were_written(rig, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "facesdk.clip"}, "is no rig file"),
+        ({"format": "facesdk.clip"}, "is not a rig file"),
         ({"version": 2}, "version 2"),
         ({"controls": [{"name": "a"}, {"name": "a"}]}, "names a control twice: a"),
         ({"controls": [{"name": "a", "mirror": "a2"}]}, "'a2'"),

@@ -227,7 +227,7 @@ def test_convert_reports_what_is_lost(path, tmp_path, capsys):
     (report,) = json.loads(captured.out)["files"]
     assert report["rig"]["name"] == "a2f"
     assert (report["frames"], report["fps"]) == (90, [60, 1])
-    assert {"events", "pose.head.yaw"} <= set(report["uncarried"])
+    assert {"events", "pose.head.yaw"} <= set(report["dropped"])
     assert "warning" in captured.err
     assert "events" in captured.err
 
@@ -236,8 +236,8 @@ def test_convert_names_controls_that_move_and_have_no_place(path, tmp_path, caps
     out = tmp_path / "visemes.json"
     assert main(["convert", str(path), "-o", str(out), "--to", "oculus", "--json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)["files"]
-    assert "browInnerUp" in report["uncarried"]
-    assert "tongueOut" not in report["uncarried"]
+    assert "browInnerUp" in report["dropped"]
+    assert "tongueOut" not in report["dropped"]
 
 
 def test_convert_pipes(path):

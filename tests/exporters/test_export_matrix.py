@@ -16,8 +16,10 @@ from make_golden import GOLDEN, golden_bytes, golden_path
 from probe import channels, probe, tiny_head
 from readers import Row, compare, options, rows
 
-from facesdk import Clip, Frame, Rig, rig_names
+from facesdk import Frame, Rig
 from facesdk.exporters import EXPORTERS, format_for, write_clip, write_clips
+from facesdk.rig import rig_names
+from facesdk.source import ClipInfo, blocks_of, collect
 
 ROWS = rows()
 NAMES = tuple(EXPORTERS)
@@ -119,12 +121,13 @@ def test_a_file_may_begin_elsewhere(row, tmp_path):
 class Generated:
     """A source whose frames exist one at a time."""
 
-    fps, sample_rate, start_sample = Fraction(60), 16_000, 0
-    events, meta, extra = (), {}, {}
-
     def __init__(self, rig: Rig, frames: int) -> None:
         self.rig = rig
+        self.info = ClipInfo(rig, Fraction(60))
         self._count = frames
+
+    def blocks(self):
+        return blocks_of(self.frames(), self.rig)
 
     def frames(self):
         row = np.linspace(0, 1, len(self.rig), dtype=np.float32)
@@ -146,7 +149,7 @@ def usual_rig(name: str) -> Rig:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_frames_give_the_same_bytes(name):
     streamed = Generated(usual_rig(name), 300)
-    clip = Clip.from_frames(streamed)
+    clip = collect(streamed)
     assert exported(clip, name) == exported(clip, name) == exported(streamed, name)
 
 
@@ -154,13 +157,13 @@ def test_the_same_frames_give_the_same_bytes(name):
 @pytest.mark.parametrize("frames", [0, 1, 2])
 def test_clips_of_hardly_any_frames_are_written(name, frames):
     source = Generated(usual_rig(name), frames)
-    assert exported(source, name) == exported(Clip.from_frames(source), name)
+    assert exported(source, name) == exported(collect(source), name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_does_not_grow_with_the_clip(name, monkeypatch):
     """Of four times the frames, less than a tenth of what they hold is kept in memory."""
-    monkeypatch.setattr("facesdk.exporters.blocks.BLOCK", 32)
+    monkeypatch.setattr("facesdk.source.BLOCK_FRAMES", 32)
     monkeypatch.setattr("facesdk.exporters.spool._RUN", 64)
     rig = usual_rig(name)
 

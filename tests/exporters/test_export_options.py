@@ -29,11 +29,11 @@ from facesdk.exporters import (
     write_clip,
     write_clips,
 )
-from facesdk.exporters.blocks import collect
 from facesdk.exporters.keys import LinearKeys, hermite, hermite_keys, linear_keys, slopes
 from facesdk.exporters.options import OPTIONS, OptionFields
 from facesdk.exporters.spool import spooled
 from facesdk.exporters.timeline import moved, seconds_of
+from facesdk.source import collect, frames
 
 SLACK = 1e-9
 VALUES = st.floats(-2, 2, width=32) | st.sampled_from([0.0, 0.5, 1.0])
@@ -216,7 +216,7 @@ def test_a_moved_clip_takes_its_events_along():
     assert [e.sample - shift for e in later.events] == [e.sample for e in clip.events]
     assert [
         f.sample - shift
-        for f in moved(clip, WriteOptions(start="00:00:02:00", offset=0.25)).frames()
+        for f in frames(moved(clip, WriteOptions(start="00:00:02:00", offset=0.25)))
     ] == [f.sample for f in clip.frames()]
     assert moved(clip, WriteOptions()) is clip
 
@@ -369,7 +369,7 @@ def test_convert_passes_options_on(folder, capsys):
     report = json.loads(capsys.readouterr().out)["files"][0]
     assert report["clip"] == "two"
     assert report["beside"] == ["x.names.meta"]
-    assert report["uncarried"] == ["events"]
+    assert report["dropped"] == ["events"]
     assert main(["convert", "two.json", "-o", "x.names", "--name", "hello"]) == 0
     assert json.loads((folder / "x.names").read_text("utf-8")) == {"hello": [0, 3]}
 

@@ -23,7 +23,7 @@ import facesdk
 from facesdk.cli import main
 from facesdk.errors import ModelError
 from facesdk.model import Model
-from facesdk.model.output import Output
+from facesdk.model.rig_outputs import RigOutput
 from facesdk.onnx_export import EngineExportOptions, GraphBuilder, export_engine
 from facesdk.onnx_export.rig_layers import map_layers
 from facesdk.retarget import RULES, PoseFit, RigMap, Rule, conversion
@@ -151,7 +151,7 @@ def test_every_rig_is_what_the_sdk_makes_of_the_same_units(make, trunk, batch):
     assert_allclose(found["units"][:, :, 0], units, atol=1e-6)
     full = all_units(units, trunk.manifest.units)
     for rig in RIGS:
-        expected = Output(rig)(full.reshape(-1, len(UNITS)))
+        expected = RigOutput.of(rig)(full.reshape(-1, len(UNITS)))
         assert_allclose(found[rig], expected.reshape(found[rig].shape), atol=1e-5, err_msg=rig)
         assert np.ptp(found[rig]) > 0.01, rig
 
@@ -163,7 +163,7 @@ def test_a_calibrated_flame_has_expressions(trunk, cache, tmp_path, monkeypatch)
     assert output(facts, "flame")["maps"] == ["arkit-to-flame"]
     audio = speech(30)[None]
     units = trunk_units(trunk, audio)[:, :, trunk.look_ahead(40)]
-    expected = Output("flame")(all_units(units, trunk.manifest.units)[0])
+    expected = RigOutput.of("flame")(all_units(units, trunk.manifest.units)[0])
     assert np.abs(expected[:, :100]).max() > 0.05
     assert_allclose(Engine(path)(audio)["flame"][0], expected, atol=1e-5)
 
@@ -242,7 +242,7 @@ def test_blinks_may_be_an_input(make, trunk):
     full = all_units(units, trunk.manifest.units)
     full[..., [UNITS.index(name) for name in entry["curves"]]] = more
     for rig in ("arkit", "vrm"):
-        assert_allclose(found[rig][0], Output(rig)(full[0]), atol=1e-5)
+        assert_allclose(found[rig][0], RigOutput.of(rig)(full[0]), atol=1e-5)
     assert entry["rest"] == [float(UNITS.rest[UNITS.index(n)]) for n in entry["curves"]]
     assert {"blink_left", "blink_right"} <= set(entry["curves"])
 
@@ -438,7 +438,7 @@ def test_an_edited_table_is_regenerated_without_training(tmp_path):
     [
         (["--rig", "arkitt"], 1, "did you mean 'arkit'"),
         (["--rig", "arkit", "--rig", "arkit"], 1, "'arkit' is given twice"),
-        (["--rig", "units"], 1, "without a rig table"),
+        (["--rig", "units"], 1, "computed by the network"),
         (["--rig", "arkit", "--trunk"], 2, "leave out --trunk or --rig"),
         (["--look-ahead", "soon"], 2, "or be all"),
         (["--look-ahead", "-1"], 2, "0..1000 ms"),
@@ -494,7 +494,7 @@ def test_a_checkpoint_is_exported(tmp_path):
     heard = np.concatenate([found["units"], found["articulation"]], -1)[:, :, 0]
     assert_allclose(heard, curves, atol=1e-4)
     full = all_units(found["units"][0, :, 0], CURVES)
-    assert_allclose(found["arkit"][0], Output("arkit")(full), atol=1e-5)
+    assert_allclose(found["arkit"][0], RigOutput.of("arkit")(full), atol=1e-5)
 
 
 def test_learned_outputs_come_along(tmp_path):

@@ -252,7 +252,7 @@ def test_a_damaged_model_is_refused(model, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": "other"}, "no model manifest"),
+        ({"format": "other"}, "not a model manifest"),
         ({"version": 2}, "reads manifest version 1"),
         ({"file": "../model.onnx"}, "plain name"),
         ({"states": None}, "lacks or misspells"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose
 
-from facesdk.model.table import RigTable, table_names
+from facesdk.model.rig_table import RigTable, table_names
 from facesdk.onnx_export import GraphBuilder
 from facesdk.onnx_export.rig_layers import table_layers
 from facesdk.rig import Rig

@@ -19,7 +19,7 @@ from facesdk.clip import Clip  # noqa: E402
 from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter  # noqa: E402
 from facesdk.errors import FileFormatError, ModelError, UnknownNameError  # noqa: E402
 from facesdk.model import Model, bake, load  # noqa: E402
-from facesdk.model.learned import LearnedLayer  # noqa: E402
+from facesdk.model.learned_layer import LearnedLayer  # noqa: E402
 from facesdk.rig import Control, Rig  # noqa: E402
 from facesdk.train.heads import HeadTrainer, LearnConfig, ModelGraph, learn, predict, score  # noqa: E402
 from facesdk.train.heads.codec import AffineCodec, PcaCodec  # noqa: E402

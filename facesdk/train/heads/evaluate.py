@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ...arrays import Doubles, Floats
 from ...audio.features import FLOOR
-from ...model.output import Output
-from ...model.table import table_names
+from ...model.rig_outputs import RigOutput
+from ...model.rig_table import table_names
 from ...rig import Rig
 from ..trunk.network import Trunk
 from .data import DatasetTask, annotated
@@ -98,7 +98,7 @@ def _table_codes(trunk: Trunk, task: DatasetTask, mel: NDArray[np.float16]) -> T
     names, units = trunk.config.units, Rig.load("units")
     full = np.tile(units.rest, (*curves.shape[:2], 1))
     full[..., [units.index(name) for name in names]] = curves[..., : len(names)]
-    values = Output(rig.name)(full.reshape(-1, full.shape[-1]))
+    values = RigOutput.of(rig.name)(full.reshape(-1, full.shape[-1]))
     return torch.from_numpy(task.codec.encode(values).reshape(*curves.shape[:2], -1))
 
 
