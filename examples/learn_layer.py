@@ -19,7 +19,6 @@ from facesdk.articulation import articulate
 from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter
 from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.exporters import write_clip
-from facesdk.model.learned_layer import LearnedLayer
 from facesdk.model.rig_table import RigTable
 from facesdk.train.heads import LearnConfig, learn
 
@@ -72,7 +71,7 @@ def main(folder: Path, steps: int = 300) -> None:
     manifest = learn([actors], folder / "model", config=config, log=print)
     model = facesdk.load(manifest.parent)
     for speaker in (None, *STYLES):
-        clip = LearnedLayer.of(model, "actors", speaker=speaker).bake(HELLO)
+        clip = facesdk.bake(HELLO, rig=f"actors:{speaker}" if speaker else "actors", model=model)
         target = folder / f"hello-{speaker or 'anybody'}.json"
         write_clip(clip, target, "json")
         widest = clip.curve("jawOpen").max()

@@ -17,7 +17,7 @@ from ..source import Block, ClipInfo, FrameSource, moving_angles
 from .format import Format
 from .json_stream import Scanner, outline
 from .numbers import json_rows
-from .options import PLAIN, WriteOptions
+from .options import DEFAULTS, WriteOptions
 from .rigs import loose_rig
 
 RIG = "a2f"
@@ -26,7 +26,7 @@ _MAX_NAMES = 10_000
 
 
 def write_a2f_json(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The controls' names and a row a frame, as precise as the clip.
 
@@ -126,7 +126,7 @@ FORMATS = (
         read_a2f_json,
         rigs=(RIG, "arkit"),
         description="weights as Audio2Face exports them",
-        recognises=lambda head: b'"facsNames"' in head or b'"weightMat"' in head,
+        recognizes=lambda head: b'"facsNames"' in head or b'"weightMat"' in head,
         options=frozenset({"audio"}),
     ),
 )

@@ -19,7 +19,7 @@ from ..source import Block, ClipInfo, FrameSource
 from .format import Format
 from .json_stream import Scanner, outline
 from .numbers import json_rows
-from .options import PLAIN, TIMES, WriteOptions
+from .options import DEFAULTS, TIMES, WriteOptions
 from .rigs import listed_rig
 
 VERSION = 1
@@ -34,7 +34,7 @@ _MAX_CONTROLS = 10_000
 
 
 def write_json(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The clip in full; returns the names of what was left out, which is nothing."""
     parts = source.blocks()
@@ -290,7 +290,7 @@ FORMATS = (
         write_json,
         read_json,
         description="facesdk's own clip file: everything, bit-exact",
-        recognises=lambda head: head.lstrip().startswith(b"{") and b'"facesdk.clip"' in head,
+        recognizes=lambda head: head.lstrip().startswith(b"{") and b'"facesdk.clip"' in head,
         options=TIMES | {"name"},
     ),
 )

@@ -16,7 +16,7 @@ from ..errors import FaceSDKError, FileFormatError
 from ..rig import Rig
 from ..source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from .format import Format, Reader, Writer
-from .options import PLAIN, TIMES, Setting, WriteOptions
+from .options import DEFAULTS, TIMES, Setting, WriteOptions
 from .visemes import BASIC, MOUTHS, RIG, VISEMES, Cue, Cues
 
 FPS = Fraction(60)
@@ -48,7 +48,7 @@ def _mouth(options: WriteOptions) -> Callable[[str], str]:
 
 
 def write_viseme_tsv(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """A line a cue: start and end in seconds, viseme, its largest weight."""
     cues = _cues(source, options)
@@ -60,7 +60,7 @@ def write_viseme_tsv(
 
 
 def write_viseme_json(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The cues as objects, a line each, with the frame rate they were made at."""
     cues = _cues(source, options)
@@ -81,7 +81,7 @@ def write_viseme_json(
 
 
 def write_viseme_srt(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Numbered subtitles whose text is the viseme; times before zero become zero."""
     cues = _cues(source, options)
@@ -92,7 +92,7 @@ def write_viseme_srt(
 
 
 def write_rhubarb_tsv(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Rhubarb Lip Sync's table: start in hundredths of a second, mouth shape; the end as rest."""
     mouth = _mouth(options)
@@ -107,7 +107,7 @@ def write_rhubarb_tsv(
 
 
 def write_rhubarb_json(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Rhubarb Lip Sync's document: mouth cues in hundredths of a second."""
     cues = _cues(source, options, _mouth(options))
@@ -303,7 +303,7 @@ def _format(
     read: Reader | None = None,
     *,
     description: str,
-    recognises: Callable[[bytes], bool] | None = None,
+    recognizes: Callable[[bytes], bool] | None = None,
 ) -> Format:
     audio = {"audio"} if name.endswith("json") else set()
     return Format(
@@ -313,7 +313,7 @@ def _format(
         read,
         rigs=(RIG,),
         description=description,
-        recognises=recognises,
+        recognizes=recognizes,
         options=TIMES | audio,
         settings=(_SHORTEST, _EXTENDED) if name.startswith("rhubarb") else (_SHORTEST,),
     )
@@ -326,7 +326,7 @@ FORMATS = (
         write_viseme_tsv,
         read_viseme_tsv,
         description="a table of visemes with start, end and weight",
-        recognises=lambda head: head.startswith(b"start\tend\tviseme"),
+        recognizes=lambda head: head.startswith(b"start\tend\tviseme"),
     ),
     _format(
         "visemes-json",
@@ -334,7 +334,7 @@ FORMATS = (
         write_viseme_json,
         read_viseme_json,
         description="visemes with start, end and weight",
-        recognises=lambda head: b'"facesdk.visemes"' in head,
+        recognizes=lambda head: b'"facesdk.visemes"' in head,
     ),
     _format("visemes-srt", ".srt", write_viseme_srt, description="visemes as subtitles"),
     _format(
@@ -343,7 +343,7 @@ FORMATS = (
         write_rhubarb_tsv,
         read_rhubarb_tsv,
         description="mouth shapes as Rhubarb Lip Sync's table",
-        recognises=_is_rhubarb_table,
+        recognizes=_is_rhubarb_table,
     ),
     _format(
         "rhubarb-json",
@@ -351,6 +351,6 @@ FORMATS = (
         write_rhubarb_json,
         read_rhubarb_json,
         description="mouth shapes as Rhubarb Lip Sync's document",
-        recognises=lambda head: b'"mouthCues"' in head,
+        recognizes=lambda head: b'"mouthCues"' in head,
     ),
 )

@@ -19,7 +19,7 @@ from ..errors import FaceSDKError, FileFormatError
 from ..rig import Rig
 from ..source import FrameSource
 from .format import Format
-from .options import PLAIN, TIMES, WriteOptions
+from .options import DEFAULTS, TIMES, WriteOptions
 from .rigs import listed_rig
 from .spool import Spool, spooled
 
@@ -33,7 +33,7 @@ _REQUIRED = ("values", "controls", "fps")
 
 
 def write_arrays(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The clip in full, uncompressed; returns what was left out, which is nothing.
 
@@ -210,7 +210,7 @@ FORMATS = (
         write_arrays,
         read_arrays,
         description="arrays for NumPy: everything, bit-exact",
-        recognises=lambda head: head.startswith(b"PK\3\4"),
+        recognizes=lambda head: head.startswith(b"PK\3\4"),
         options=TIMES | {"name"},
     ),
 )

@@ -10,7 +10,9 @@ from ..mesh.rotation import quaternion_angles, quaternions, slerp
 from .keys import longest_pieces
 
 
-def turn_keys(angles: NDArray[np.float32], tolerance: float) -> tuple[NDArray[np.int64], Doubles]:
+def rotation_keys(
+    angles: NDArray[np.float32], tolerance: float
+) -> tuple[NDArray[np.int64], Doubles]:
     """Keys of (T, 3) yaw, pitch and roll for spherical interpolation: frames, (K, 4) quaternions.
 
     No angle of a source frame is further off than the tolerance. Keys are at most 64 frames apart.

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..arrays import Floats
 from ..source import FrameSource, moving_angles
-from .driven import Driven, usual_head
 from .format import Format
-from .options import PLAIN, TIMES, Setting, WriteOptions
+from .options import DEFAULTS, TIMES, Setting, WriteOptions
+from .scene.head_curves import HeadCurves, default_head
 from .spool import Spool, spooled
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ _FRAMES = 32
 
 
 def write_pc2(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Point Cache 2: positions of all vertices of a head, a sample a frame.
 
     Returns what it does not hold: controls and joints that move nothing on the head, `events`, and
     `fps`, since it counts time in frames.
     """
-    head = options.head or usual_head()
-    driven = Driven(source, head)
+    head = options.head or default_head()
+    driven = HeadCurves(source, head)
     with spooled(driven) as spool:
         first = source.info.start * source.info.fps
         file.write(b"POINTCACHE2\0" + struct.pack("<ii", 1, len(head.neutral)))
@@ -48,14 +48,14 @@ def write_pc2(
 
 
 def write_mdd(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """LightWave's MDD: times in seconds and positions of all vertices of a head.
 
     Returns what it does not hold: controls and joints that move nothing on the head, `events`.
     """
-    head = options.head or usual_head()
-    driven = Driven(source, head)
+    head = options.head or default_head()
+    driven = HeadCurves(source, head)
     with spooled(driven) as spool:
         start = source.info.start
         times = float(start) + np.arange(spool.frames) / float(source.info.fps)
@@ -68,7 +68,7 @@ def write_mdd(
 
 def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
     """The head at rest as an OBJ file, whose vertices are those of the cache in their order."""
-    head = options.head or usual_head()
+    head = options.head or default_head()
     lines = [f"# the mesh that {name} moves, at rest"]
     lines += [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in _placed(head.neutral, options).tolist()]
     lines += [f"f {a} {b} {c}" for a, b, c in (head.triangles + 1).tolist()]
@@ -93,9 +93,9 @@ def _placed(points: Floats, options: WriteOptions) -> Floats:
     return points * np.float32(100 if options.settings.get("unit", "m") == "cm" else 1)
 
 
-def _lost(driven: Driven, spool: Spool, head: Head) -> tuple[str, ...]:
+def _lost(driven: HeadCurves, spool: Spool, head: Head) -> tuple[str, ...]:
     """Names of what moves in the clip and nothing on the head."""
-    lost = list(driven.lost)
+    lost = list(driven.dropped)
     if spool.has_pose:
         moving: set[str] = set()
         for rows in spool.rows():
@@ -114,7 +114,7 @@ FORMATS = (
         description="Point Cache 2: the vertices of a head, and the head at rest beside it",
         options=TIMES | {"head"},
         settings=_SETTINGS,
-        beside={".obj": rest_mesh},
+        sidecars={".obj": rest_mesh},
     ),
     Format(
         "mdd",
@@ -123,6 +123,6 @@ FORMATS = (
         description="LightWave MDD: the vertices of a head, and the head at rest beside it",
         options=TIMES | {"head"},
         settings=_SETTINGS,
-        beside={".obj": rest_mesh},
+        sidecars={".obj": rest_mesh},
     ),
 )

@@ -140,8 +140,9 @@ class Rig(Rebuilt):
         near = difflib.get_close_matches(control.lower(), short, n=3, cutoff=0.75)
         if not prefix or not near:
             return unknown_name(kind, control, self.names)
-        hint = " or ".join(repr(short[n]) for n in near)
-        return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?")
+        suggestions = [short[n] for n in near]
+        hint = " or ".join(map(repr, suggestions))
+        return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?", control, suggestions)
 
     def order(self, name: str) -> tuple[str, ...]:
         """Control names in one of the rig's other orders, such as `"udp"` of Live Link."""

@@ -9,9 +9,8 @@ from typing import BinaryIO
 from ...errors import FileFormatError
 from ...rig import Rig
 from ...source import FrameSource, moving_angles
-from ..format import Format
 from ..numbers import csv_rows
-from ..options import PLAIN, TIMES, WriteOptions
+from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .curves import Clock, header_line, lines
 from .table import Layout, TableClip, named_columns
@@ -23,7 +22,7 @@ _PREFIX = "blendShapes."
 def write_a2f_csv(
     source: FrameSource,
     file: BinaryIO,
-    options: WriteOptions = PLAIN,  # noqa: ARG001
+    options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
     """One row a frame: index, audio time in seconds, the controls in the rig's order.
 
@@ -64,17 +63,3 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     if others := [n for n in others if not n.startswith("Unnamed")]:
         meta["ignored_columns"] = others
     return Layout(rig, columns["timeCode"], controls, meta=meta)
-
-
-FORMATS = (
-    Format(
-        "a2f-csv",
-        ".csv",
-        write_a2f_csv,
-        read_a2f_csv,
-        rigs=(RIG,),
-        description="table of Audio2Face-3D clients",
-        recognises=lambda head: b"timeCode" in head and b",blendShapes." in head,
-        options=TIMES,
-    ),
-)

@@ -15,19 +15,19 @@ from ...arrays import Floats
 from ...errors import ExportError, FileFormatError
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource, moving_angles
-from ..format import Format
 from ..numbers import csv_rows
-from ..options import PLAIN, Setting, WriteOptions
+from ..options import DEFAULTS, Setting, WriteOptions
 
 RIG = "metahuman-gui"
 FPS = Fraction(60)
 """The rate that every such file has; none tells it."""
+HEADER = Setting("header", False, "a first line with the 174 titles")
 _SEPARATORS = re.compile(rb"[,\s]+")
 _MAX_LINE = 1 << 16
 
 
 def write_control_board(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """One line a frame: 174 values with six decimals, without names unless `header` is set.
 
@@ -41,7 +41,7 @@ def write_control_board(
             f"the text has the columns of rig {RIG!r}, got a clip on {source.info.rig.name!r}; "
             f"convert it first: facesdk convert --to {RIG}"
         )
-    if options.settings.get("header"):
+    if HEADER.chosen(options):
         file.write(",".join(labels(rig)).encode() + b"\n")
     lost: set[str] = set()
     for values, angles in source.blocks():
@@ -164,22 +164,8 @@ def _is_number(cell: bytes) -> bool:
     return True
 
 
-def _recognises(head: bytes) -> bool:
+def is_control_board(head: bytes) -> bool:
     """Whether the first line has 174 numbers, or titles of the board."""
     cells = _SEPARATORS.split(head.split(b"\n", 1)[0].strip().strip(b","))
     titled = cells[0].startswith(b"CTRL_") and b"-translate" in cells[0]
     return titled or (len(cells) == 174 and all(map(_is_number, cells)))
-
-
-FORMATS = (
-    Format(
-        "control-board",
-        ".txt",
-        write_control_board,
-        read_control_board,
-        rigs=(RIG,),
-        description="174 columns of the MetaHuman control board, 60 frames a second",
-        recognises=_recognises,
-        settings=(Setting("header", False, "a first line with the 174 titles"),),
-    ),
-)

@@ -12,9 +12,8 @@ from ...clip import POSE_ANGLES
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
 from ...source import FrameSource
-from ..format import Format
 from ..numbers import csv_rows
-from ..options import PLAIN, TIMES, WriteOptions
+from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .table import Layout, TableClip, named_columns, pose_columns
 
@@ -22,7 +21,7 @@ from .table import Layout, TableClip, named_columns, pose_columns
 def write_csv(
     source: FrameSource,
     file: BinaryIO,
-    options: WriteOptions = PLAIN,  # noqa: ARG001
+    options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
     """One row a frame: audio time in seconds, the controls, the pose in radians.
 
@@ -94,15 +93,3 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     curves = {n: c for n, c in columns.items() if n != "time" and c not in pose}
     rig, controls, meta = loose_rig(curves, rig)
     return Layout(rig, columns["time"], controls, pose, meta)
-
-
-FORMATS = (
-    Format(
-        "csv",
-        ".csv",
-        write_csv,
-        read_csv,
-        description="a table of times, controls and pose",
-        options=TIMES,
-    ),
-)

@@ -9,9 +9,8 @@ from typing import BinaryIO
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
 from ...source import FrameSource, moving_angles
-from ..format import Format
 from ..numbers import csv_rows
-from ..options import PLAIN, TIMES, WriteOptions
+from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .curves import Clock, lines
 from .table import Layout, TableClip, named_columns
@@ -26,7 +25,7 @@ _ROTATIONS = {"head": "HeadYaw", "left_eye": "LeftEyeYaw", "right_eye": "RightEy
 def write_livelink_csv(
     source: FrameSource,
     file: BinaryIO,
-    options: WriteOptions = PLAIN,  # noqa: ARG001
+    options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
     """One row a frame: timecode, number of curves, the curves of any rig under their names.
 
@@ -120,17 +119,3 @@ def _fields(cell: str) -> tuple[float, float, float, float]:
         raise FileFormatError(f"expected a timecode HH:MM:SS:FF.sss, got {cell[:40]!r}")
     h, m, s, last = (float(part) for part in parts)
     return h, m, s, last
-
-
-FORMATS = (
-    Format(
-        "livelink-csv",
-        ".csv",
-        write_livelink_csv,
-        read_livelink_csv,
-        rigs=(RIG,),
-        description="Live Link Face take for Unreal",
-        recognises=lambda head: head.lower().startswith(b"timecode,blendshapecount,"),
-        options=TIMES,
-    ),
-)

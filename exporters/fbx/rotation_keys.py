@@ -9,7 +9,7 @@ from ...mesh.rotation import quaternion_angles, quaternions, slerp
 from ..keys import longest_pieces
 
 
-def turn_frames(angles: NDArray[np.float32], tolerance: float) -> NDArray[np.int64]:
+def rotation_frames(angles: NDArray[np.float32], tolerance: float) -> NDArray[np.int64]:
     """Frames of (T, 3) yaw, pitch and roll that are keys for whichever reader.
 
     Some go straight from angle to angle, others turn the shortest way: on both no angle of a

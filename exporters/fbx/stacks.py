@@ -1,4 +1,4 @@
-"""Takes: the curves of one clip as an animation stack."""
+"""Animation stacks: the curves of one clip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINEAR = 0x4
 
 
 @dataclass(frozen=True)
-class Take:
+class Stack:
     """One clip, its channels on disk."""
 
     name: str
@@ -43,8 +43,8 @@ class Take:
         return int(known[0]), int(known[-1])
 
 
-class Reread:
-    """The frames of a take from disk: a stream can be read only once."""
+class SpooledSource:
+    """The frames of a spool: a stream can be read only once."""
 
     def __init__(self, source: FrameSource, spool: Spool) -> None:
         self.info = ClipInfo(
@@ -109,21 +109,21 @@ class Track:
         return (self._keys().values.astype(np.float64) * self.factor).astype(np.float32)
 
 
-def add_take(objects: Objects, take: Take, tracks: Sequence[Track]) -> None:
+def add_stack(objects: Objects, stack: Stack, tracks: Sequence[Track]) -> None:
     """Add a stack with a curve for every track."""
-    begin, end = take.span
-    stack = objects.add(
-        "AnimationStack", take.name, "AnimStack",
+    begin, end = stack.span
+    key = objects.add(
+        "AnimationStack", stack.name, "AnimStack",
         children=[properties(ticks("LocalStart", begin), ticks("LocalStop", end),
                              ticks("ReferenceStart", begin), ticks("ReferenceStop", end))],
     )  # fmt: skip
     layer = objects.add("AnimationLayer", "BaseLayer", "AnimLayer")
-    objects.connect(layer, stack)
+    objects.connect(layer, key)
     together: dict[tuple[int, str], list[Track]] = {}
-    for track in tracks if take.spool.frames else ():
+    for track in tracks if stack.spool.frames else ():
         together.setdefault((track.target, track.prop), []).append(track)
     for several in together.values():
-        _add_curves(objects, layer, sorted(several, key=lambda t: t.axis), take.ticks)
+        _add_curves(objects, layer, sorted(several, key=lambda t: t.axis), stack.ticks)
 
 
 def _add_curves(

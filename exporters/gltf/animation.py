@@ -14,7 +14,7 @@ from ...errors import ExportError
 from ...mesh.rotation import quaternions
 from ...source import FrameSource
 from ..keys import LinearKeys
-from ..rotations import turn_keys
+from ..rotations import rotation_keys
 from ..spool import Spool
 from .document import Document
 
@@ -65,14 +65,14 @@ class Animation:
         for node in nodes:
             self._channel(sampler, node, "weights")
 
-    def turns(self, nodes: Iterable[int]) -> None:
+    def rotations(self, nodes: Iterable[int]) -> None:
         """The joints' rotations, where the clip has a pose; nodes in the order of `Pose.angles`."""
         for joint, node in enumerate(nodes):
             if self._spool.has_pose:
                 first = len(self._spool.names) - 3 * (len(POSE_JOINTS) - joint)
-                self.turn(node, itemgetter((slice(None), slice(first, first + 3))))
+                self.rotation(node, itemgetter((slice(None), slice(first, first + 3))))
 
-    def turn(self, node: int, angles: Callable[[Array], Array]) -> None:
+    def rotation(self, node: int, angles: Callable[[Array], Array]) -> None:
         """A rotation of a node: (n, 3) yaw, pitch and roll for (n, C) rows of all channels."""
         if self._tolerance is None:
             turned = (quaternions(angles(rows)) for rows in self._spool.rows())
@@ -80,7 +80,7 @@ class Animation:
             self._channel(self._sampler(self._times(None), output), node, "rotation")
             return
         whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
-        keys, turns = turn_keys(whole, self._tolerance)
+        keys, turns = rotation_keys(whole, self._tolerance)
         output = self._document.stream([turns], len(keys), 4)
         self._channel(self._sampler(self._times(keys), output), node, "rotation")
 

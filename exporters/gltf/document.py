@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,14 @@ _PIECE = 3 << 14
 """Bytes that are copied at once; whole triples, so that base64 has no gaps."""
 
 
+class Snapshot(NamedTuple):
+    """The content of a document, to start others with."""
+
+    text: str
+    """JSON."""
+    numbers: bytes
+
+
 class Document:
     """Nodes, meshes and the rest as JSON, accessors as bytes in a temporary file."""
 
@@ -41,6 +49,16 @@ class Document:
         entries: list[dict[str, Any]] = self.json.setdefault(kind, [])
         entries.append(entry)
         return len(entries) - 1
+
+    def snapshot(self) -> Snapshot:
+        """Return all that the document holds, for `restore`."""
+        return Snapshot(json.dumps(self.json), b"".join(self._pieces()))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Fill an empty document with what another one held."""
+        assert not self._length, "the document is not empty"
+        self.json = json.loads(snapshot.text)
+        self._length = self._file.write(snapshot.numbers)
 
     # --------------------------------------------------------------- accessors
 

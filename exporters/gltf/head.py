@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...mesh import Head, Material, Part
-from ...mesh.surface import normals
-from .document import Document
+from ...mesh import Head, Part
+from ..scene.materials import is_thin, linear, parts_of
+from ..scene.shapes import rest_normals, shapes_of
+from ..scene.skeleton import PARENTS, POSED, joint_offsets, joint_places
+from ..scene.skin import skin_weights
+from .document import Document, Snapshot, new_document
 
 Array = NDArray[Any]
-
-JOINTS = ("head", "neck", "eye_left", "eye_right")
-"""Names of the joints' nodes, in the order of `Pose.angles`."""
-
-_PARENTS = {"neck": "body", "head": "neck", "eye_left": "head", "eye_right": "head"}
-_ORDER = ("body", "neck", "head", "eye_left", "eye_right")
-_THIN = ("hair", "brow", "lash")
-_STILL = 1e-5
-"""Changes of a normal below this are none."""
 
 
 @dataclass(frozen=True)
@@ -29,177 +25,146 @@ class Figure:
     """Where a figure's moving pieces are in the document."""
 
     joints: tuple[int, ...]
-    """Nodes of `JOINTS`."""
+    """Nodes of the joints, in the order of `Pose.angles`."""
     faces: tuple[int, ...]
     """Nodes with morph targets."""
 
 
 def add_head(document: Document, head: Head) -> Figure:
-    """The head: a node and a mesh for every part, all on one skeleton, which the masks bind.
+    """Add a head to an empty document: a mesh for every part, all on one skeleton.
 
     Parts that no shape moves have no targets; all others have all of them, in the head's order.
     """
-    nodes = _joints(document, _centers(head))
-    skin = document.add("skins", _skin(document, head, nodes))
-    surface = _Surface.of(head)
-    faces, scene = [], [nodes["body"]]
-    for part in head.parts or (Part(head.name, slice(None), Material("surface")),):
-        if not len(head.triangles[part.triangles]):
-            continue
-        mesh, moves = surface.mesh(document, part)
-        name = f"{part.name}_mesh" if part.name in _ORDER else part.name
-        scene.append(document.add("nodes", {"name": name, "mesh": mesh, "skin": skin}))
-        faces += [scene[-1]] if moves else []
-    document.json |= {"scene": document.add("scenes", {"nodes": scene})}
-    return Figure(tuple(nodes[name] for name in JOINTS), tuple(faces))
+    snapshot, figure = _built(head)
+    document.restore(snapshot)
+    return figure
 
 
-def add_carrier(document: Document, names: tuple[str, ...]) -> Figure:
-    """Joints, and a triangle of a millimetre with a target of every name, none of which moves it.
+@lru_cache(2)
+def _built(head: Head) -> tuple[Snapshot, Figure]:
+    """The document of a head, kept for the next file."""
+    with new_document() as document:
+        places = joint_places(head)
+        nodes = _add_joints(document, places)
+        skin = document.add("skins", _skin(document, places, nodes))
+        surface = _Surface(head)
+        faces, scene = [], [nodes["root"]]
+        for part in parts_of(head):
+            mesh, moves = surface.add_mesh(document, part)
+            name = f"{part.name}_mesh" if part.name in PARENTS else part.name
+            scene.append(document.add("nodes", {"name": name, "mesh": mesh, "skin": skin}))
+            faces += [scene[-1]] if moves else []
+        document.json |= {"scene": document.add("scenes", {"nodes": scene})}
+        return document.snapshot(), Figure(tuple(nodes[n] for n in POSED), tuple(faces))
 
-    glTF animates weights of meshes only, so curves without a head need one.
+
+def add_placeholder(document: Document, names: tuple[str, ...]) -> Figure:
+    """Add joints, and a triangle of a millimeter with a target of every name that moves nothing.
+
+    glTF animates weights of meshes only, so curves without a head need a mesh.
     """
-    nodes = _joints(document, dict.fromkeys(_ORDER, np.zeros(3)))
+    nodes = _add_joints(document, joint_places(None))
     corners = np.array([[0, 0, 0], [0.001, 0, 0], [0, 0.001, 0]], np.float32)
     attributes = {"POSITION": document.vertices(corners, bounds=True)}
     zeros = document.zeros(3)
     primitive = {"attributes": attributes, "targets": [{"POSITION": zeros}] * len(names)}
     mesh = {"name": "curves", "primitives": [primitive], "extras": {"targetNames": list(names)}}
     face = document.add("nodes", {"name": "curves", "mesh": document.add("meshes", mesh)})
-    document.json |= {"scene": document.add("scenes", {"nodes": [nodes["body"], face]})}
-    return Figure(tuple(nodes[name] for name in JOINTS), (face,))
+    document.json |= {"scene": document.add("scenes", {"nodes": [nodes["root"], face]})}
+    return Figure(tuple(nodes[name] for name in POSED), (face,))
 
 
 # -------------------------------------------------------------------- skeleton
 
 
-def _centers(head: Head) -> dict[str, Array]:
-    """Metres of every joint; where the head does not know one, that of the joint above."""
-    found: dict[str, Array] = {"body": np.zeros(3)}
-    for name in ("neck", "head", "eye_left", "eye_right"):
-        joint = head.joints.get(name)
-        above = found[_PARENTS[name]] if name != "head" else np.zeros(3)
-        found[name] = above if joint is None else np.array(joint.center, float)
-    return found
-
-
-def _joints(document: Document, centers: dict[str, Array]) -> dict[str, int]:
+def _add_joints(document: Document, places: Mapping[str, Array]) -> dict[str, int]:
     nodes: dict[str, int] = {}
-    for name in _ORDER:
+    for name, offset in joint_offsets(places).items():
         entry: dict[str, Any] = {"name": name}
-        parent = _PARENTS.get(name)
-        offset = centers[name] - centers[parent] if parent else centers[name]
         if offset.any():
             entry["translation"] = [float(np.float32(x)) for x in offset]
         nodes[name] = document.add("nodes", entry)
-        if parent:
+        if parent := PARENTS[name]:
             document.json["nodes"][nodes[parent]].setdefault("children", []).append(nodes[name])
     return nodes
 
 
-def _skin(document: Document, head: Head, nodes: dict[str, int]) -> dict[str, Any]:
-    inverse = np.tile(np.eye(4, dtype=np.float32), (len(_ORDER), 1, 1))
-    for matrix, center in zip(inverse, _centers(head).values(), strict=True):
-        matrix[3, :3] = -center  # stored column by column
+def _skin(
+    document: Document, places: Mapping[str, Array], nodes: Mapping[str, int]
+) -> dict[str, Any]:
+    inverse = np.tile(np.eye(4, dtype=np.float32), (len(PARENTS), 1, 1))
+    for matrix, name in zip(inverse, PARENTS, strict=True):
+        matrix[3, :3] = -places[name]  # stored column by column
     return {
-        "joints": [nodes[name] for name in _ORDER],
-        "skeleton": nodes["body"],
+        "joints": [nodes[name] for name in PARENTS],
+        "skeleton": nodes["root"],
         "inverseBindMatrices": document.values(inverse.reshape(-1, 16)),
     }
 
 
 def _binding(head: Head) -> tuple[Array, Array]:
-    """(V, 4) joints and weights of every vertex: body, neck, head and the eye on its side."""
-    one = np.ones(len(head.neutral))
-    follows, bends = (np.asarray(head.masks.get(n, one), float) for n in ("head", "neck"))
-    left, right = (_eye_mask(head, name) for name in ("eye_left", "eye_right"))
-    eye = np.maximum(left, right)
-    shares = np.stack([(1 - follows) * (1 - bends), (1 - follows) * bends, follows], 1)
-    weights = np.concatenate([shares * (1 - eye[:, None]), eye[:, None]], 1)
+    """(V, 4) joints and weights of every vertex: root, neck, head and the eye on its side."""
+    shares = skin_weights(head)
+    right = shares[:, 4] > 0
+    weights = np.column_stack([shares[:, :3], np.where(right, shares[:, 4], shares[:, 3])])
     whole = np.rint(weights * 65535).astype(np.int64)
     largest = whole.argmax(1)
     whole[np.arange(len(whole)), largest] += 65535 - whole.sum(1)
     joints = np.tile([0, 1, 2, 3], (len(whole), 1))
-    joints[right > left, 3] = 4
+    joints[right, 3] = 4
     return np.where(whole > 0, joints, 0).astype("u1"), whole.astype("<u2")
-
-
-def _eye_mask(head: Head, name: str) -> Array:
-    """(V,) what turns with an eye; nothing where its centre is not known."""
-    if name not in head.joints or name not in head.masks:
-        return np.zeros(len(head.neutral))
-    return np.asarray(head.masks[name] > 0, float)
 
 
 # ---------------------------------------------------------------------- meshes
 
 
-@dataclass(frozen=True, eq=False)
 class _Surface:
-    """What the vertices of a head bring to its meshes."""
+    """The meshes of a head."""
 
-    head: Head
-    deltas: Array
-    """(S, V, 3) metres, less what the eyes' joints do."""
-    up: Array
-    """(V, 3) normals."""
-    changes: list[Array]
-    """(V, 3) for every shape: how it turns the normals."""
-    joints: Array
-    """(V, 4)."""
-    weights: Array
-    """(V, 4)."""
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._joints, self._weights = _binding(head)
+        self._offsets = np.zeros((len(head.names), len(head.neutral), 3), np.float32)
+        self._turns = np.zeros_like(self._offsets)
+        for i, shape in enumerate(shapes_of(head)):
+            self._offsets[i, shape.vertices] = shape.offsets
+            self._turns[i, shape.vertices] = shape.turns
 
-    @classmethod
-    def of(cls, head: Head) -> _Surface:
-        deltas = head.basis.reshape(len(head.names), -1, 3)
-        up = _normals(head.neutral, head.triangles)
-        changes = [_normals(head.neutral + delta, head.triangles) - up for delta in deltas]
-        for change in changes:
-            change[np.abs(change).max(1) < _STILL] = 0
-        return cls(head, deltas, up, changes, *_binding(head))
-
-    def mesh(self, document: Document, part: Part) -> tuple[int, bool]:
-        """A part's mesh of the vertices that it uses, and whether shapes move it."""
-        corners = self.head.triangles[part.triangles]
+    def add_mesh(self, document: Document, part: Part) -> tuple[int, bool]:
+        """Add the mesh of a part's own vertices; returns it and whether shapes move it."""
+        head = self._head
+        corners = head.triangles[part.triangles]
         own = np.unique(corners)
-        colored = self.head.colors is not None
         primitive: dict[str, Any] = {
             "attributes": self._attributes(document, own),
             "indices": document.indices(np.searchsorted(own, corners)),
-            "material": document.add("materials", _material(part, colored=colored)),
+            "material": document.add("materials", _material(part, colored=head.colors is not None)),
         }
         mesh: dict[str, Any] = {"name": part.name, "primitives": [primitive]}
-        moves = bool(self.deltas[:, own].any())
-        if moves:
-            changes = [change[own] for change in self.changes]
-            primitive["targets"] = _targets(document, self.deltas[:, own], changes)
-            mesh["extras"] = {"targetNames": list(self.head.names)}
-        return document.add("meshes", mesh), moves
+        offsets = self._offsets[:, own]
+        if offsets.any():
+            primitive["targets"] = _targets(document, offsets, self._turns[:, own])
+            mesh["extras"] = {"targetNames": list(head.names)}
+        return document.add("meshes", mesh), "targets" in primitive
 
     def _attributes(self, document: Document, own: Array) -> dict[str, int]:
+        head = self._head
         attributes = {
-            "POSITION": document.vertices(self.head.neutral[own], bounds=True),
-            "NORMAL": document.vertices(self.up[own]),
-            "JOINTS_0": document.vertices(self.joints[own]),
-            "WEIGHTS_0": document.vertices(self.weights[own], normalized=True),
+            "POSITION": document.vertices(head.neutral[own], bounds=True),
+            "NORMAL": document.vertices(rest_normals(head)[own]),
+            "JOINTS_0": document.vertices(self._joints[own]),
+            "WEIGHTS_0": document.vertices(self._weights[own], normalized=True),
         }
-        if self.head.uvs is not None:
-            flipped = np.stack([self.head.uvs[own, 0], 1 - self.head.uvs[own, 1]], 1)
+        if head.uvs is not None:
+            flipped = np.stack([head.uvs[own, 0], 1 - head.uvs[own, 1]], 1)
             attributes["TEXCOORD_0"] = document.vertices(flipped)
-        if self.head.colors is not None:
-            attributes["COLOR_0"] = document.vertices(linear(self.head.colors[own]))
+        if head.colors is not None:
+            colors = linear(head.colors[own]).astype(np.float32)
+            attributes["COLOR_0"] = document.vertices(colors)
         return attributes
 
 
-def _normals(points: Array, triangles: Array) -> Array:
-    """(V, 3) unit normals; those of lone points look forward."""
-    up = normals(points.astype(float), triangles)
-    up[np.linalg.norm(up, axis=1) < 0.5] = (0, 0, 1)
-    return up
-
-
-def _targets(document: Document, deltas: Array, changes: list[Array]) -> list[dict[str, int]]:
+def _targets(document: Document, deltas: Array, changes: Array) -> list[dict[str, int]]:
     zeros = document.zeros(deltas.shape[1])
     targets = []
     for delta, change in zip(deltas, changes, strict=True):
@@ -216,7 +181,7 @@ def _targets(document: Document, deltas: Array, changes: list[Array]) -> list[di
 def _material(part: Part, *, colored: bool) -> dict[str, Any]:
     material = part.material
     color = (
-        [1.0, 1.0, 1.0] if colored else [float(c) for c in linear(np.array([material.color]))[0]]
+        [1.0, 1.0, 1.0] if colored else linear(np.array(material.color)).astype(np.float32).tolist()
     )
     entry: dict[str, Any] = {
         "name": material.name,
@@ -228,13 +193,6 @@ def _material(part: Part, *, colored: bool) -> dict[str, Any]:
     }
     if material.opacity < 1:
         entry["alphaMode"] = "BLEND"
-    if any(word in f"{part.name} {material.name}".lower() for word in _THIN):
+    if is_thin(part):
         entry["doubleSided"] = True
     return entry
-
-
-def linear(colors: Array) -> Array:
-    """(N, 3) float32 linear light of sRGB colours."""
-    srgb = np.clip(np.asarray(colors, np.float64), 0, 1)
-    bright = ((srgb + 0.055) / 1.055) ** 2.4
-    return np.where(srgb <= 0.04045, srgb / 12.92, bright).astype(np.float32)

@@ -18,7 +18,8 @@ from ...mesh.files.gltf import MAX_BYTES, Scene, in_words
 from ...mesh.rotation import quaternion_angles, slerp
 from ...rig import Rig
 from ..rates import timing
-from ..rigs import joint_called, shape_rig
+from ..rigs import shape_rig
+from ..scene.skeleton import joint_called
 
 Array = NDArray[Any]
 

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from ...clip import POSE_ANGLES
 from ...rig import Rig
 from ...source import FrameSource
-from ..format import Format
-from ..options import PLAIN, TIMES, Setting, WriteOptions, clip_name
+from ..options import DEFAULTS, WriteOptions, clip_name, name_style, spelled
 from ..spool import Spool, spooled
 from .document import Document, new_document
-from .write import read_gltf, read_gltf_clips
 
 Array = NDArray[Any]
 
@@ -45,16 +43,11 @@ _BONES = {
 }
 """Parent and metres from it of the bones that VRM asks for, and of chest and neck: a T-pose."""
 
-_NAMES = Setting(
-    "names",
-    "camelCase",
-    "how custom expressions are spelled: jawOpen or JawOpen",
-    ("camelCase", "PascalCase"),
-)
+NAMES = name_style("custom expressions")
 
 
 def write_vrma(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Presets of VRM for the `vrm` rig, custom expressions for the controls of any other.
 
@@ -71,9 +64,9 @@ def write_vrma(
             animation = Animation(document, source, spool, options.tolerance)
             for control, node in expressions.items():
                 animation.shift(node, source.info.rig.index(control))
-            animation.turns((bones["head"], bones["neck"]))
+            animation.rotations((bones["head"], bones["neck"]))
             if gaze is not None:
-                animation.turn(gaze, _gaze)
+                animation.rotation(gaze, _gaze)
             animation.finish(clip_name(source, options))
         _describe(document, bones, expressions, gaze, options)
         document.write_binary(file)
@@ -119,12 +112,11 @@ def _describe(
 ) -> None:
     """The extension: which node means what."""
     presets = Rig.load("vrm")
-    pascal = options.settings.get(_NAMES.name, _NAMES.default) == "PascalCase"
+    style = NAMES.chosen(options)
     groups: dict[str, dict[str, Any]] = {"preset": {}, "custom": {}}
     for name, node in expressions.items():
         group = "preset" if name in presets else "custom"
-        written = name[:1].upper() + name[1:] if pascal and group == "custom" else name
-        groups[group][written] = {"node": node}
+        groups[group][name if group == "preset" else spelled(name, style)] = {"node": node}
     extension: dict[str, Any] = {
         "specVersion": "1.0",
         "humanoid": {"humanBones": {name: {"node": node} for name, node in bones.items()}},
@@ -153,19 +145,3 @@ def _lost(source: FrameSource, spool: Spool) -> tuple[str, ...]:
     silent = [[*apart[:2], rolls[0]], [*apart[:2], rolls[1]]]
     eyes = zip(POSE_ANGLES[-6:], np.ravel(silent), strict=True)
     return (*lost, *(name for name, gone in eyes if gone))
-
-
-FORMATS = (
-    Format(
-        "vrma",
-        ".vrma",
-        write_vrma,
-        read_gltf,
-        rigs=("vrm", "arkit"),
-        description="VRM animation: expressions, head, neck and gaze for any avatar",
-        recognises=lambda head: b'"VRMC_vrm_animation"' in head,
-        options=TIMES | {"tolerance", "name"},
-        settings=(_NAMES,),
-        read_several=read_gltf_clips,
-    ),
-)

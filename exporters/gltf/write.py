@@ -9,18 +9,19 @@ from ...clip import Clip
 from ...errors import ExportError
 from ...rig import Rig
 from ...source import FrameSource
-from ..driven import Driven, usual_head
-from ..format import Format, alone
-from ..options import PLAIN, TIMES, Setting, WriteOptions
+from ..options import DEFAULTS, Setting, WriteOptions
+from ..scene.head_curves import HeadCurves, default_head
 from ..spool import spooled
 from .document import Document, new_document
 
 if TYPE_CHECKING:
     from .head import Figure
 
+MESH = Setting("mesh", True, "a head with its shapes; no for a triangle that carries the curves")
+
 
 def write_glb_clips(
-    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = PLAIN
+    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """A head in one binary file with an animation for every clip that has frames.
 
@@ -34,7 +35,7 @@ def write_glb_clips(
 
 
 def write_gltf_clips(
-    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = PLAIN
+    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The same as text with its numbers inside."""
     with new_document() as document:
@@ -64,19 +65,19 @@ def _add_clips(
     document: Document, clips: Mapping[str, FrameSource], options: WriteOptions
 ) -> tuple[str, ...]:
     """Add the figure and its animations; the names of what is lost."""
-    from .head import add_carrier, add_head
+    from .head import add_head, add_placeholder
 
-    if not options.settings.get(_MESH.name, _MESH.default):
-        figure = add_carrier(document, _shared_names(clips))
+    if not MESH.chosen(options):
+        figure = add_placeholder(document, _shared_names(clips))
         for name, source in clips.items():
             _add_animation(document, figure, name, source, options.tolerance)
         return ()
-    head = options.head or usual_head()
-    driven = {name: Driven(source, head) for name, source in clips.items()}
+    head = options.head or default_head()
+    driven = {name: HeadCurves(source, head) for name, source in clips.items()}
     figure = add_head(document, head)
     for name, frames in driven.items():
         _add_animation(document, figure, name, frames, options.tolerance)
-    return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.lost))
+    return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.dropped))
 
 
 def _shared_names(clips: Mapping[str, FrameSource]) -> tuple[str, ...]:
@@ -101,36 +102,5 @@ def _add_animation(
         animation = Animation(document, source, spool, tolerance)
         if spool.frames:
             animation.weights(figure.faces, len(source.info.rig))
-            animation.turns(figure.joints)
+            animation.rotations(figure.joints)
         animation.finish(name)
-
-
-_MESH = Setting("mesh", True, "a head with its shapes; false for a triangle that carries curves")
-
-_OPTIONS = TIMES | {"tolerance", "head", "name"}
-
-FORMATS = (
-    Format(
-        "glb",
-        ".glb",
-        alone(write_glb_clips),
-        read_gltf,
-        description="glTF 2.0 in one file: head, shapes, joints, materials, animations",
-        options=_OPTIONS,
-        settings=(_MESH,),
-        recognises=lambda head: head.startswith(b"glTF"),
-        write_several=write_glb_clips,
-        read_several=read_gltf_clips,
-    ),
-    Format(
-        "gltf",
-        ".gltf",
-        alone(write_gltf_clips),
-        read_gltf,
-        description="glTF 2.0 as text, its numbers inside",
-        options=_OPTIONS,
-        settings=(_MESH,),
-        write_several=write_gltf_clips,
-        read_several=read_gltf_clips,
-    ),
-)

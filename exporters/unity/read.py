@@ -15,7 +15,8 @@ from ...clip import POSE_JOINTS, SAMPLE_RATE, Event, exact_fps
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
-from ..rigs import joint_called, shape_rig
+from ..rigs import shape_rig
+from ..scene.skeleton import joint_called
 from .yaml import Keys, objects
 
 Turn = Callable[[Doubles], Doubles]

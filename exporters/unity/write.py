@@ -23,11 +23,9 @@ from ...arrays import Doubles
 from ...clip import POSE_ANGLES, POSE_JOINTS, Event
 from ...errors import ExportError
 from ...source import FrameSource
-from ..format import Format
 from ..keys import hermite_keys, slopes
-from ..options import PLAIN, TIMES, Setting, WriteOptions, clip_name
+from ..options import DEFAULTS, Setting, WriteOptions, clip_name, name_style, spelled
 from ..spool import Spool, spooled
-from .read import read_anim, read_anims
 
 EVENT = "OnFaceEvent"
 """Method that Unity calls for an event, unless another one is asked for."""
@@ -37,8 +35,7 @@ _PATHS = ("root/neck/head", "root/neck", "root/neck/head/eye_left", "root/neck/h
 
 _RENDERER = Setting("renderer", "face", "path of the SkinnedMeshRenderer below the Animator")
 _PREFIX = Setting("prefix", "", "what stands before the names of blend shapes, such as Face_BS.")
-_NAMES = Setting("names", "own", "of blend shapes: the rig's own, or JawOpen for jawOpen",
-                 ("own", "PascalCase"))  # fmt: skip
+_NAMES = name_style("blend shapes")
 _JOINTS = tuple(
     Setting(joint, path, f"path of the {joint.replace('_', ' ')}'s transform; empty for none")
     for joint, path in zip(POSE_JOINTS, _PATHS, strict=True)
@@ -46,7 +43,7 @@ _JOINTS = tuple(
 _EVENT = Setting("event", EVENT, "method that events call, with their name as its text")
 _EDITOR = Setting("editor_curves", False, "all curves a second time, as Unity's editor saves them")
 _GUID = Setting("guid", "", "of the .meta: 32 hexadecimal digits; by default of the file's name")
-_SETTINGS = (_RENDERER, _PREFIX, _NAMES, *_JOINTS, _EVENT, _EDITOR, _GUID)
+SETTINGS = (_RENDERER, _PREFIX, _NAMES, *_JOINTS, _EVENT, _EDITOR, _GUID)
 
 _AXES = (1, 0, 2)
 """Pitch, yaw and roll, which turn about x, y and z, as they stand in a pose."""
@@ -65,7 +62,7 @@ _RUN = 128
 
 
 def write_anim(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Blend shapes from 0 to 100, joints in degrees, events; times in seconds.
 
@@ -162,7 +159,7 @@ class _Clip:
         yield _MIDDLE.format(rate=float(self._source.info.fps))
         yield from _listed("genericBindings", self._bindings(), indent=4)
         stop = self._start + Fraction(max(self._spool.frames - 1, 0)) / self._source.info.fps
-        yield _SETTINGS_TEXT.format(start=float(self._start), stop=float(stop))
+        yield SETTINGS_TEXT.format(start=float(self._start), stop=float(stop))
         wanted = self._options.settings.get(_EDITOR.name, _EDITOR.default)
         yield from _listed("m_EditorCurves", self._editor_curves() if wanted else ())
         yield _CLOSING
@@ -242,9 +239,8 @@ class _Clip:
 
 def _spelled(source: FrameSource, options: WriteOptions) -> Sequence[str]:
     """Blend shape of every control."""
-    prefix, pascal = _text(options, _PREFIX), _text(options, _NAMES) == "PascalCase"
-    names = source.info.rig.names
-    return [prefix + (n[:1].upper() + n[1:] if pascal else n) for n in names]
+    prefix, style = _text(options, _PREFIX), _NAMES.chosen(options)
+    return [prefix + spelled(name, style) for name in source.info.rig.names]
 
 
 def _listed(name: str, items: Iterable[str], *, indent: int = 2) -> Iterator[str]:
@@ -353,7 +349,7 @@ _BINDING = """\
       customType: {custom}
       isPPtrCurve: 0
 """
-_SETTINGS_TEXT = """\
+SETTINGS_TEXT = """\
     pptrCurveMapping: []
   m_AnimationClipSettings:
     serializedVersion: 2
@@ -390,19 +386,3 @@ _EVENT_TEXT = """\
     intParameter: 0
     messageOptions: 1
 """
-
-FORMATS = (
-    Format(
-        "unity-anim",
-        ".anim",
-        write_anim,
-        read_anim,
-        description="Unity AnimationClip as text: blend shapes, joints, events; its .meta beside",
-        recognises=lambda head: b"!u!74 " in head or b"AnimationClip:" in head,
-        options=TIMES | {"tolerance", "name"},
-        settings=_SETTINGS,
-        read_several=read_anims,
-        called=True,
-        beside={".meta": meta_of},
-    ),
-)

@@ -113,7 +113,7 @@ def _mapped(
     graph: _Graph, step: RigMap, here: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """Feature of every control of a map's target that moves, and those that no graph can say."""
-    if step.mix is not None or np.any(step.source.rest) or np.any(step.target.rest):
+    if step.pose_fit is not None or np.any(step.source.rest) or np.any(step.target.rest):
         raise RigError(
             f"map {step.name!r} mixes poses or knows a rest that is not zero; RigMapper cannot"
         )

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from ...clip import POSE_JOINTS
 from ...errors import ExportError
 from ...source import FrameSource
-from ..format import Format
-from ..options import PLAIN, Setting, WriteOptions, clip_name
+from ..options import DEFAULTS, Setting, WriteOptions, clip_name
 from ..spool import Spool, spooled
 from .names import curve_names
 
@@ -37,10 +36,11 @@ _BONES = tuple(
     Setting(joint, bone, f"bone of the {joint.replace('_', ' ')}; empty for curves")
     for joint, bone in zip(POSE_JOINTS, ("head", "neck_01", "", ""), strict=True)
 )
+SETTINGS = (_SKELETON, _FOLDER, _POSE, *_BONES)
 
 
 def write_script(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Curves with linear keys; joints as curves in radians, or as turns of bones at every frame.
 
@@ -268,15 +268,3 @@ def product(a, b):
 if __name__ == "__main__":
     main()
 '''
-
-FORMATS = (
-    Format(
-        "unreal-python",
-        ".py",
-        write_script,
-        rigs=("metahuman", "arkit", "metahuman-gui", "livelink"),
-        description="a script that makes an AnimSequence in Unreal's editor",
-        options=frozenset({"tolerance", "name"}),
-        settings=(_SKELETON, _FOLDER, _POSE, *_BONES),
-    ),
-)

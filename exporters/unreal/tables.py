@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from ...arrays import Floats
 from ...clip import POSE_ANGLES
 from ...source import FrameSource
-from ..format import Format
-from ..options import PLAIN, TIMES, WriteOptions
+from ..options import DEFAULTS, WriteOptions
 from ..spool import spooled
 from .names import curve_names
 
@@ -26,7 +25,7 @@ _RUN = 128
 
 
 def write_table_csv(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """A row a curve, a column a time; a tolerance gives all curves keys at the same times.
 
@@ -45,7 +44,7 @@ def write_table_csv(
 
 
 def write_table_json(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """An object a curve: its name, and values by time. Returns `events`, where there are any."""
     with spooled(source, options.tolerance) as spool:
@@ -65,7 +64,7 @@ def write_table_json(
 def write_rig_mapper(
     source: FrameSource,
     file: BinaryIO,
-    options: WriteOptions = PLAIN,  # noqa: ARG001
+    options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
     """A row a curve and frame, all curves at every frame, since a missing input is not zero.
 
@@ -123,28 +122,3 @@ def _cell(name: str) -> bytes:
 
 def _lost(source: FrameSource) -> tuple[str, ...]:
     return ("events",) if source.info.events else ()
-
-
-FORMATS = (
-    Format(
-        "curve-table-csv",
-        ".csv",
-        write_table_csv,
-        description="Unreal CurveTable: a row a curve, a column a time",
-        options=TIMES | {"tolerance"},
-    ),
-    Format(
-        "curve-table-json",
-        ".json",
-        write_table_json,
-        description="Unreal CurveTable: an object a curve",
-        options=TIMES | {"tolerance"},
-    ),
-    Format(
-        "rig-mapper-csv",
-        ".csv",
-        write_rig_mapper,
-        rigs=("arkit", "metahuman", "metahuman-gui"),
-        description="curves for Unreal's RigMapper: a row a curve and frame",
-    ),
-)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...clip import POSE_ANGLES
-from ...errors import RigError
 from ...mesh.rotation import quaternion_angles, quaternions, slerp
 from ...source import Block, ClipInfo, FrameSource
-from ..driven import Driven
-from ..fbx.skeleton import PARENTS, POSED
 from ..keys import LinearKeys, longest_pieces
 from ..rigs import bare_rig
+from ..scene.head_curves import head_curves
+from ..scene.skeleton import PARENTS, POSED
 from ..spool import Spool
 from .figure import joint_paths, local_places
 from .layer import Array, Prim, Samples, text
@@ -35,7 +34,7 @@ _JOINTS = [list(PARENTS).index(name) for name in POSED]
 # ---------------------------------------------------------------- what is played
 
 
-class Played:
+class SkeletonCurves:
     """A source as a skeleton plays it: weights by name, joints with the eyes as they look.
 
     Controls called as shapes are the weights. Those of other rigs come after the shapes that they
@@ -45,7 +44,7 @@ class Played:
     def __init__(self, source: FrameSource, head: Head | None) -> None:
         """Raises `ExportError` for a head without shapes."""
         self._source = _Passing(source)
-        self._driven = _driven(self._source, head)
+        self._driven = head_curves(self._source, head)
         shapes = () if self._driven is None else self._driven.info.rig.names
         own = source.info.rig.names
         self._beside = () if set(shapes) & set(own) else shapes
@@ -84,21 +83,11 @@ class _Passing:
             yield block
 
 
-def _driven(source: FrameSource, head: Head | None) -> Driven | None:
-    """What a clip does to a head, where its rig moves any."""
-    if head is None:
-        return None
-    try:
-        return Driven(source, head)
-    except RigError:  # nothing leads from a rig of the user's own to the head's shapes
-        return None
-
-
 # ------------------------------------------------------------------------- times
 
 
 @dataclass(frozen=True)
-class Take:
+class SpooledClip:
     """One clip, its channels on disk."""
 
     name: str
@@ -121,29 +110,29 @@ class Take:
 def add_animation(
     parent: Prim,
     prim: str,
-    take: Take,
+    clip: SpooledClip,
     rate: Fraction,
     places: Mapping[str, Array],
     tolerance: float | None,
 ) -> None:
     """Add a clip under the name `prim`, for joints that rest at `places`."""
     animation = parent.child("SkelAnimation", prim)
-    animation.facts = _facts(take)
-    spool = take.spool
+    animation.facts = _facts(clip)
+    spool = clip.spool
     width = len(spool.names) - len(POSE_ANGLES) * spool.has_pose
     animation.add("token[]", "blendShapes", list(map(text, spool.names[:width])), uniform=True)
     if spool.frames:
         keys = None if tolerance is None else _weight_keys(spool, width, tolerance)
         weights = Samples(
-            _times(take, rate, keys), lambda: (r[:, :width] for r in _rows(spool, keys))
+            _times(clip, rate, keys), lambda: (r[:, :width] for r in _rows(spool, keys))
         )
         animation.add("float[]", "blendShapeWeights", samples=weights)
     else:
         animation.add("float[]", "blendShapeWeights", np.zeros(width))
     animation.add("token[]", "joints", list(joint_paths().values()), uniform=True)
     if spool.frames and spool.has_pose:
-        turned = None if tolerance is None else _turn_keys(spool, tolerance)
-        turns = Samples(_times(take, rate, turned), lambda: map(_turns, _rows(spool, turned)))
+        turned = None if tolerance is None else _rotation_keys(spool, tolerance)
+        turns = Samples(_times(clip, rate, turned), lambda: map(_rotations, _rows(spool, turned)))
         animation.add("quatf[]", "rotations", samples=turns)
     else:
         animation.add("quatf[]", "rotations", _still(1)[0])
@@ -151,14 +140,14 @@ def add_animation(
     animation.add("float3[]", "translations", local_places(places))
 
 
-def _facts(take: Take) -> Mapping[str, str | int]:
+def _facts(clip: SpooledClip) -> Mapping[str, str | int]:
     """What a reader of ours wants to know again."""
-    source = take.source
+    source = clip.source
     events: list[Any] = [
         {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.info.events
     ]
     facts: dict[str, str | int] = {
-        "clip": text(take.name),
+        "clip": text(clip.name),
         "controls": len(source.info.rig),
         "fps": str(source.info.fps),
         "rig": text(source.info.rig.name),
@@ -169,8 +158,8 @@ def _facts(take: Take) -> Mapping[str, str | int]:
     return facts | ({"events": json.dumps(events)} if events else {})
 
 
-def _times(take: Take, rate: Fraction, keys: Array | None) -> Array:
-    return take.codes(rate, np.arange(take.spool.frames) if keys is None else keys)
+def _times(clip: SpooledClip, rate: Fraction, keys: Array | None) -> Array:
+    return clip.codes(rate, np.arange(clip.spool.frames) if keys is None else keys)
 
 
 def _rows(spool: Spool, keys: Array | None) -> Iterator[Array]:
@@ -206,13 +195,13 @@ def _still(frames: int) -> Array:
     return np.tile(np.eye(1, 4), (frames, len(PARENTS), 1))
 
 
-def _turns(rows: Array) -> Array:
+def _rotations(rows: Array) -> Array:
     turns = _still(len(rows))
     turns[:, _JOINTS] = np.roll(quaternions(_angles(rows)), 1, -1)
     return turns
 
 
-def _turn_keys(spool: Spool, tolerance: float) -> Array:
+def _rotation_keys(spool: Spool, tolerance: float) -> Array:
     """Frames where the joints have a key: between them they turn the shortest way."""
     angles = np.concatenate([_angles(rows) for rows in spool.rows()])
     turns = quaternions(angles)

@@ -19,7 +19,8 @@ from ...errors import FaceSDKError, FileFormatError, missing_extra
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from ..rates import timing
-from ..rigs import joint_called, listed_rig, shape_rig
+from ..rigs import listed_rig, shape_rig
+from ..scene.skeleton import joint_called
 from .layer import Array
 
 SUFFIXES = (".usda", ".usdc", ".usd", ".usdz")

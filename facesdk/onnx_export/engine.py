@@ -24,7 +24,7 @@ from ..model.rig_outputs import RigOutput
 from ..model.rig_table import RigTable
 from ..rig import Rig
 from .builder import GraphBuilder
-from .rig_layers import rig_layers, tables_of
+from .rig_layers import output_by_table, rig_layers
 
 Precision = Literal["float32", "float16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -44,7 +44,7 @@ class EngineExportOptions:
     """Contents of an exported graph."""
 
     rigs: tuple[str, ...] = ()
-    """Names of rigs, or paths of rig, table or map files; none exports only the trunk."""
+    """Names of rigs, or paths of table files; none exports only the trunk."""
     look_ahead_ms: float | None = None
     """The longest look-ahead not above this; None for all of them, on an axis of their own."""
     precision: Precision = "float32"
@@ -79,7 +79,7 @@ def export_engine(
     if model.manifest.file == target.name and model.folder.resolve() == target.parent.resolve():
         raise ModelError(f"{target} would replace the model that is read; give it another name")
     graph = _EngineGraph(model, options)
-    graph.add_rigs(_outputs(options.rigs, model))
+    graph.add_rigs(_outputs(options.rigs))
     payload = graph.finish().SerializeToString()
     manifest = {
         **model.manifest.facts,
@@ -96,17 +96,14 @@ def export_engine(
     return manifest
 
 
-def _outputs(rigs: Iterable[str], model: Model) -> dict[str, RigOutput]:
-    """Outputs to add, by the name of the rig."""
+def _outputs(rigs: Iterable[str]) -> dict[str, RigOutput]:
+    """Return the output of every rig by the rig's name."""
     outputs: dict[str, RigOutput] = {}
     for rig in rigs:
-        output = RigOutput.of(rig, model)
-        name = output.rig.name
-        if output.learned is not None or output.table is None:
-            raise ModelError(f"{rig!r} is computed by the network; every export contains it")
-        if name in outputs:
-            raise ModelError(f"rig {name!r} is given twice")
-        outputs[name] = output
+        output = output_by_table(rig)
+        if output.rig.name in outputs:
+            raise ModelError(f"rig {output.rig.name!r} is given twice")
+        outputs[output.rig.name] = output
     return outputs
 
 
@@ -122,7 +119,7 @@ class _EngineGraph:
         self._facts, self._options = model.manifest.facts, options
         self._graph = self._model.graph
         self._builder = GraphBuilder(self._graph, prefix="engine_")
-        self._outputs: Mapping[str, RigOutput] = {}
+        self._rig_outputs: Mapping[str, RigOutput] = {}
         self._names: list[str] = list(model.manifest.units)
         self._look_aheads: list[int] = list(model.manifest.look_aheads_ms)
         self._precision = self._facts.get("precision", "float32")
@@ -170,7 +167,7 @@ class _EngineGraph:
             raise ModelError(f"this model already has the output {existing[0]}; leave out that rig")
         if not outputs:
             return
-        self._outputs = outputs
+        self._rig_outputs = outputs
         tensors = rig_layers(self._builder, outputs, self._units_for_rigs(), self._names)
         every = [len(self._look_aheads)] if self._options.look_ahead_ms is None else []
         for name, tensor in tensors.items():
@@ -243,8 +240,8 @@ class _EngineGraph:
 
     def _output(self, value: onnx.ValueInfoProto) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": value.name, "shape": _shape(value)}
-        if value.name in self._outputs:
-            return entry | _rig_facts(self._outputs[value.name])
+        if value.name in self._rig_outputs:
+            return entry | _rig_facts(self._rig_outputs[value.name])
         if value.name in self._facts:
             return entry | {"curves": list(self._facts[value.name])}
         earlier: dict[str, dict[str, Any]] = {o["name"]: o for o in self._facts.get("outputs", ())}
@@ -252,11 +249,11 @@ class _EngineGraph:
 
 
 def _rig_facts(output: RigOutput) -> dict[str, Any]:
-    rig = output.rig
+    rig, tables = output.rig, [t for t in (output.table, output.override) if t is not None]
     return {
         "rig": {"name": rig.name, "version": rig.version},
         "computed": "from units by rig tables",
-        "tables": [{"rig": t.rig.name, "sha256": _table_hash(t)} for t in tables_of(output)],
+        "tables": [{"rig": t.rig.name, "sha256": _table_hash(t)} for t in tables],
         "maps": [m.name for m in output.maps],
         "controls": list(rig.names),
         "rest": rig.rest.tolist(),

@@ -19,6 +19,20 @@ from ..retarget import PoseFit, RigMap, Rule
 from .builder import LARGE, TINY, GraphBuilder, block_diagonal
 
 
+def output_by_table(rig: str) -> RigOutput:
+    """Return the output for a rig by name, or by the path of a rig, table or map file.
+
+    Raises `ModelError` for rigs that the model computes itself.
+    """
+    output = RigOutput.of(rig)
+    if output.table is None:
+        raise ModelError(
+            f"the model computes {output.rig.name!r} without a rig table; "
+            "it is an output of every export already"
+        )
+    return output
+
+
 def rig_layers(
     graph: GraphBuilder, outputs: Mapping[str, RigOutput], units: str, names: Sequence[str]
 ) -> dict[str, str]:
@@ -27,14 +41,14 @@ def rig_layers(
     Units that are not among the names stay at rest. Raises `ModelError` for a conversion that
     cannot be written with plain operators.
     """
-    tables = {id(table): table for output in outputs.values() for table in tables_of(output)}
+    tables = {
+        id(table): table
+        for output in outputs.values()
+        for table in (output.table, output.override)
+        if table is not None
+    }
     values = dict(zip(tables, table_layers(graph, [*tables.values()], units, names), strict=True))
     return {name: _output_layers(graph, output, values) for name, output in outputs.items()}
-
-
-def tables_of(output: RigOutput) -> list[RigTable]:
-    """Return the tables that an output reads units with."""
-    return [table for table in (output.table, output.override) if table is not None]
 
 
 def _output_layers(graph: GraphBuilder, output: RigOutput, from_table: Mapping[int, str]) -> str:
@@ -47,8 +61,8 @@ def _output_layers(graph: GraphBuilder, output: RigOutput, from_table: Mapping[i
     if output.override is None:
         return values
     mask = np.isin(output.rig.names, list(output.override.moved)).astype(np.float32)
-    override = graph.times(from_table[id(output.override)], mask)
-    return graph.add("Add", graph.times(values, 1 - mask), override)
+    own = graph.times(from_table[id(output.override)], mask)
+    return graph.add("Add", graph.times(values, 1 - mask), own)
 
 
 def table_layers(

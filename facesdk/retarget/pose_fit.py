@@ -26,7 +26,7 @@ class PoseFit:
 
     poses: Weights
     """Target control -> source control -> value in its pose."""
-    measure: Weights = field(default_factory=dict)
+    metric: Weights = field(default_factory=dict)
     """Source control -> what it counts as, in source controls; one not listed counts as itself."""
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class PoseFit:
     def inputs(self) -> tuple[str, ...]:
         """Source controls that the mix looks at."""
         seen = [name for pose in self.poses.values() for name in pose]
-        return tuple(dict.fromkeys(n for s in seen for n in (s, *self.measure.get(s, ()))))
+        return tuple(dict.fromkeys(n for s in seen for n in (s, *self.metric.get(s, ()))))
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class PoseFit:
         column = {name: i for i, name in enumerate(self.inputs)}
         counts = np.zeros((len(column), len(column)))
         for name, i in column.items():
-            for other, factor in self.measure.get(name, {name: 1.0}).items():
+            for other, factor in self.metric.get(name, {name: 1.0}).items():
                 counts[i, column[other]] = factor
         table = np.zeros((len(self._shapes), len(column)))
         for i, name in enumerate(self._shapes):

@@ -35,7 +35,7 @@ class RigMap:
     """What controls and pose angles add, as they move away from rest, to the target's rest; an
     empty row is for a control that means rest itself."""
     rules: tuple[Rule, ...] = ()
-    mix: PoseFit | None = None
+    pose_fit: PoseFit | None = None
     clamp: bool = True
     """Cut the result to the target's ranges; off where a map only gives controls other names."""
     description: str = ""
@@ -57,7 +57,7 @@ class RigMap:
     @property
     def parts(self) -> tuple[Rule | PoseFit, ...]:
         """The rules, and the mix where there is one."""
-        return self.rules if self.mix is None else (*self.rules, self.mix)
+        return self.rules if self.pose_fit is None else (*self.rules, self.pose_fit)
 
     @cached_property
     def reach(self) -> Mapping[str, frozenset[str]]:
@@ -82,8 +82,8 @@ class RigMap:
         for rule in self.rules:
             alike.setdefault((rule.name, len(rule.inputs), len(rule.outputs)), []).append(rule)
         groups: list[Sequence[Rule | PoseFit]] = list(alike.values())
-        if self.mix is not None:
-            groups.append([self.mix])
+        if self.pose_fit is not None:
+            groups.append([self.pose_fit])
         source, target = self.source.index, self.target.index
         return [
             (
@@ -148,10 +148,10 @@ class RigMap:
             document["rules"] = [
                 {"rule": r.name, "from": list(r.inputs), "to": list(r.outputs)} for r in self.rules
             ]
-        if self.mix is not None:
-            document["poses"] = {n: dict(pose) for n, pose in self.mix.poses.items()}
-            if self.mix.measure:
-                document["measure"] = {n: dict(row) for n, row in self.mix.measure.items()}
+        if self.pose_fit is not None:
+            document["poses"] = {n: dict(pose) for n, pose in self.pose_fit.poses.items()}
+            if self.pose_fit.metric:
+                document["metric"] = {n: dict(row) for n, row in self.pose_fit.metric.items()}
         return document
 
     def to_text(self) -> str:
@@ -179,12 +179,12 @@ class RigMap:
                     Rule(r["rule"], tuple(r["from"]), tuple(r["to"]))
                     for r in document.get("rules", ())
                 ),
-                mix=_mix(document),
+                pose_fit=_pose_fit(document),
                 clamp=bool(document.get("clamp", True)),
                 description=str(document.get("description", "")),
             )
         except UnknownNameError as error:
-            raise UnknownNameError(f"{source}: {error}") from error
+            raise UnknownNameError(f"{source}: {error}", error.name, error.suggestions) from error
         except RigError as error:
             raise RigError(f"{source}: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -269,10 +269,10 @@ def _number(value: Any) -> float:
     return number
 
 
-def _mix(document: Mapping[str, Any]) -> PoseFit | None:
+def _pose_fit(document: Mapping[str, Any]) -> PoseFit | None:
     if "poses" not in document:
         return None
-    return PoseFit(_weights(document["poses"]), _weights(document.get("measure", {})))
+    return PoseFit(_weights(document["poses"]), _weights(document.get("metric", {})))
 
 
 def _rig_of_map(name: str, folder: Path | None) -> Rig:

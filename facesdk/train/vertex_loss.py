@@ -146,7 +146,7 @@ def control_basis(head: Head, rig: str | Rig = "arkit") -> Doubles:
     moved = head.weights(rig.rest + np.eye(len(rig), dtype=np.float32), rig)
     change = moved - head.weights(rig.rest[None], rig)
     deltas = head.deltas.astype(np.float64)
-    for eye in ("eye_left", "eye_right"):
+    for eye in ("left_eye", "right_eye"):
         if eye in head.masks:
             deltas[:, head.masks[eye] > 0] = 0
     return np.asarray(np.einsum("cs,svx->cvx", change.astype(np.float64), deltas, optimize=True))

@@ -368,7 +368,7 @@ def test_shapes_give_the_viseme_one_sees(viseme, shapes):
 def test_both_directions_share_one_table_of_poses(rig):
     there, back = (
         conversion(rig, "arkit").maps[0].weights,
-        conversion("arkit", rig).maps[0].mix.poses,
+        conversion("arkit", rig).maps[0].pose_fit.poses,
     )
     assert back == {name: there[name] for name in back}
 

@@ -205,7 +205,7 @@ class _Void(io.RawIOBase):
         return len(data)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if EXPORTERS[n].several])
+@pytest.mark.parametrize("name", [n for n in NAMES if EXPORTERS[n].multi_clip])
 def test_several_clips_fit_into_one_file(name, tmp_path):
     path = tmp_path / f"many{EXPORTERS[name].extension}"
     rig = usual_rig(name).name

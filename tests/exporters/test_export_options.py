@@ -23,9 +23,9 @@ from facesdk.exporters import (
     Format,
     Setting,
     WriteOptions,
-    alone,
     read_clip,
     read_clips,
+    single_clip_writer,
     write_clip,
     write_clips,
 )
@@ -259,10 +259,10 @@ def test_an_option_is_honoured_or_refused_by_name(name, option):
     format_ = facesdk.exporters.format_for(name)
     options = WriteOptions(**{option: GIVEN[option]})
     if option in format_.options:
-        assert format_.honoured(options).asked == {option}
+        assert format_.checked(options).asked == {option}
         return
     with pytest.raises(ExportError, match=f"{name!r} cannot honour {option}"):
-        format_.honoured(options)
+        format_.checked(options)
 
 
 def test_settings_have_types_choices_and_defaults():
@@ -272,7 +272,7 @@ def test_settings_have_types_choices_and_defaults():
         with pytest.raises(ExportError, match="version"):
             version.value(bad)
     assert [Setting("on", False).value(v) for v in ("yes", "0", True)] == [True, False, True]
-    with pytest.raises(ExportError, match="true or false"):
+    with pytest.raises(ExportError, match="yes or no"):
         Setting("on", False).value("maybe")
     assert Setting("scale", 1.0).value("2") == 2.0
 
@@ -282,7 +282,9 @@ def test_settings_have_types_choices_and_defaults():
 
 def _write_names(clips, file, options):
     file.write(
-        json.dumps({n: [c.start_sample, options.settings["k"]] for n, c in clips.items()}).encode()
+        json.dumps(
+            {n: [c.info.start_sample, options.settings["k"]] for n, c in clips.items()}
+        ).encode()
     )
     return ("events",)
 
@@ -298,13 +300,13 @@ def _read_names(file, rig=None):
 NAMES = Format(
     "names",
     ".names",
-    alone(_write_names),
+    single_clip_writer(_write_names),
     lambda file, rig: _read_names(file)[0],
     options=TIMES | {"name"},
     settings=(Setting("k", 3),),
     write_several=_write_names,
     read_several=_read_names,
-    beside={".meta": lambda name, source, options: f"{name} {source.rig.name}".encode()},
+    sidecars={".meta": lambda name, source, options: f"{name} {source.info.rig.name}".encode()},
 )
 
 
@@ -345,7 +347,7 @@ def test_a_file_that_fails_leaves_nothing_beside_it(names, tmp_path, monkeypatch
     def fail(name, source, options):
         raise ExportError("no")
 
-    monkeypatch.setitem(NAMES.beside, ".meta", fail)
+    monkeypatch.setitem(NAMES.sidecars, ".meta", fail)
     with pytest.raises(ExportError, match="no"):
         write_clip(probe(), tmp_path / "a.names")
     assert list(tmp_path.iterdir()) == []
@@ -368,7 +370,7 @@ def test_convert_passes_options_on(folder, capsys):
     assert json.loads((folder / "x.names").read_text("utf-8")) == {"two": [32_000, 7]}
     report = json.loads(capsys.readouterr().out)["files"][0]
     assert report["clip"] == "two"
-    assert report["beside"] == ["x.names.meta"]
+    assert report["sidecars"] == ["x.names.meta"]
     assert report["dropped"] == ["events"]
     assert main(["convert", "two.json", "-o", "x.names", "--name", "hello"]) == 0
     assert json.loads((folder / "x.names").read_text("utf-8")) == {"hello": [0, 3]}

@@ -279,4 +279,4 @@ def test_convert_leads_from_any_format_to_any_other(source, target, tmp_path, mo
     assert main(["convert", "in", "-o", "out", "--format", target]) == 0
     with open_clip("out", target) as opened:
         assert sum(1 for _ in frames(opened)) == len(Rig.load(rig))
-        assert opened.fps == 60
+        assert opened.info.fps == 60

@@ -483,7 +483,7 @@ def test_other_packages_add_formats(monkeypatch):
 
     def entries(*found):
         monkeypatch.setattr(facesdk.exporters, "entry_points", lambda group: map(Entry, found))
-        facesdk.exporters._foreign.cache_clear()
+        facesdk.exporters._plugins.cache_clear()
 
     entries(mine)
     assert "mine" in formats()
@@ -495,7 +495,7 @@ def test_other_packages_add_formats(monkeypatch):
         with pytest.raises(UserWarning, match="'mine' of mine fails to load: no such thing"):
             formats()
     monkeypatch.undo()
-    facesdk.exporters._foreign.cache_clear()
+    facesdk.exporters._plugins.cache_clear()
     assert "mine" not in formats()
 
 

@@ -22,7 +22,8 @@ from readers.gltf import angles, read_three
 from facesdk import Clip, Pose, Rig
 from facesdk.errors import ExportError, FaceSDKError, FileFormatError
 from facesdk.exporters import read_clip, read_clips, write_clip, write_clips
-from facesdk.exporters.rotations import turn_keys
+from facesdk.exporters.gltf.head import _built
+from facesdk.exporters.rotations import rotation_keys
 from facesdk.mesh import load_head
 from facesdk.mesh.rotation import matrices, quaternion_angles, quaternions, slerp
 
@@ -370,7 +371,7 @@ def test_quaternions_are_the_rotations_of_a_pose(pose):
 @given(TURNS, st.sampled_from([0.0, 0.01, 0.3]))
 @settings(max_examples=50)
 def test_thinned_turns_are_nowhere_further_off(pose, tolerance):
-    frames, turns = turn_keys(pose, tolerance)
+    frames, turns = rotation_keys(pose, tolerance)
     assert frames[0] == 0
     assert frames[-1] == len(pose) - 1
     if len(frames) == 1:
@@ -437,3 +438,22 @@ def test_start_is_the_start_of_the_animation(folder):
     path = folder / "later.vrma"
     write_clip(probe("vrm"), path, start=Fraction(2))
     assert ask("vrma", path)["preset"]["aa"]["times"][0] == pytest.approx(2)
+
+
+# ------------------------------------------------------------------------- speed
+
+
+def test_a_head_is_built_once_for_many_files():
+    """A batch of a thousand lines writes the same head a thousand times."""
+    heads = [replace(tiny_head(), name=name) for name in "ab"]
+    clip = probe(frames=5)
+
+    def written(head):
+        file = io.BytesIO()
+        write_clip(clip, file, "glb", head=head)
+        return file.getvalue()
+
+    first = [written(head) for head in heads]
+    built = _built.cache_info().misses
+    assert [written(head) for head in (*heads, *heads)] == [*first, *first]
+    assert _built.cache_info().misses == built

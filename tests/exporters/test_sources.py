@@ -14,10 +14,10 @@ from facesdk.cli import main
 from facesdk.clip import Clip, Event, Pose
 from facesdk.errors import ClipError
 from facesdk.exporters import Format, read_clip, write_clip
-from facesdk.exporters.driven import Driven, usual_head
-from facesdk.exporters.fbx.stacks import Reread
+from facesdk.exporters.fbx.stacks import SpooledSource
+from facesdk.exporters.scene.head_curves import HeadCurves, default_head
 from facesdk.exporters.spool import spooled
-from facesdk.exporters.usd.animation import Played
+from facesdk.exporters.usd.animation import SkeletonCurves
 from facesdk.retarget import Converted, conversion
 from facesdk.rig import Rig
 from facesdk.source import (
@@ -49,7 +49,7 @@ def reread():
     """A source that reads a spool."""
     clip = speech()
     with spooled(clip) as spool:
-        yield Reread(clip, spool)
+        yield SpooledSource(clip, spool)
 
 
 def wrapped(kind: str, reread: FrameSource) -> FrameSource:
@@ -64,8 +64,8 @@ def wrapped(kind: str, reread: FrameSource) -> FrameSource:
         "moved": lambda: offset_source(clip, 16_000),
         "counted": lambda: CountingSource(clip),
         "checked": lambda: CheckedSource(clip),
-        "on a head": lambda: Driven(speech("metahuman"), usual_head()),
-        "on a skeleton": lambda: Played(speech("metahuman"), usual_head()),
+        "on a head": lambda: HeadCurves(speech("metahuman"), default_head()),
+        "on a skeleton": lambda: SkeletonCurves(speech("metahuman"), default_head()),
         "from disk": lambda: reread,
         "all at once": lambda: CountingSource(
             offset_source(Converted(clip, conversion("arkit", "a2f")), -7)
@@ -75,7 +75,7 @@ def wrapped(kind: str, reread: FrameSource) -> FrameSource:
 
 def report(source: FrameSource) -> list[object]:
     """What a source and all that it wraps have counted and dropped."""
-    facts = [getattr(source, name, None) for name in ("count", "dropped", "lost")]
+    facts = [getattr(source, name, None) for name in ("count", "dropped")]
     inner = getattr(source, "source", None)
     return [*facts, *(report(inner) if inner is not None else ())]
 

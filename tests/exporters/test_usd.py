@@ -319,7 +319,7 @@ def test_names_that_are_no_text_are_refused():
 
 
 def test_a_head_that_nobody_asked_for_is_refused():
-    with pytest.raises(ExportError, match="mesh=false"):
+    with pytest.raises(ExportError, match="mesh=no"):
         write_clip(probe(), io.BytesIO(), "usda", head=HEAD, **CURVES)
 
 

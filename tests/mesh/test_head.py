@@ -77,7 +77,7 @@ def test_parts_cover_every_triangle_once(any_head):
     rows = np.concatenate([np.arange(len(any_head.triangles))[p.triangles] for p in any_head.parts])
     assert np.array_equal(rows, np.arange(len(any_head.triangles)))
     names = {p.name for p in any_head.parts}
-    assert {"skin", "teeth_upper", "teeth_lower", "tongue", "eye_left", "brow_right"} <= names
+    assert {"skin", "teeth_upper", "teeth_lower", "tongue", "left_eye", "brow_right"} <= names
     assert any_head.colors.min() >= 0
     assert any_head.colors.max() <= 1
 
@@ -87,7 +87,7 @@ def test_closed_parts_face_outwards(any_head):
         corners = any_head.neutral[any_head.triangles[any_head.part(name).triangles]]
         a, b, c = (corners - corners.mean((0, 1))).transpose(1, 0, 2)
         assert (np.cross(a, b) * c).sum() > 0
-    for name in ("eye_left", "eye_right"):
+    for name in ("left_eye", "right_eye"):
         corners = any_head.neutral[any_head.triangles[any_head.part(name).triangles]]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         away = corners.mean(1) - np.array(any_head.joints[name].center)
@@ -192,7 +192,7 @@ def test_blinks_close_the_eye(any_head, side):
 def covered(head, side, blink):
     """Share of an iris and of what is around it that skin hides from the front."""
     points = head.vertices(weights(head, **{f"eyeBlink{side}": blink}))
-    eye = head.joints[f"eye_{side.lower()}"]
+    eye = head.joints[f"{side.lower()}_eye"]
     center = np.array(eye.center)
     u, v = np.meshgrid(np.linspace(-0.7, 0.7, 15), np.linspace(-0.5, 0.4, 15))
     places = center[:2] + eye.radius * np.stack([u.ravel(), v.ravel()], 1)
@@ -275,7 +275,7 @@ def test_an_opening_jaw_turns_about_its_hinge(anyone):
     turn, shift = motion(anyone, "jawOpen")
     assert_allclose(turn[0], [1, 0, 0], atol=1e-5)
     assert 10 < np.degrees(np.arctan2(turn[2, 1], turn[1, 1])) < 30
-    hinge = anyone.frames["jaw"][:3, 3]
+    hinge = anyone.rest_transforms["jaw"][:3, 3]
     assert_allclose(turn @ hinge + shift, hinge, atol=1e-5)
     assert_allclose(hinge, anyone.joints["jaw"].center, atol=1e-6)
 
@@ -311,14 +311,14 @@ def test_the_lower_teeth_go_with_the_jaw(anyone, shape):
 def test_the_file_holds_the_mean_person(head):
     with np.load(ROOT / "facesdk" / "data" / "head" / "cc0.npz") as file:
         assert_allclose(head.jaw_motion[:52], file["jaw_motion"], atol=1e-4)
-        for name, frame in head.frames.items():
+        for name, frame in head.rest_transforms.items():
             assert_allclose(frame, file[f"{name}_frame"], atol=1e-4)
 
 
 def test_the_skull_lies_between_the_eyes(anyone):
-    eyes = [anyone.joints[name].center for name in ("eye_left", "eye_right")]
-    assert_allclose(anyone.frames["skull"][:3, 3], np.mean(eyes, axis=0), atol=1e-6)
-    for frame in anyone.frames.values():
+    eyes = [anyone.joints[name].center for name in ("left_eye", "right_eye")]
+    assert_allclose(anyone.rest_transforms["skull"][:3, 3], np.mean(eyes, axis=0), atol=1e-6)
+    for frame in anyone.rest_transforms.values():
         assert_allclose(frame[:, :3], np.eye(4)[:, :3], atol=1e-6)
 
 
@@ -327,8 +327,8 @@ def test_the_skull_lies_between_the_eyes(anyone):
 
 def looking(head, side, points):
     """Direction from an eyeball's centre to the middle of its cornea."""
-    own = np.flatnonzero(head.masks[f"eye_{side}"] > 0)
-    center = np.array(head.joints[f"eye_{side}"].center)
+    own = np.flatnonzero(head.masks[f"{side}_eye"] > 0)
+    center = np.array(head.joints[f"{side}_eye"].center)
     ahead = points[own[0]] - center
     return ahead / np.linalg.norm(ahead)
 
@@ -349,8 +349,8 @@ def test_eyes_turn_by_pose_as_clip_defines_it(head):
     for side in ("left", "right"):
         wanted = [np.sin(0.3) * np.cos(0.2), -np.sin(0.2), np.cos(0.3) * np.cos(0.2)]
         assert_allclose(looking(head, side, points), wanted, atol=1e-5)
-    own = head.masks["eye_left"] > 0
-    center = np.array(head.joints["eye_left"].center)
+    own = head.masks["left_eye"] > 0
+    center = np.array(head.joints["left_eye"].center)
     before, after = (np.linalg.norm(p[own] - center, axis=1) for p in (head.neutral, points))
     assert_allclose(after, before, atol=1e-6)
 

@@ -153,7 +153,7 @@ def test_eyeballs_of_a_glb_turn(saved):
     document, binary = gltf(ball.astype(np.float32), faces, {})
     document["meshes"][0]["name"] = "Eye_Left"
     head = load_head(saved(glb(document, binary)))
-    assert set(head.masks) == {"eye_left"}
+    assert set(head.masks) == {"left_eye"}
     assert head.gaze["eyeLookOutLeft"][0] > 0.3
 
 

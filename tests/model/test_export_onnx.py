@@ -361,7 +361,7 @@ def test_a_mix_of_poses_is_refused_unless_it_stands_still():
     with pytest.raises(ModelError, match=r"arkit-to-vrm.* takes a loop .*table of its own"):
         as_graph(conversion("arkit", "vrm").maps[0], set(SOURCE.names))
     mix = PoseFit({"sil": {}, "PP": {"mouthClose": 1.0}})
-    still = RigMap(SOURCE, Rig.load("oculus"), {"jawOpen": {"aa": 0.5}}, mix=mix)
+    still = RigMap(SOURCE, Rig.load("oculus"), {"jawOpen": {"aa": 0.5}}, pose_fit=mix)
     found = as_graph(still, {"jawOpen"}).run(None, {"x": np.ones((1, 52), np.float32)})[0]
     assert dict(zip(still.target.names, found[0].tolist(), strict=True))["aa"] == 0.5
     assert found[0, still.target.index("sil")] == 1

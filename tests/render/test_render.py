@@ -18,7 +18,7 @@ import soundfile
 
 from facesdk import Clip, Pose, Rig
 from facesdk.cli import DONE, FAILED, NOT_INSTALLED, USAGE, main
-from facesdk.clip import Frame
+from facesdk.clip import Block, ClipInfo
 from facesdk.errors import MissingExtraError, RenderError, UnknownNameError
 from facesdk.exporters import write_clip
 from facesdk.mesh import Head, Material, Part, load_head
@@ -26,27 +26,27 @@ from facesdk.render import (
     LIGHTINGS,
     GLPainter,
     Look,
-    Painter,
     Shot,
+    SoftwarePainter,
     camera,
     color,
-    compared,
     control_tiles,
     error_colors,
+    error_images,
     frame_tiles,
+    images,
     lighting,
-    pictures,
     shape_tiles,
     sheet,
-    write_pictures,
+    write_images,
     write_png,
     write_video,
 )
 from facesdk.render import gl as gl_module
 from facesdk.render.encode import ffmpeg
 from facesdk.render.plot import CurveStrip
-from facesdk.render.pool import _FRAMES_THAT_PAY
-from facesdk.render.software.bitmap_font import write
+from facesdk.render.pool import MIN_FRAMES
+from facesdk.render.software.bitmap_font import draw_text
 from facesdk.render.software.raster import NOTHING, facing, planes, visible
 
 ARKIT = Rig.load("arkit")
@@ -164,7 +164,7 @@ def test_triangles_out_of_the_picture_and_slivers_do_no_harm():
 def test_every_arkit_shape_shows_where_it_moves(head):
     """What changes in the picture lies where vertices moved, and something does change."""
     look = Look(size=(160, 160))
-    painter, view = Painter(head, look), camera(head, "face")
+    painter, view = SoftwarePainter(head, look), camera(head, "face")
     before = painter.paint(rest(head), view).astype(int)
     for tile in shape_tiles(head, ARKIT.names)[1:]:
         points = head.vertices(tile.weights[None])[0]
@@ -187,7 +187,7 @@ def test_every_arkit_shape_shows_where_it_moves(head):
 def test_the_same_picture_is_the_same_bytes(ball):
     def png() -> bytes:
         file = io.BytesIO()
-        write_png(Painter(ball, SMALL).paint(rest(ball), camera(ball)), file)
+        write_png(SoftwarePainter(ball, SMALL).paint(rest(ball), camera(ball)), file)
         return file.getvalue()
 
     assert png() == png()
@@ -202,7 +202,7 @@ def test_both_ways_of_drawing_agree(head):
         theirs = painter.paint(points, view).astype(int)
     finally:
         painter.close()
-    ours = Painter(head, look).paint(points, view).astype(int)
+    ours = SoftwarePainter(head, look).paint(points, view).astype(int)
     off = np.abs(ours - theirs).max(axis=2)
     assert off.mean() < 3
     assert (off > 24).mean() < 0.02
@@ -216,7 +216,9 @@ def require_gl() -> None:
 def test_light_comes_from_where_it_stands(ball):
     def halves(yaw: int) -> tuple[float, float]:
         only = lighting("flat", (f"key=@{yaw},0*2",))
-        picture = Painter(ball, Look(size=(64, 64), lighting=only)).paint(rest(ball), camera(ball))
+        picture = SoftwarePainter(ball, Look(size=(64, 64), lighting=only)).paint(
+            rest(ball), camera(ball)
+        )
         return picture[:, :32].mean(), picture[:, 32:].mean()
 
     left, right = halves(-60)
@@ -242,7 +244,7 @@ def test_a_relight_changes_what_it_names():
 
 @pytest.mark.parametrize("name", LIGHTINGS)
 def test_every_preset_leaves_the_head_apart_from_the_background(ball, name):
-    picture = Painter(ball, Look(size=(64, 64), lighting=LIGHTINGS[name])).paint(
+    picture = SoftwarePainter(ball, Look(size=(64, 64), lighting=LIGHTINGS[name])).paint(
         rest(ball), camera(ball)
     )
     assert np.abs(picture[32, 32].astype(int) - picture[2, 2]).max() > 20
@@ -250,7 +252,7 @@ def test_every_preset_leaves_the_head_apart_from_the_background(ball, name):
 
 def test_transparent_pictures_have_straight_alpha(ball):
     look = Look(size=(64, 64), transparent=True)
-    picture = Painter(ball, look).paint(rest(ball), camera(ball))
+    picture = SoftwarePainter(ball, look).paint(rest(ball), camera(ball))
     alpha = picture[..., 3]
     assert alpha[0, 0] == 0
     assert alpha[32, 32] == 255
@@ -261,13 +263,13 @@ def test_transparent_pictures_have_straight_alpha(ball):
 
 def test_a_background_of_ones_own_is_exactly_that(ball):
     look = Look(size=(64, 64), background=color("#204060"))
-    assert tuple(Painter(ball, look).paint(rest(ball), camera(ball))[0, 0]) == (32, 64, 96)
+    assert tuple(SoftwarePainter(ball, look).paint(rest(ball), camera(ball))[0, 0]) == (32, 64, 96)
 
 
 def test_smooth_edges_change_edges_only(ball):
     def picture(smooth: bool) -> np.ndarray:
         look = Look(size=(64, 64), smooth=smooth)
-        return Painter(ball, look).paint(rest(ball), camera(ball)).astype(int)
+        return SoftwarePainter(ball, look).paint(rest(ball), camera(ball)).astype(int)
 
     differ = np.abs(picture(True) - picture(False)).max(axis=2) > 0
     assert 20 < differ.sum() < 500
@@ -276,7 +278,7 @@ def test_smooth_edges_change_edges_only(ball):
 def test_wires_are_drawn_over_the_surface(ball):
     def picture(wireframe: bool) -> np.ndarray:
         look = Look(size=(96, 96), wireframe=wireframe)
-        return Painter(ball, look).paint(rest(ball), camera(ball)).astype(int)
+        return SoftwarePainter(ball, look).paint(rest(ball), camera(ball)).astype(int)
 
     darker = (picture(False) - picture(True)).sum(axis=2) > 60
     assert 200 < darker.sum() < 4000
@@ -285,7 +287,7 @@ def test_wires_are_drawn_over_the_surface(ball):
 def test_views_see_the_side_they_name(head):
     """From the front the head is symmetric; the left side's view shows the face at the left."""
     flat = Look(size=(96, 96), lighting=LIGHTINGS["flat"])
-    painter = Painter(head, flat)
+    painter = SoftwarePainter(head, flat)
     front = painter.paint(rest(head), camera(head)).astype(int)
     assert np.abs(front - front[:, ::-1]).mean() < 3
     nose = head.neutral[:, 2].argmax()
@@ -300,14 +302,14 @@ def test_views_see_the_side_they_name(head):
 
 def test_several_views_share_the_picture(ball):
     shot = Shot(Look(size=(130, 64)), ("front", "side"))
-    (picture,) = pictures(speech(1 / 30), ball, shot, jobs=1)
+    (picture,) = images(speech(1 / 30), ball, shot, jobs=1)
     assert picture.shape == (64, 130, 3)
 
 
 def test_a_turntable_goes_round_once(head):
     shot = Shot(Look(size=(48, 48), smooth=False), turntable=1.0, backend="software")
     still = Clip(ARKIT, np.zeros((5, len(ARKIT)), np.float32), Fraction(4))
-    first, quarter, half, _, again = (p.astype(int) for p in pictures(still, head, shot, jobs=1))
+    first, quarter, half, _, again = (p.astype(int) for p in images(still, head, shot, jobs=1))
     assert np.abs(first - again).mean() < 0.5
     assert np.abs(first - quarter).mean() > 3
     assert np.abs(first - half).mean() > 3
@@ -318,7 +320,7 @@ def test_a_pose_turns_the_head(head):
     angles[1, 0, 0] = 0.5
     clip = Clip(ARKIT, np.zeros((2, len(ARKIT)), np.float32), Fraction(30), pose=Pose(angles))
     shot = Shot(SMALL, backend="software")
-    straight, turned = (p.astype(int) for p in pictures(clip, head, shot, jobs=1))
+    straight, turned = (p.astype(int) for p in images(clip, head, shot, jobs=1))
     assert np.abs(straight - turned).mean() > 2
 
 
@@ -383,14 +385,14 @@ def test_a_sheet_of_frames_tells_their_time(ball):
 
 def test_writing_is_cut_where_it_does_not_fit():
     picture = np.zeros((9, 20, 3), np.uint8)
-    write(picture, "jawOpen & more", 0, 0, (255, 255, 255))
+    draw_text(picture, "jawOpen & more", 0, 0, (255, 255, 255))
     assert picture.any()
 
 
 def test_errors_are_coloured_and_said(ball):
     truth = rest(ball)
     off = truth + np.array([0, 0.004, 0], np.float32) * (truth[:, 1:2] > 0)
-    (picture,) = compared(ball, [truth], [off], Shot(SMALL), largest=0.004)
+    (picture,) = error_images(ball, [truth], [off], Shot(SMALL), largest=0.004)
     assert picture.shape == (64 + 15, 3 * 64, 3)
     third = picture[:64, 128:].astype(int)
     top, bottom = third[20, 32], third[44, 32]
@@ -401,7 +403,7 @@ def test_errors_are_coloured_and_said(ball):
     with pytest.raises(RenderError, match="must be above 0"):
         error_colors(np.zeros(3, np.float32), largest=0)
     with pytest.raises(RenderError, match="vertices must be"):
-        next(compared(ball, [truth[:-1]], [off], Shot(SMALL)))
+        next(error_images(ball, [truth[:-1]], [off], Shot(SMALL)))
 
 
 def test_curves_run_below_the_picture():
@@ -507,7 +509,7 @@ def test_films_that_cannot_be_are_refused(tmp_path, ball):
     needs_ffmpeg()
     with pytest.raises(RenderError, match="no frames"):
         write_video(speech(0), io.BytesIO(), ball, Shot(SMALL), jobs=1)
-    with pytest.raises(RenderError, match="no transparency"):
+    with pytest.raises(RenderError, match="cannot be transparent"):
         write_video(
             speech(0.1), io.BytesIO(), ball, Shot(Look(size=(64, 64), transparent=True)), jobs=1
         )
@@ -521,9 +523,9 @@ def test_films_that_cannot_be_are_refused(tmp_path, ball):
 
 def test_processes_draw_what_one_would(head):
     shot = Shot(Look(size=(32, 32), smooth=False), backend="software")
-    clip = speech((_FRAMES_THAT_PAY + 5) / 30)
-    alone = list(pictures(clip, head, shot, curves=("jawOpen",), jobs=1))
-    together = list(pictures(clip, head, shot, curves=("jawOpen",), jobs=2))
+    clip = speech((MIN_FRAMES + 5) / 30)
+    alone = list(images(clip, head, shot, curves=("jawOpen",), jobs=1))
+    together = list(images(clip, head, shot, curves=("jawOpen",), jobs=2))
     assert len(alone) == len(together) == len(clip)
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
@@ -532,18 +534,17 @@ def test_a_long_film_is_never_held(ball):
     """However long a clip is, only some frames of it are read before their pictures are taken."""
 
     class Endless:
-        rig, fps, sample_rate, start_sample = ARKIT, Fraction(30), 16_000, 0
-        events, meta, extra = (), {}, {}
+        info = ClipInfo(ARKIT, Fraction(30))
         read = 0
 
-        def frames(self):
+        def blocks(self):
             while True:
-                yield Frame(self.read, 0, ARKIT.rest)
+                yield Block(ARKIT.rest[None], None)
                 self.read += 1
 
     source = Endless()
     shot = Shot(Look(size=(16, 16), smooth=False), backend="software")
-    film = pictures(source, ball, shot, curves=("jawOpen",), jobs=1)
+    film = images(source, ball, shot, curves=("jawOpen",), jobs=1)
     for number in range(300):
         next(film)
         assert source.read < number + 130
@@ -551,7 +552,7 @@ def test_a_long_film_is_never_held(ball):
 
 
 def test_pictures_become_numbered_files(tmp_path, ball):
-    count = write_pictures(speech(0.1), tmp_path / "frames", ball, Shot(SMALL), jobs=1)
+    count = write_images(speech(0.1), tmp_path / "frames", ball, Shot(SMALL), jobs=1)
     assert count == 3
     assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == [
         "00000.png", "00001.png", "00002.png"
@@ -634,15 +635,15 @@ def test_vertices_are_drawn_and_compared(tmp_path, ball):
     ("words", "says"),
     [
         (["-o", "x.mp4"], "name the animation file"),
-        (["line.json", "-o", "x.gif"], "films end in .mp4"),
-        (["line.json", "-o", "x.mp4", "--transparent"], "no transparency"),
+        (["line.json", "-o", "x.gif"], "ends in .mp4"),
+        (["line.json", "-o", "x.mp4", "--transparent"], "cannot be transparent"),
         (["line.json", "-o", "x.png", "--audio", "a.wav"], "sound needs an MP4"),
         (["line.json", "-o", "x.png", "--light", "studyo"], "studio"),
         (["line.json", "-o", "x.png", "--view", "frunt"], "front"),
         (["line.json", "-o", "x.png", "--relight", "key:red"], "lamp="),
         (["line.json", "-o", "x.png", "--background", "red"], "#rrggbb"),
         (["line.json", "-o", "x.png", "--size", "4"], "16 pixels"),
-        (["line.json", "-o", "x.png", "--sheet", "shapes"], "needs no clip"),
+        (["line.json", "-o", "x.png", "--sheet", "shapes"], "takes no clip"),
         (["line.json", "-o", "-", "--json"], "stdout"),
     ],
 )
@@ -660,7 +661,7 @@ def test_what_is_missing_comes_with_its_command(tmp_path, line, monkeypatch, cap
 
 
 def test_without_opengl_a_line_says_why_and_what_helps(tmp_path, line, monkeypatch, capsys):
-    monkeypatch.setattr("facesdk.render.stage.platform", lambda: None)
+    monkeypatch.setattr("facesdk.render.renderer.platform", lambda: None)
     words = ["render", str(line), "-o", str(tmp_path / "frames"), "--size", "32"]
     assert main(words) == DONE
     (told,) = [t for t in capsys.readouterr().err.splitlines() if "slower" in t]

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+import facesdk  # noqa: E402
 from facesdk.audio.features import log_mel  # noqa: E402
 from facesdk.cli import main  # noqa: E402
 from facesdk.clip import Clip  # noqa: E402
@@ -538,7 +540,9 @@ def test_a_learned_layer_bakes_in_the_style_of_a_speaker(learned):
     samples, swell = murmur(3, seed=77)
     jaws = {}
     for speaker in (None, "anna", "cleo"):
-        clip = LearnedLayer.of(model, "actors", speaker=speaker).bake(samples, fps=60, blinks=False)
+        rig = "actors" if speaker is None else f"actors:{speaker}"
+        clip = facesdk.bake(samples, rig=rig, model=model, blinks=False)
+        assert clip.meta["controls_from"] == "learned layer 'actors'"
         assert len(clip) == 180
         assert clip.rig == ARKIT
         assert (clip.values >= 0).all()
@@ -547,15 +551,44 @@ def test_a_learned_layer_bakes_in_the_style_of_a_speaker(learned):
     assert jaws["anna"].std() < jaws[None].std() < jaws["cleo"].std()
     for jaw in jaws.values():
         assert np.corrcoef(jaw, swell)[0, 1] > 0.8
-    blinking = LearnedLayer.of(model, "actors").bake(murmur(9, 1)[0])
+    blinking = facesdk.bake(murmur(9, 1)[0], rig=LearnedLayer.of(model, "actors"), model=model)
     assert blinking.curve("eyeBlinkLeft").max() > 0.5
+
+
+@settings(max_examples=8, deadline=None)
+@given(cuts=st.lists(st.integers(0, 32_000), max_size=6).map(sorted), fps=st.sampled_from([24, 60]))
+def test_a_learned_rig_streams_chunk_independently(learned, cuts, fps):
+    model, samples = Model(learned), murmur(2, seed=5)[0]
+    baked = facesdk.bake(samples, rig="actors:cleo", fps=fps, model=model, seed=3)
+    session = model.session(rig="actors:cleo", fps=fps, look_ahead_ms=None, seed=3)
+    frames = [f for part in np.split(samples, cuts) for f in session.push(part)] + session.flush()
+    np.testing.assert_allclose([f.values for f in frames], baked.values, atol=1e-5)
+
+
+def test_a_learned_rig_and_a_table_rig_share_one_pass(learned):
+    model, samples = Model(learned), murmur(2, seed=6)[0]
+    clips = facesdk.bake_rigs(samples, ["actors:anna", "vrm", "articulation"], model=model)
+    for rig, name in (("actors:anna", ARKIT.name), ("vrm", "vrm"), ("articulation",) * 2):
+        alone = facesdk.bake(samples, rig=rig, model=model)
+        np.testing.assert_allclose(clips[name].values, alone.values, atol=1e-5)
+    with pytest.raises(ModelError, match="none twice"):
+        facesdk.bake_rigs(samples, ["actors:anna", "actors:cleo"], model=model)
+
+
+def test_the_command_bakes_a_learned_rig_by_name(learned, tmp_path):
+    soundfile.write(tmp_path / "a.wav", murmur(1, seed=5)[0], 16_000)
+    out = tmp_path / "a.json"
+    command = ["bake", str(tmp_path / "a.wav"), "-o", str(out), "--model", str(learned)]
+    assert main([*command, "--rig", "actors:cleo"]) == 0
+    assert facesdk.read_clip(out).meta["controls_from"] == "learned layer 'actors'"
+    assert main([*command, "--rig", "actors:nobody"]) == 2
 
 
 def test_a_learned_layer_is_the_same_at_every_block(learned, monkeypatch):
     layer = LearnedLayer.of(Model(learned), "scans", speaker="fay")
     samples = murmur(2, 3)[0]
     whole = layer.run(samples)
-    monkeypatch.setattr("facesdk.model.learned._BLOCK", 7)
+    monkeypatch.setattr("facesdk.model.learned_layer._BLOCK", 7)
     np.testing.assert_allclose(layer.run(samples), whole, atol=1e-5)
     basis = np.load(learned / "scans.npz")
     points = basis["template_fay"] + basis["mean"] + np.tensordot(whole, basis["components"], 1)
@@ -570,8 +603,8 @@ def test_wrong_names_are_errors(learned, base):
         LearnedLayer.of(model, "actors", speaker="ana")
     with pytest.raises(ModelError, match="no learned layers"):
         LearnedLayer.of(Model(base))
-    with pytest.raises(ModelError, match="speaks in vertices"):
-        LearnedLayer.of(model, "scans").bake(murmur(1, 0)[0])
+    with pytest.raises(ModelError, match="predicts vertices"):
+        facesdk.bake(murmur(1, 0)[0], rig="scans", model=model)
 
 
 def test_learned_layers_are_not_stacked(learned, actors, tmp_path):
