@@ -438,7 +438,7 @@ def test_an_edited_table_is_regenerated_without_training(tmp_path):
     [
         (["--rig", "arkitt"], 1, "did you mean 'arkit'"),
         (["--rig", "arkit", "--rig", "arkit"], 1, "'arkit' is given twice"),
-        (["--rig", "units"], 1, "computed by the network"),
+        (["--rig", "units"], 1, "without a rig table"),
         (["--rig", "arkit", "--trunk"], 2, "leave out --trunk or --rig"),
         (["--look-ahead", "soon"], 2, "or be all"),
         (["--look-ahead", "-1"], 2, "0..1000 ms"),

@@ -278,7 +278,7 @@ def test_a_rig_that_reaches_no_head_is_learned_by_its_numbers(trunk, base, tmp_p
     folder = learn([source], tmp_path / "out", base=base, config=replace(QUICK, steps=3)).parent
     layer = LearnedLayer.of(Model(folder))
     assert layer.facts["scores"]["unit"] == "deviations"
-    clip = layer.bake(murmur(1, 0)[0])
+    clip = bake(murmur(1, 0)[0], rig=layer, model=layer.model)
     assert clip.rig == rig
     np.testing.assert_array_equal(clip.curve("b"), 0.5)
 
