@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from dataclasses import replace
 from fractions import Fraction
@@ -675,7 +676,10 @@ def test_data_that_makes_no_sense_is_refused(actors, trunk, tmp_path):
         HeadTrainer(trunk, [AnnotationFolder(writer.finish())], QUICK)
 
 
-def test_the_example_runs(tmp_path, capsys):
+def test_the_example_runs_and_its_loss_falls(tmp_path, capsys):
     path = Path(__file__).resolve().parents[2] / "examples" / "learn_layer.py"
-    runpy.run_path(str(path))["main"](tmp_path, steps=2)
-    assert "hello-ben.json: 335 frames" in capsys.readouterr().out
+    runpy.run_path(str(path))["main"](tmp_path, steps=200)
+    output = capsys.readouterr().out
+    first, second = (float(x) for x in re.findall(r"loss ([\d.]+)", output))
+    assert second < 0.9 * first
+    assert "hello-ben.json: 335 frames" in output
