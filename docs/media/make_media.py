@@ -17,16 +17,7 @@ from facesdk.audio import SAMPLE_RATE
 from facesdk.cli import main as facesdk_command
 from facesdk.mesh import load_head
 from facesdk.model import perform
-from facesdk.render import (
-    Look,
-    Shot,
-    Tile,
-    color,
-    shape_tiles,
-    sheet,
-    write_png,
-    write_video,
-)
+from facesdk.render import Look, Shot, Tile, color, shape_tiles, sheet, write_png, write_video
 
 FOLDER = Path(__file__).parent
 TEXT = (
@@ -81,7 +72,7 @@ def film() -> None:
 
 def speak() -> np.ndarray:
     """The line in a plain voice."""
-    from facesdk.datasets.hibari import Hibari, Speaker
+    from facesdk.datasets.speech.hibari import Hibari, Speaker
 
     rng = np.random.default_rng(SEED)
     voice = Speaker(rng)

@@ -1,0 +1,91 @@
+"""The loss of the trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from ..table_layer import UnitMeshLoss
+from .data import UNITS, Batch
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Relative weights of the terms."""
+
+    velocity: float = 3.0
+    """Squared error of the change from frame to frame: prevents jitter."""
+    phones: float = 0.25
+    """Cross-entropy of the phone head; training only."""
+    closure: float = 3.0
+    """Extra weight on frames with a lip contact: rare, short, and noticed first by viewers."""
+    articulation: float = 0.7
+    """Weight of the curves in time with the sound against those of the lips."""
+    vertices: float = 0.02
+    """Squared error in mm² on the built-in head, driven through the ARKit table."""
+    unit: tuple[tuple[str, float], ...] = (
+        ("jaw", 1.5), ("aperture", 2.0), ("closure", 2.5), ("labiodental", 1.5), ("rounding", 1.5),
+        ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
+        ("tongue_lateral", 0.5), ("voicing", 0.4), ("loudness", 0.4), ("accent", 0.4),
+    )  # fmt: skip
+
+
+class Loss(nn.Module):
+    """Weighted sum of unit, velocity, vertex and phone terms, averaged over the look-aheads."""
+
+    factors: Tensor
+
+    def __init__(self, weights: LossWeights, delay_steps: Sequence[int]) -> None:
+        super().__init__()
+        self._weights = weights
+        self._delay_steps = tuple(delay_steps)
+        by_unit = dict(weights.unit)
+        plain = torch.tensor([by_unit.get(u, 1.0) for u in UNITS])
+        self.register_buffer("factors", torch.cat([plain, weights.articulation * plain]))
+        self._contacts = [UNITS.index("closure"), UNITS.index("labiodental")]
+        self._mesh = UnitMeshLoss(UNITS) if weights.vertices else None
+
+    def forward(
+        self, logits: Sequence[Tensor], phones: Sequence[Tensor], batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the scalar loss and its parts by name."""
+        parts = {n: batch.mel.new_zeros(()) for n in ("units", "velocity", "phones", "vertices")}
+        heads = zip(self._delay_steps, logits, phones, strict=True)
+        for delay_steps, unit_logits, phone_logits in heads:
+            frames = batch.targets.shape[1] - delay_steps
+            target, unit_logits = batch.targets[:, :frames], unit_logits[:, delay_steps:]
+            curves = torch.sigmoid(unit_logits)
+            parts["units"] = parts["units"] + self._units(unit_logits, target)
+            parts["velocity"] = parts["velocity"] + self._velocity(curves, target)
+            if self._mesh is not None:
+                lips = slice(len(UNITS))
+                parts["vertices"] = parts["vertices"] + self._mesh(
+                    curves[..., lips], target[..., lips]
+                )
+            parts["phones"] = parts["phones"] + cross_entropy(
+                phone_logits[:, delay_steps:].flatten(0, 1), batch.phones[:, :frames].flatten()
+            )
+        parts = {name: part / len(self._delay_steps) for name, part in parts.items()}
+        weights = self._weights
+        total = (
+            parts["units"]
+            + weights.velocity * parts["velocity"]
+            + weights.phones * parts["phones"]
+            + weights.vertices * parts["vertices"]
+        )
+        return total, parts
+
+    def _units(self, logits: Tensor, target: Tensor) -> Tensor:
+        error = binary_cross_entropy_with_logits(logits, target, reduction="none")
+        groups = target.reshape(*target.shape[:-1], 2, len(UNITS))
+        contact = groups[..., self._contacts].amax(-1, keepdim=True).expand_as(groups)
+        emphasis = 1 + (self._weights.closure - 1) * contact.flatten(-2)
+        mean: Tensor = (error * self.factors * emphasis).mean()
+        return mean
+
+    def _velocity(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return ((prediction.diff(dim=1) - target.diff(dim=1)) ** 2 * self.factors).mean() * 10
