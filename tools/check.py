@@ -60,7 +60,8 @@ class Check:
 def _environment() -> dict[str, str]:
     """This process' variables, less those that would lead Python elsewhere."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MYPYPATH")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return kept | {"NO_MKDOCS_2_WARNING": "1"}  # a page of advertising before every build
 
 
 # ----------------------------------------------------------------------- steps

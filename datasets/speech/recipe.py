@@ -19,7 +19,8 @@ SYNTHETIC = ("hibari", "flite", "kokoro", "festival")
 """Kinds of corpora that a recipe builds."""
 RECORDED = ("speechocean",)
 """Kinds of corpora that a user must have: recordings of people, which are not downloaded."""
-HELD_OUT, HELD_OUT_SEED = "held_out", 1000
+HELD_OUT = "held_out"
+HELD_OUT_SEED = 1000
 
 
 @dataclass(frozen=True)
