@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from types import MappingProxyType
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import Floats
 from .errors import ClipError
+from .frozen import FrozenDict, Rebuilt
 from .resample import Interpolation, frame_count, resample
 from .rig import Rig
 
@@ -78,8 +79,8 @@ def _frozen(array: ArrayLike, shape_rule: str) -> Floats:
     return values
 
 
-@dataclass(frozen=True, eq=False)
-class Pose:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pose(Rebuilt):
     """Rotations of the joints that every character has beside its rig's controls."""
 
     angles: Floats
@@ -103,8 +104,19 @@ class Pose:
         """A head that looks straight ahead for `frames` frames."""
         return cls(np.zeros((frames, 4, 3), np.float32))
 
+    def __repr__(self) -> str:
+        return f"<Pose {len(self)} frames>"
+
     def __len__(self) -> int:
         return len(self.angles)
+
+    def __eq__(self, other: object) -> bool:
+        """Bit-identical angles."""
+        if not isinstance(other, Pose):
+            return NotImplemented
+        return np.array_equal(self.angles, other.angles)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def mirror(self) -> Pose:
         """The same motion seen in a mirror."""
@@ -116,7 +128,7 @@ def mirror_angles(angles: Floats) -> Floats:
     return np.asarray(angles[..., _SWAP_EYES, :] * _MIRROR_ANGLES, np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """All controls at one instant."""
 
@@ -127,10 +139,11 @@ class Frame:
     values: Floats
     """(C,) one value a control, in the rig's order."""
     pose: Floats | None = None
-    """(4, 3) radians as in `Pose.angles`, or None for a rig without joints."""
-    rigs: Mapping[str, Floats] = field(default_factory=dict)
-    """(C,) values by rig for all that the session speaks for, `values` being the first's; empty
-    for frames of anything else."""
+    """(4, 3) radians as in `Pose.angles`; None where nothing turns a joint."""
+
+    def __repr__(self) -> str:
+        pose = "" if self.pose is None else " and a pose"
+        return f"<Frame {self.index} at sample {self.sample}, {len(self.values)} values{pose}>"
 
 
 @dataclass(frozen=True)
@@ -184,8 +197,8 @@ class ClipInfo:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Clip:
+@dataclass(frozen=True, eq=False, repr=False)
+class Clip(Rebuilt):
     """Animation curves sampled at a fixed rate on one rig. Immutable; edits return a new clip.
 
     Raises `ClipError` when shapes do not fit, when a value is not finite or the rate is absurd.
@@ -219,8 +232,15 @@ class Clip:
         set_field(self, "values", values)
         set_field(self, "fps", exact_fps(self.fps))
         set_field(self, "events", tuple(sorted(self.events, key=lambda e: e.sample)))
-        set_field(self, "meta", MappingProxyType(dict(self.meta)))
-        set_field(self, "extra", MappingProxyType(dict(self.extra)))
+        set_field(self, "meta", FrozenDict(self.meta))
+        set_field(self, "extra", FrozenDict(self.extra))
+
+    def __repr__(self) -> str:
+        pose = "" if self.pose is None else " with a pose"
+        return (
+            f"<Clip {len(self)} frames at {float(self.fps):.6g} fps on {self.rig.name!r}{pose}, "
+            f"{float(self.duration):.2f} s>"
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -232,10 +252,7 @@ class Clip:
         facts = (self.rig, self.fps, self.start_sample, self.sample_rate, self.events)
         if facts != (other.rig, other.fps, other.start_sample, other.sample_rate, other.events):
             return False
-        if (self.pose is None) != (other.pose is None) or len(self) != len(other):
-            return False
-        same_pose = self.pose is None or np.array_equal(self.pose.angles, other.pose.angles)  # type: ignore[union-attr]
-        return same_pose and np.array_equal(self.values, other.values)
+        return self.pose == other.pose and np.array_equal(self.values, other.values)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -366,37 +383,44 @@ def concat(clips: Sequence[Clip], *, crossfade: int = 0) -> Clip:
             f"crossfade must lie in 0..{min(map(len, clips))} frames, the shortest clip, "
             f"got {crossfade}"
         )
-    joined = clips[0]
     for clip in clips[1:]:
-        joined = _join(joined, clip, crossfade)
-    return joined
+        _require_joinable(clips[0], clip)
+    starts = _starts(clips, crossfade)
+    first, rate = clips[0], clips[0]._sample
+    moved = [
+        replace(event, sample=event.sample + rate(begin) - clip.start_sample)
+        for clip, begin in zip(clips, starts, strict=True)
+        for event in clip.events
+    ]
+    pose = None
+    if any(clip.pose is not None for clip in clips):
+        angles = [(clip.pose or Pose.rest(len(clip))).angles for clip in clips]
+        pose = Pose(_overlapped(angles, starts, crossfade))
+    values = _overlapped([clip.values for clip in clips], starts, crossfade)
+    return replace(first, values=values, pose=pose, events=tuple(moved))
 
 
-def _join(first: Clip, second: Clip, crossfade: int) -> Clip:
+def _require_joinable(first: Clip, second: Clip) -> None:
     if (first.rig, first.fps, first.sample_rate) != (second.rig, second.fps, second.sample_rate):
         raise ClipError(
             f"cannot join rig {first.rig.name!r} at {first.fps} fps with "
             f"{second.rig.name!r} at {second.fps} fps: convert or resample one of them first"
         )
-    begin = len(first) - crossfade
-    shift = first._sample(begin) - second.start_sample
-    moved = tuple(replace(e, sample=e.sample + shift) for e in second.events)
-    pose = None
-    if first.pose is not None or second.pose is not None:
-        a = first.pose or Pose.rest(len(first))
-        b = second.pose or Pose.rest(len(second))
-        pose = Pose(_blend(a.angles, b.angles, crossfade))
-    return replace(
-        first,
-        values=_blend(first.values, second.values, crossfade),
-        pose=pose,
-        events=first.events + moved,
-    )
 
 
-def _blend(first: Floats, second: Floats, overlap: int) -> Floats:
-    cut = len(first) - overlap
+def _starts(clips: Sequence[Clip], crossfade: int) -> list[int]:
+    """Return the frame of the result at which every clip begins."""
+    return [0, *accumulate(len(clip) - crossfade for clip in clips[:-1])]
+
+
+def _overlapped(parts: Sequence[Floats], starts: Sequence[int], overlap: int) -> Floats:
+    """Return arrays (n, ...) written at their starts, neighbors blended where they overlap."""
+    whole = np.empty((starts[-1] + len(parts[-1]), *parts[0].shape[1:]), np.float32)
     weight = ((np.arange(overlap) + 1) / (overlap + 1)).astype(np.float32)
-    weight = weight.reshape(-1, *[1] * (first.ndim - 1))
-    middle = (1 - weight) * first[cut:] + weight * second[:overlap]
-    return np.concatenate([first[:cut], middle, second[overlap:]])
+    weight = weight.reshape(-1, *[1] * (whole.ndim - 1))
+    whole[: len(parts[0])] = parts[0]
+    for part, begin in zip(parts[1:], starts[1:], strict=True):
+        shared = whole[begin : begin + overlap]
+        shared[:] = (1 - weight) * shared + weight * part[:overlap]
+        whole[begin + overlap : begin + len(part)] = part[overlap:]
+    return whole

@@ -1,6 +1,6 @@
 """The options of a performance: everything that can be asked for besides audio, rig and clock.
 
-One frozen value that sessions, `bake`, `perform`, batches and the command line take alike. An option
+One frozen value that sessions, `bake`, `perform`, batches and the command line all take. An option
 is added here and in the part of the motion layer that honors it, nowhere else: keywords, command
 line options and the settings of a batch follow from the fields below.
 """

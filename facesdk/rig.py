@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -14,7 +15,6 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import takewhile
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from .documents import check_header, json_lines, load_json
 from .errors import RigError, UnknownNameError, unknown_name
+from .frozen import FrozenDict, Rebuilt
 
 Side = Literal["left", "right", "center"]
 Region = Literal["brow", "eye", "nose", "cheek", "jaw", "mouth", "tongue", "teeth", "head", "neck",
@@ -47,6 +48,13 @@ class Control:
     """Name in the field's own files where that name is not unique there; else the name itself."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise RigError(f"a control's name must be text, got {self.name!r}")
+        if not all(map(math.isfinite, (self.minimum, self.maximum, self.rest))):
+            raise RigError(
+                f"control {self.name!r}: range and rest must be finite, got "
+                f"{self.rest} in [{self.minimum}, {self.maximum}]"
+            )
         if not self.minimum <= self.rest <= self.maximum:
             raise RigError(
                 f"control {self.name!r}: rest {self.rest} must lie in "
@@ -57,8 +65,8 @@ class Control:
                 raise RigError(f"control {self.name!r}: {value!r} is none of {', '.join(allowed)}")
 
 
-@dataclass(frozen=True)
-class Rig:
+@dataclass(frozen=True, repr=False)
+class Rig(Rebuilt):
     """A target character: its ordered controls and nothing else.
 
     Raises `RigError` when a name occurs twice, a mirror partner does not point back or an order
@@ -74,6 +82,8 @@ class Rig:
     _indices: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise RigError(f"a rig's name must be text, got {self.name!r}")
         if not self.controls:
             raise RigError(f"rig {self.name!r} has no controls")
         indices = {c.name: i for i, c in enumerate(self.controls)}
@@ -82,7 +92,7 @@ class Rig:
             twice = sorted({n for n in names if names.count(n) > 1})
             raise RigError(f"rig {self.name!r} names a control twice: {', '.join(twice)}")
         object.__setattr__(self, "_indices", indices)
-        object.__setattr__(self, "orders", MappingProxyType(dict(self.orders)))
+        object.__setattr__(self, "orders", FrozenDict(self.orders))
         for control in self.controls:
             self._check_mirror(control)
         for name, order in self.orders.items():
@@ -101,6 +111,9 @@ class Rig:
                 f"rig {self.name!r}: {control.name!r} mirrors to {partner.name!r}, "
                 f"which mirrors to {partner.mirror!r} with sign {partner.mirror_sign}"
             )
+
+    def __repr__(self) -> str:
+        return f"<Rig {self.name!r} version {self.version}, {len(self)} controls>"
 
     def __len__(self) -> int:
         return len(self.controls)
@@ -127,8 +140,9 @@ class Rig:
         near = difflib.get_close_matches(control.lower(), short, n=3, cutoff=0.75)
         if not prefix or not near:
             return unknown_name(kind, control, self.names)
-        hint = " or ".join(repr(short[n]) for n in near)
-        return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?")
+        suggestions = [short[n] for n in near]
+        hint = " or ".join(map(repr, suggestions))
+        return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?", control, suggestions)
 
     def order(self, name: str) -> tuple[str, ...]:
         """Control names in one of the rig's other orders, such as `"udp"` of Live Link."""

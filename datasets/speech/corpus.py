@@ -1,11 +1,11 @@
 """A corpus on disk: utterances with phone times, in one folder.
 
     audio/<id>.flac       mono speech (any file soundfile reads)
-    utterances.jsonl      one `Utterance` a line
-    corpus.json           how it was made: source, seed, licence, versions, checksum
+    utterances.jsonl      one `Utterance` per line
+    corpus.json           source, seed, terms, versions, checksum
 
-Builders append an utterance at a time, so a killed build goes on where it stopped. The folder of
-an aligned speechocean762 is read as it is (`speechocean.py`).
+Builders append one utterance at a time, so a killed build resumes. The folder of an aligned
+speechocean762 is read as it is (`speechocean.py`).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from . import speechocean
 Samples = NDArray[np.float32]
 
 CORPUS_RATE = 16_000
-"""Hz; what builders store."""
+"""Hz of the audio that builders store."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One spoken line with its phones, gap-free from 0 to `seconds`."""
+    """One line of speech with its phones, gap-free from 0 to `seconds`."""
 
     id: str
     file: str
@@ -47,57 +47,57 @@ class Utterance:
     alphabet: str = "ipa"
     """`ipa` (with the one-letter diphthongs of Kokoro) or `arpabet`."""
     split: str = ""
-    """`train` or `test` where a corpus keeps speakers apart, otherwise nothing."""
+    """`train` or `test` in a corpus with a split of speakers, else empty."""
     group: str = ""
-    """`adult` or `child` where it is known."""
+    """`adult` or `child` if known, else empty."""
 
 
 class Corpus:
-    """Read access to a corpus folder."""
+    """A corpus folder, read line by line."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.index = self.folder / "utterances.jsonl"
         if not self.index.is_file():
-            raise FileFormatError(f"{self.folder} is no corpus: it has no utterances.jsonl")
+            raise FileFormatError(f"{self.folder} is not a corpus: it has no utterances.jsonl")
 
     def __iter__(self) -> Iterator[Utterance]:
-        for found in self._records():
-            if isinstance(found, Utterance):
-                yield found
+        for record in self._records():
+            if isinstance(record, Utterance):
+                yield record
 
     def left_out(self) -> dict[str, int]:
-        """How many lines of recordings are not handed out, by reason."""
-        return dict(sorted(Counter(f for f in self._records() if isinstance(f, str)).items()))
+        """Count the lines of recordings that are left out, by reason."""
+        return dict(sorted(Counter(r for r in self._records() if isinstance(r, str)).items()))
 
     def _records(self) -> Iterator[Utterance | str]:
         with self.index.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    found = _read(json.loads(line))
+                    record = _read(json.loads(line))
                 except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                     raise FileFormatError(f"{self.index}, line {number}: {error!r}") from error
-                yield found
+                yield record
 
     def facts(self) -> dict[str, Any]:
-        """How it was made, on which terms: its `corpus.json`, or what a data set is known for."""
+        """Return source and terms: the content of `corpus.json`, or those of a known data set."""
         path = self.folder / "corpus.json"
         if path.exists():
             return dict(json.loads(path.read_text("utf-8")))
         with self.index.open(encoding="utf-8") as lines:
-            recorded = any(speechocean.is_ours(json.loads(line)) for line in islice(lines, 1))
+            recorded = any(speechocean.is_record(json.loads(line)) for line in islice(lines, 1))
         return dict(speechocean.FACTS) if recorded else {}
 
     def audio(self, utterance: Utterance) -> Samples:
-        """(N,) mono samples at 16 kHz."""
+        """Return (N,) mono samples at 16 kHz."""
         from ...audio import read_audio
 
         return read_audio(self.folder / utterance.file, sample_rate=CORPUS_RATE)
 
 
 def _read(record: Mapping[str, Any]) -> Utterance | str:
-    """A line of an index, or why it is left out."""
-    if not speechocean.is_ours(record):
+    """Parse a line of an index; return the reason if it is left out."""
+    if not speechocean.is_record(record):
         return _utterance(record)
     return speechocean.fault(record) or _utterance(speechocean.as_corpus_record(record))
 
@@ -120,7 +120,7 @@ def _utterance(record: Mapping[str, Any]) -> Utterance:
 
 
 def _join_marks(phones: list[TimedPhone]) -> tuple[TimedPhone, ...]:
-    """Marks that stand alone (nasality, aspiration, length) given to the sound they follow."""
+    """Join separate marks (nasality, aspiration, length) to the sound before them."""
     joined: list[TimedPhone] = []
     for phone in phones:
         if joined and phone.symbol and all(c in MARKS for c in phone.symbol):
@@ -132,7 +132,7 @@ def _join_marks(phones: list[TimedPhone]) -> tuple[TimedPhone, ...]:
 
 
 class CorpusWriter:
-    """Appends utterances to a corpus folder and knows which ones it already holds."""
+    """Writer that appends utterances to a corpus folder, which may already have some."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
@@ -149,7 +149,7 @@ class CorpusWriter:
             self.index.write_bytes(whole + newline)
 
     def add(self, utterance: Utterance, samples: Samples) -> None:
-        """Store one utterance: its audio first, then its line."""
+        """Store one utterance: first its audio, then its line in the index."""
         import soundfile
 
         soundfile.write(self.folder / utterance.file, samples, CORPUS_RATE, subtype="PCM_16")
@@ -163,7 +163,7 @@ class CorpusWriter:
         self.seconds += utterance.seconds
 
     def finish(self, facts: Mapping[str, Any]) -> None:
-        """Write `corpus.json`: the given facts and a checksum of every file."""
+        """Write `corpus.json`: these facts, sizes and a checksum."""
         document = {
             "format": "facesdk.corpus",
             "version": 1,
@@ -177,7 +177,7 @@ class CorpusWriter:
 
 
 def checksum(folder: Path) -> str:
-    """Hash over the index and every audio file of a corpus, in the order of the index."""
+    """Return a hash of the index and every audio file of a corpus, in the order of the index."""
     digest = hashlib.sha256((folder / "utterances.jsonl").read_bytes())
     for utterance in Corpus(folder):
         digest.update((folder / utterance.file).read_bytes())

@@ -1,8 +1,8 @@
-"""Token durations of a speech synthesiser turned into timed phones.
+"""Timed phones from the token durations of a speech synthesizer.
 
-The Kokoro family (Kokoro-82M and its student hibari) speaks from a string of tokens: phones,
-stress marks, spaces, punctuation. Each token has a duration, but the sound comes 70 ms before
-the token's place in the sum (measured against forced alignment and hand labels).
+The Kokoro family (Kokoro-82M and its student hibari) synthesizes a string of tokens: phones, stress
+marks, spaces, punctuation. Each token has a duration, but its sound comes 70 ms before its place
+in the sum of durations (measured against forced alignment and hand labels).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from ...articulation import TimedPhone
 
 KOKORO_LAG = 0.07
-"""Seconds that the duration sums of Kokoro and hibari are late."""
+"""Seconds by which the sums of durations of Kokoro and hibari are late."""
 
 STOPS = frozenset("pbtdkɡcɟʈɖʧʤT")
 LONG_GAP = 0.1
-"""Seconds; a word gap at least this long is silence, a shorter one belongs to its neighbours."""
+"""Seconds; a shorter gap between words is divided between its neighbors."""
 CLOSURE = 0.05
-"""Seconds of a long gap that already are the closure of a following stop."""
+"""Seconds at the end of a long gap that belong to the closure of a following stop."""
 
 _STRESS = {"ˈ": 1, "ˌ": 2}
 _MODIFIERS = frozenset("ː̃ʰʲ")
@@ -32,10 +32,10 @@ def timed_phones(
     begin: float = 0.0,
     lag: float = KOKORO_LAG,
 ) -> tuple[TimedPhone, ...]:
-    """Phones from 0 to `seconds` without gaps.
+    """Return phones from 0 to `seconds` without gaps.
 
-    `durations` are seconds, one a token; `begin` is where the first token starts before the lag
-    is taken off. Modifiers join the phone before them, stress marks the vowel after them, other
+    `durations` are seconds, one per token; `begin` is the start of the first token before the lag
+    is subtracted. Modifiers join the phone before them, stress marks the vowel after them, other
     tokens are gaps.
     """
     spans: list[TimedPhone] = []
@@ -68,7 +68,7 @@ def _merge_silence(spans: list[TimedPhone]) -> list[TimedPhone]:
 
 
 def _share_gaps(spans: list[TimedPhone]) -> list[TimedPhone]:
-    """Word gaps given to their neighbours: measured levels say which part sounds as which."""
+    """Divide gaps between words among their neighbors, as measured levels suggest."""
     out: list[TimedPhone] = []
     for i, span in enumerate(spans):
         follower = spans[i + 1] if i + 1 < len(spans) else None

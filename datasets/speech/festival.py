@@ -1,9 +1,9 @@
 """Speech by festival: diphone and HTS voices with exact phone times, English, Finnish and Czech.
 
-The voices are Debian packages. They are robotic but cheap and unlike Kokoro; Finnish and Czech
-bring front rounded vowels, long vowels and sounds that English lacks. The English voices are
-free of conditions but naming their authors; Finnish is under the LGPL and Czech under the GPL,
-so that a recipe keeps them in a corpus of their own, to be left out where that matters.
+The voices are Debian packages. They are robotic, but cheap and unlike Kokoro; Finnish and Czech
+add front rounded vowels, long vowels and sounds that English lacks. The English voices only require
+naming their authors; Finnish is under the LGPL and Czech under the GPL, so a recipe should keep
+them in a corpus of their own that can be left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CZECH = {
     "dz": "d z", "dz~": "ʤ", "g": "ɡ", "h": "ɦ", "n*": "ŋ", "n~": "ɲ", "r~": "ʒ", "r~*": "ʃ",
     "s~": "ʃ", "t~": "c", "z~": "ʒ",
 }  # fmt: skip
-"""ř counts as a hushing sound: it sounds like one, and the lips make one."""
+"""ř is mapped to a hushing sound, which it resembles in sound and lip shape."""
 
 _VOWELS = frozenset("aeiouy@7")
 """First letters of vowels in all of the phone sets."""
@@ -43,18 +43,18 @@ _REDUCED = frozenset({"ax", "ix", "axr"})
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice of festival, and what it takes to read its phones."""
+    """A voice of festival, and how to read its phones."""
 
     name: str
-    """As festival calls it, less `voice_`."""
+    """Name in festival without `voice_`."""
     language: str
     package: str
-    """Of Debian."""
+    """Debian package."""
     terms: str
     encoding: str = "ascii"
     symbols: Mapping[str, str] | None = None
     """Its phone symbols in IPA where they differ, two with a space between for an affricate;
-    none when it speaks ARPAbet."""
+    None for ARPAbet."""
 
     @property
     def first_stress(self) -> bool:
@@ -98,7 +98,7 @@ _SCRIPT = """\
 def speak(
     text: str, voice: Voice, *, stretch: float = 1.0
 ) -> tuple[Samples, tuple[TimedPhone, ...]]:
-    """16 kHz samples and phone times of one line, in ARPAbet or IPA as the voice has them."""
+    """Return 16 kHz samples and phone times of one line, in ARPAbet or IPA by voice."""
     program = programs.find("festival")
     with tempfile.TemporaryDirectory() as folder:
         wav, script = Path(folder) / "line.wav", Path(folder) / "line.scm"
@@ -121,7 +121,7 @@ def speak(
 
 
 def _phones(listing: str, voice: Voice, seconds: float) -> tuple[TimedPhone, ...]:
-    """Phones from a listing of segments, up to the end of the audio."""
+    """Parse a listing of segments, up to the end of the audio."""
     segments = [line.split() for line in listing.splitlines()]
     stresses = _first_vowels(segments) if voice.first_stress else [s[2] == "1" for s in segments]
     phones: list[TimedPhone] = []
@@ -137,7 +137,7 @@ def _phones(listing: str, voice: Voice, seconds: float) -> tuple[TimedPhone, ...
 
 
 def _first_vowels(segments: Sequence[Sequence[str]]) -> list[bool]:
-    """Which segments are the first vowel of a word with more than one."""
+    """Return whether each segment is the first vowel of a word with several."""
     words: list[list[int]] = []
     for i, (name, _, _, place, before) in enumerate(segments):
         if place in ("initial", "single") and before == "0":
@@ -149,7 +149,7 @@ def _first_vowels(segments: Sequence[Sequence[str]]) -> list[bool]:
 
 
 def _named(name: str, voice: Voice, timed: TimedPhone) -> Iterable[TimedPhone]:
-    """One sound of the voice under our symbols; an affricate may become two."""
+    """Convert one sound of the voice to our symbols; an affricate may become two."""
     if name in _SILENCE:
         return [timed._replace(stress=0)]
     if voice.symbols is None:
@@ -167,7 +167,7 @@ def _named(name: str, voice: Voice, timed: TimedPhone) -> Iterable[TimedPhone]:
 
 
 def facts(languages: Iterable[str]) -> dict[str, str]:
-    """Terms of the voices of some languages, and the version, for `corpus.json`."""
+    """Return the terms of the voices of some languages, and the version, for `corpus.json`."""
     chosen = [v for v in VOICES if v.language in set(languages)]
     terms = "; ".join(f"{v.package}: {v.terms}" for v in chosen)
     return {"terms": terms, "festival": programs.version("festival")}
@@ -176,7 +176,7 @@ def facts(languages: Iterable[str]) -> dict[str, str]:
 def build(
     writer: CorpusWriter, lines: Mapping[str, Sequence[str]], *, hours: float, seed: int
 ) -> None:
-    """Speak lines until the corpus holds `hours`: languages in turn, every line by every voice.
+    """Synthesize lines until the corpus has `hours`: every line with every voice of its language.
 
     `lines` are sentences by language, as `LANGUAGES` names them.
     """
@@ -204,7 +204,7 @@ def build(
 
 
 def _turns(language: str, lines: Sequence[str]) -> list[tuple[str, Voice]]:
-    """Every line with every voice of a language, the voices taking turns."""
+    """Return every line with every voice of a language, the voices taking turns."""
     voices = [v for v in VOICES if v.language == language]
     return [
         (text, voices[(i + around) % len(voices)])

@@ -1,7 +1,7 @@
-"""Speech by flite (BSD-like licence): four old English voices with exact phone times.
+"""Speech by flite (BSD-like license): four old English voices with exact phone times.
 
-The voices are robotic but cheap and unlike Kokoro. Playing them faster or slower (pitch, vocal
-tract and tempo together) makes further speakers of them.
+The voices are robotic, but cheap and unlike Kokoro. Playing them faster or slower (pitch, vocal
+tract and tempo together) yields further speakers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SILENCE = frozenset({"pau", "ssil", "sil"})
 
 
 def speak(text: str, voice: str, *, stretch: float) -> tuple[Samples, tuple[TimedPhone, ...]]:
-    """16 kHz samples and phone times (ARPAbet) of one line."""
+    """Return 16 kHz samples and phone times (ARPAbet) of one line."""
     program = programs.find("flite")
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "line.wav"
@@ -54,7 +54,7 @@ def _phones(listing: str) -> tuple[TimedPhone, ...]:
 def play_faster(
     samples: Samples, phones: Sequence[TimedPhone], factor: float
 ) -> tuple[Samples, tuple[TimedPhone, ...]]:
-    """Samples and phones played `factor` times as fast: pitch, vocal tract and tempo together."""
+    """Play samples and phones `factor` times as fast: pitch, vocal tract and tempo together."""
     played = soxr.resample(samples, CORPUS_RATE * factor, CORPUS_RATE).astype(np.float32)
     moved = [p._replace(start=p.start / factor, end=p.end / factor) for p in phones]
     seconds = len(played) / CORPUS_RATE
@@ -63,12 +63,12 @@ def play_faster(
 
 
 def facts() -> dict[str, str]:
-    """Terms and version, for `corpus.json`."""
+    """Return terms and version for `corpus.json`."""
     return {"terms": "BSD-like", "flite": programs.version("flite")}
 
 
 def build(writer: CorpusWriter, lines: Sequence[str], *, hours: float, seed: int) -> None:
-    """Speak lines with the voices in turn until the corpus holds `hours`."""
+    """Synthesize lines with the voices in turn until the corpus has `hours`."""
     for index, text in enumerate(lines):
         if writer.seconds >= hours * 3600:
             break

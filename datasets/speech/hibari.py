@@ -1,8 +1,8 @@
-"""Speech by hibari-tts (Apache-2.0), one voice turned into hundreds inside the vocoder.
+"""Speech by hibari-tts (Apache-2.0), whose one voice is changed into hundreds in the vocoder.
 
-hibari is a small student of Kokoro-82M with one English voice. Its network gives spectral
-envelopes and pitch; stretching their frequency axis and moving the pitch before synthesis gives
-other vocal tracts and other speakers, and the phone times stay exact.
+hibari is a small student of Kokoro-82M with one English voice. Its network predicts spectral
+envelopes and pitch. Stretching the frequency axis and moving the pitch before synthesis yields
+other speakers with exact phone times.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _PITCH_FACTORS = (0.5, 0.55, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4)
 
 
 class Speaker:
-    """The hibari voice with a warp: vocal tract, pitch, liveliness and speed."""
+    """The hibari voice with a warp: vocal tract, pitch, pitch range and speed."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.tract = float(rng.uniform(0.82, 1.15))
-        """Factor on the frequency axis; below 1 a longer vocal tract."""
+        """Factor on the frequency axis; below 1 for a longer vocal tract."""
         self.pitch = float(rng.choice(_PITCH_FACTORS) * rng.uniform(0.93, 1.07))
         self.pitch_range = float(rng.uniform(0.4, 1.4))
         self.speed = float(rng.uniform(0.75, 1.3))
 
     @property
     def name(self) -> str:
-        """Identity of this pseudo-speaker: same tract and pitch, same name."""
+        """Identity of this pseudo-speaker, given by tract and pitch."""
         return f"hibari_{self.tract:.2f}_{self.pitch:.2f}"
 
     def warp_frequency(self, envelope: Floats) -> Floats:
-        """(F, T) envelope with its frequency axis scaled by `tract`."""
+        """Scale the frequency axis of an (F, T) envelope by `tract`."""
         bins = len(envelope)
         source = np.clip(np.arange(bins) / self.tract, 0, bins - 1.001)
         low = source.astype(int)
@@ -50,7 +50,7 @@ class Speaker:
         return warped
 
     def warp_pitch(self, f0: Floats) -> Floats:
-        """Pitch contour (Hz, 0 where unvoiced) moved and stretched around its own mean."""
+        """Shift and stretch a pitch contour (Hz, 0 if unvoiced) around its mean."""
         f0 = f0.copy()
         voiced = f0 > 40
         if voiced.any():
@@ -61,7 +61,7 @@ class Speaker:
 
 
 class Hibari:
-    """The hibari network with its token durations as an extra output."""
+    """The hibari network, with its token durations as an extra output."""
 
     def __init__(self) -> None:
         try:
@@ -81,14 +81,14 @@ class Hibari:
         )
 
     def tokens(self, text: str) -> str:
-        """English text as the phone alphabet of the Kokoro family."""
+        """Convert English text to the phone alphabet of the Kokoro family."""
         phones = " ".join(self._engine.phonemize(text))
         return "".join(c for c in phones if c in self._engine.vocab)
 
     def speak(
         self, tokens: str, speaker: Speaker, rng: np.random.Generator
     ) -> tuple[Samples, tuple[TimedPhone, ...]]:
-        """16 kHz samples and phone times of one line."""
+        """Return 16 kHz samples and phone times of one line."""
         from hibari import dsp
 
         feeds = {
@@ -112,12 +112,12 @@ class Hibari:
 
 
 def facts() -> dict[str, str]:
-    """Terms and version, for `corpus.json`."""
+    """Return terms and version for `corpus.json`."""
     return {"terms": "Apache-2.0", "hibari-tts": metadata.version("hibari-tts")}
 
 
 def build(writer: CorpusWriter, lines: Sequence[str], *, hours: float, seed: int) -> None:
-    """Speak lines, each by a new pseudo-speaker, until the corpus holds `hours`."""
+    """Synthesize lines, each with a new pseudo-speaker, until the corpus has `hours`."""
     engine = Hibari()
     for index, text in enumerate(lines):
         if writer.seconds >= hours * 3600:

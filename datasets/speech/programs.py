@@ -1,4 +1,4 @@
-"""Speech programs of the system: where they are, and which version."""
+"""Speech programs of the system: their paths and versions."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from ...errors import MissingExtraError
 
 
 def find(name: str) -> str:
-    """Path of a program; raises `MissingExtraError` with the command that installs it."""
+    """Return the path of a program; `MissingExtraError` names the command that installs it."""
     program = shutil.which(name)
     if program is None:
-        raise MissingExtraError(f"speech by {name} needs its program: apt-get install {name}")
+        raise MissingExtraError(
+            f"building speech with {name} needs that program: apt-get install {name}"
+        )
     return program
 
 
 def version(name: str) -> str:
-    """Version that a program states of itself."""
+    """Return the version that a program prints."""
     done = subprocess.run(
         [find(name), "--version"], capture_output=True, encoding="utf-8", check=False
     )

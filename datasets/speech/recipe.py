@@ -1,8 +1,9 @@
-"""Recipes: which corpora a model is trained on, and with which settings. Files in `recipes/`."""
+"""Recipes: the corpora and settings that a model is trained with. Files in `recipes/`."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from ...errors import FileFormatError, unknown_name
 from . import festival, flite, hibari, kokoro, texts
 from .corpus import CorpusWriter, Utterance
 
-SPOKEN = ("hibari", "flite", "kokoro", "festival")
-"""Kinds of corpora that a recipe makes."""
+SYNTHETIC = ("hibari", "flite", "kokoro", "festival")
+"""Kinds of corpora that a recipe builds."""
 RECORDED = ("speechocean",)
-"""Kinds of corpora that a user must have: recordings of people, which nothing here downloads."""
-HELD_OUT, HELD_OUT_SEED = "held_out", 1000
+"""Kinds of corpora that a user must have: recordings of people, which are not downloaded."""
+HELD_OUT = "held_out"
+HELD_OUT_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,16 @@ class Source:
     """One corpus of a recipe."""
 
     kind: str
-    """One of `SPOKEN` or `RECORDED`."""
+    """One of `SYNTHETIC` or `RECORDED`."""
     hours: float = 0.0
-    """To speak; recordings have the hours they have."""
+    """Hours to synthesize; unused for recordings."""
     seed: int = 0
     lines: tuple[str, ...] = ()
-    """Names of line files; one named twice is spoken twice."""
+    """Names of line files; a file listed twice is synthesized twice."""
     split: str = ""
-    """Which utterances to train on, by their own `split`; all of them without it."""
+    """Split of the utterances to train on; empty for all of them."""
     weight: float = 1.0
-    """How often a line is drawn for its length, where 1 is as often as others."""
+    """Factor on how often a line is drawn for its length."""
 
     def takes(self, utterance: Utterance) -> bool:
         """Whether an utterance is for training."""
@@ -44,11 +46,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model in the making."""
+    """Corpora, settings and schedule of a model."""
 
     name: str
     model_version: str
-    licence: str
+    license: str
     seed: int
     corpora: Mapping[str, Source]
     held_out_voices: tuple[str, ...]
@@ -57,11 +59,11 @@ class Recipe:
     batches: Mapping[str, Any]
     schedule: Mapping[str, Any]
     sha256: str
-    """Of the recipe file, and of the one it extends."""
+    """Hash of the recipe file, and of the one it extends."""
 
     @classmethod
     def load(cls, recipe: str | Path) -> Recipe:
-        """A built-in recipe by name, or one from a TOML file."""
+        """Load a built-in recipe by name, or one from a TOML file."""
         return cls._parse(_payload(recipe), _title(recipe))
 
     @classmethod
@@ -73,21 +75,24 @@ class Recipe:
                 document = _extend(tomllib.loads(base.decode()), document)
                 payload = base + payload
             corpora = {n: _source(n, entry) for n, entry in document["corpora"].items()}
+            held_out, seed = document["held_out"], document["seed"]
+            if not (0 < float(held_out["hours"]) < math.inf and int(seed) >= 0):
+                raise ValueError("seed must be at least 0, and hours of held_out above 0")
             return cls(
                 name=document["name"],
                 model_version=document["model_version"],
-                licence=document["licence"],
-                seed=document["seed"],
+                license=document["license"],
+                seed=seed,
                 corpora=corpora,
-                held_out_voices=tuple(document["held_out"]["voices"]),
-                held_out_hours=float(document["held_out"]["hours"]),
+                held_out_voices=tuple(held_out["voices"]),
+                held_out_hours=float(held_out["hours"]),
                 network=document.get("network", {}),
                 batches=document.get("batches", {}),
                 schedule=document.get("schedule", {}),
                 sha256=hashlib.sha256(payload).hexdigest(),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{source} is no training recipe: {error!r}") from error
+            raise FileFormatError(f"{source} is not a training recipe: {error!r}") from error
 
 
 def _title(recipe: str | Path) -> str:
@@ -110,7 +115,7 @@ def _payload(recipe: str | Path) -> bytes:
 
 
 def _extend(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe that is another one with some entries changed and some corpora left `without`."""
+    """Merge changes into a recipe, and remove the corpora listed in `without`."""
     document = {**base, **{k: v for k, v in changes.items() if not isinstance(v, dict)}}
     for table, entries in changes.items():
         if isinstance(entries, dict):
@@ -126,29 +131,33 @@ def _extend(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 def _source(name: str, entry: Mapping[str, Any]) -> Source:
     kind = entry.get("kind", name)
     split, weight = str(entry.get("split", "")), float(entry.get("weight", 1))
-    if weight <= 0:
+    if not 0 < weight < math.inf:
         raise ValueError(f"corpus {name!r}: weight must be above 0, got {weight}")
     if kind in RECORDED:
         return Source(kind, split=split, weight=weight)
-    if kind not in SPOKEN:
-        raise unknown_name("no corpus source", kind, (*SPOKEN, *RECORDED))
-    lines = tuple(entry["lines"])
-    return Source(kind, float(entry["hours"]), int(entry["seed"]), lines, split, weight)
+    if kind not in SYNTHETIC:
+        raise unknown_name("no corpus kind", kind, (*SYNTHETIC, *RECORDED))
+    hours, seed = float(entry["hours"]), int(entry["seed"])
+    if not 0 < hours < math.inf or seed < 0:
+        raise ValueError(
+            f"corpus {name!r}: hours must be above 0 and seed at least 0, got {hours} and {seed}"
+        )
+    return Source(kind, hours, seed, tuple(entry["lines"]), split, weight)
 
 
 def build_corpora(
     recipe: Recipe,
     folder: Path,
     *,
-    given: Mapping[str, Path] | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    existing: Mapping[str, Path] | None = None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
-    """Make every corpus of a recipe below `folder`, or what is missing of it.
+    """Build the corpora of a recipe below `folder`, as far as they are missing there.
 
-    Returns the folders by name, `held_out` among them. Corpora in `given` are taken as they are;
-    recordings that are not given are left out, and the report says so.
+    Returns the folders by name, including `held_out`. `existing` folders are used as they are;
+    recordings that are not among them are left out, which is logged.
     """
-    folders = dict(given or {})
+    folders = dict(existing or {})
     for name in folders:
         if name not in (*recipe.corpora, HELD_OUT):
             raise unknown_name(f"recipe {recipe.name!r} has no corpus", name, recipe.corpora)
@@ -156,16 +165,16 @@ def build_corpora(
         if name in folders:
             continue
         if source.kind in RECORDED:
-            report(f"{name}: left out, as recordings are not made; --corpus {name}=DIR adds them")
+            log(f"{name}: left out, recordings cannot be built; add them with --corpus {name}=DIR")
         else:
             folders[name] = folder / name
-            _build(source, folders[name], folder, exclude=recipe.held_out_voices, report=report)
+            _build(source, folders[name], folder, exclude=recipe.held_out_voices, log=log)
     if HELD_OUT not in folders:
         folders[HELD_OUT] = folder / HELD_OUT
         languages = tuple(lines for _, lines in kokoro.LANGUAGES.values())
         source = Source("kokoro", recipe.held_out_hours, HELD_OUT_SEED, languages)
         others = set(kokoro.voices(kokoro.fetch(folder / "assets"))) - set(recipe.held_out_voices)
-        _build(source, folders[HELD_OUT], folder, exclude=sorted(others), report=report)
+        _build(source, folders[HELD_OUT], folder, exclude=sorted(others), log=log)
     return folders
 
 
@@ -175,21 +184,21 @@ def _build(
     home: Path,
     *,
     exclude: Sequence[str],
-    report: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     if (folder / "corpus.json").exists():
         return
-    report(f"{folder.name}: {source.hours} h by {source.kind}")
+    log(f"{folder.name}: building {source.hours} h with {source.kind}")
     writer = CorpusWriter(folder)
-    made_by = _speak(source, writer, home / "assets", exclude)
-    made_of = {"source": source.kind, "seed": source.seed, "lines": list(source.lines)}
-    writer.finish({**made_of, **made_by})
+    versions = _synthesize(source, writer, home / "assets", exclude)
+    content = {"source": source.kind, "seed": source.seed, "lines": list(source.lines)}
+    writer.finish({**content, **versions})
 
 
-def _speak(
+def _synthesize(
     source: Source, writer: CorpusWriter, assets: Path, exclude: Sequence[str]
 ) -> Mapping[str, str]:
-    """Fill a corpus; returns terms and versions."""
+    """Fill a corpus; return terms and versions."""
     hours, seed = source.hours, source.seed
     if source.kind == "kokoro":
         languages = {language: (file,) for language, file in kokoro.LANGUAGES.values()}
@@ -212,7 +221,7 @@ def _speak(
 def _by_language(
     source: Source, languages: Mapping[str, Sequence[str]]
 ) -> dict[str, Sequence[str]]:
-    """Shuffled sentences of the languages whose line files a corpus asks for."""
+    """Return shuffled sentences by language, for the line files of a corpus."""
     lines: dict[str, Sequence[str]] = {}
     for language, files in languages.items():
         chosen = [name for name in source.lines if name in files]

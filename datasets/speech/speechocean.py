@@ -1,16 +1,16 @@
-"""Real speech: speechocean762 with phone times, read where it lies.
+"""Recordings of people: speechocean762 with phone times, read from the user's folder.
 
 speechocean762 (OpenSLR 101) is English read by 250 speakers whose first language is Mandarin,
-half of them children. Nothing here downloads or copies it: the user points to a folder whose
-`utterances.jsonl` holds the phone times of an aligner beside each recording,
+half of them children. It is not downloaded or copied: the user gives a folder whose
+`utterances.jsonl` contains the phone times of an aligner for each recording,
 
     id, file, speaker, gender, age, split ("train" or "test"), seconds, text
     words       [{word, phones: ARPAbet with stress, start, end}]
-    alignment   [[ARPAbet, start, end]] without holes, null where it failed
-    quality     {frame_score, shortest_share, loud_outside}, null where it failed
+    alignment   [[ARPAbet, start, end]] without gaps, null if alignment failed
+    quality     {frame_score, shortest_share, loud_outside}, null if alignment failed
 
-and `Corpus` reads such a folder like any other. Lines whose alignment failed or is poor are left
-out; `Corpus.left_out` counts them.
+and `Corpus` reads such a folder like any other. Lines without a good alignment are left out;
+`Corpus.left_out` counts them.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ FACTS = {
     "Apache-2.0 by its authors' data set card",
 }
 
-LEAST_SCORE = -33.0
-"""Acoustic score a frame, below which an alignment is not trusted."""
-MOST_SHORTEST = 0.3
-"""Share of phones as short as the aligner can make them; more means a squeezed text."""
-MOST_LOUD_OUTSIDE = 0.25
-"""Share of loud frames in silence; more means speech that the text does not cover."""
-LONGEST_LAST = 0.3
-"""Seconds of the sound before a pause; what is longer is breath that the aligner took for it."""
-GROWN_UP = 16
+MIN_SCORE = -33.0
+"""Acoustic score per frame; alignments below are rejected."""
+MAX_SHORTEST = 0.3
+"""Share of phones of the aligner's shortest duration; a larger one means too much text."""
+MAX_LOUD_OUTSIDE = 0.25
+"""Share of loud frames labeled as silence; a larger one means speech missing in the text."""
+MAX_LAST_SECONDS = 0.3
+"""Longest sound before a pause; the rest is breath that the aligner included."""
+ADULT_AGE = 16
 """Years."""
 
 _SILENCE = frozenset({"SIL", "+NSN+", "+SPN+"})
@@ -43,29 +43,29 @@ _WEAK_WORDS = (
     "MY OF ON OR OUR SHE SO THAT THE THEIR THEM THEY TO US WAS WE WERE WILL WITH YOU YOUR"
 )
 _WEAK = frozenset(_WEAK_WORDS.split())
-"""Words of one syllable that English does not stress; the lexicon marks no such word."""
+"""Words of one syllable that English does not stress, which the lexicon does not mark."""
 
 
-def is_ours(record: Mapping[str, Any]) -> bool:
+def is_record(record: Mapping[str, Any]) -> bool:
     """Whether a line of an index has this layout."""
     return "alignment" in record
 
 
 def fault(record: Mapping[str, Any]) -> str:
-    """Why a line is left out: `not aligned`, `poor alignment`, or nothing."""
+    """Return the reason to leave a line out: `not aligned`, `poor alignment`, or empty."""
     quality = record["quality"]
     if not record["alignment"] or quality is None:
         return "not aligned"
-    trusted = (
-        quality["frame_score"] > LEAST_SCORE
-        and quality["shortest_share"] < MOST_SHORTEST
-        and quality["loud_outside"] < MOST_LOUD_OUTSIDE
+    good = (
+        quality["frame_score"] > MIN_SCORE
+        and quality["shortest_share"] < MAX_SHORTEST
+        and quality["loud_outside"] < MAX_LOUD_OUTSIDE
     )
-    return "" if trusted else "poor alignment"
+    return "" if good else "poor alignment"
 
 
 def as_corpus_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A line as `Corpus` knows them: stress from the lexicon, breath cut off, no holes."""
+    """Convert to a line of `Corpus`: stress from the lexicon, breath cut off, no gaps."""
     seconds = float(record["seconds"])
     phones = _gap_free(_trim_last(_stressed(record["alignment"], record["words"])), seconds)
     return {
@@ -78,7 +78,7 @@ def as_corpus_record(record: Mapping[str, Any]) -> dict[str, Any]:
         "phones": phones,
         "alphabet": "arpabet",
         "split": record["split"],
-        "group": "adult" if record["age"] >= GROWN_UP else "child",
+        "group": "adult" if record["age"] >= ADULT_AGE else "child",
     }
 
 
@@ -96,20 +96,20 @@ def _stressed(
     return phones
 
 
-def _stresses(word: Mapping[str, Any], spoken: int) -> list[int]:
-    """Stress of each spoken vowel of a word; where the lexicon has other vowels, the first."""
-    if spoken == 1:
+def _stresses(word: Mapping[str, Any], vowels: int) -> list[int]:
+    """Return the stress of each vowel of a word; the first if the lexicon has other vowels."""
+    if vowels == 1:
         return [int(word["word"] not in _WEAK)]
     marks = [int(p[-1]) for p in word["phones"] if p[-1].isdigit()]
-    return marks if len(marks) == spoken else [1, *[0] * spoken][:spoken]
+    return marks if len(marks) == vowels else [1, *[0] * vowels][:vowels]
 
 
 def _trim_last(phones: Sequence[TimedPhone]) -> list[TimedPhone]:
-    """Over-long sounds before a pause cut, the rest of them given to the pause."""
+    """Cut long sounds before a pause; the rest becomes part of the pause."""
     trimmed: list[TimedPhone] = []
     for i, phone in enumerate(phones):
         last = i + 1 == len(phones) or phones[i + 1].symbol == "SIL"
-        end = phone.start + LONGEST_LAST
+        end = phone.start + MAX_LAST_SECONDS
         if phone.symbol != "SIL" and last and end < phone.end:
             trimmed += [phone._replace(end=end), TimedPhone("SIL", end, phone.end)]
         else:
@@ -118,7 +118,7 @@ def _trim_last(phones: Sequence[TimedPhone]) -> list[TimedPhone]:
 
 
 def _gap_free(phones: Sequence[TimedPhone], seconds: float) -> list[TimedPhone]:
-    """Neighbouring silence merged; the aligner's grid of 10 ms stretched to the audio's end."""
+    """Merge adjacent silences, and extend the aligner's grid of 10 ms to the end of the audio."""
     merged: list[TimedPhone] = []
     for phone in phones:
         if merged and merged[-1].symbol == phone.symbol == "SIL":

@@ -1,10 +1,9 @@
-"""What was already baked into a folder, noted line by line in a hidden file there."""
+"""The cache of an output folder: which lines were baked, in a hidden file in that folder."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ from .settings import file_hash
 
 NAME = ".facesdk-bake.jsonl"
 _MAX_LINE = 2**20
-_PART = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part")
 
 
-class Ledger:
+class BakeCache:
     """The finished lines of an output folder, by output file.
 
-    A finished line is appended at once, so a killed run loses at most the lines in work; when two
-    entries name one file the later counts. A line that is not whole is passed over.
+    A finished line is appended at once, so a killed run loses only the lines in progress. The
+    last entry of a file counts; damaged entries are skipped.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +31,7 @@ class Ledger:
         self._read()
 
     def finished(self, output: str, fingerprint: str | None) -> Mapping[str, Any] | None:
-        """Facts of a line whose file is there as it was written from the same things, or None."""
+        """Return the facts of a line whose files are complete and up to date, else None."""
         entry = self._entries.get(self._key(output))
         if entry is None or fingerprint is None or entry["fingerprint"] != fingerprint:
             return None
@@ -41,7 +39,7 @@ class Ledger:
         return facts if _is_intact(Path(output), facts) else None
 
     def note(self, output: str, fingerprint: str | None, facts: Mapping[str, Any]) -> None:
-        """Write down a finished line."""
+        """Record a finished line."""
         if fingerprint is None:
             return
         key = self._key(output)
@@ -53,7 +51,7 @@ class Ledger:
         self._torn = False
 
     def close(self) -> None:
-        """Write the notes anew where some are out of date."""
+        """Rewrite the cache file if some entries are out of date."""
         if self._rows > len(self._entries):
             with whole_file(self._path) as file:
                 file.writelines(map(_row, self._entries.values()))
@@ -90,21 +88,12 @@ def _entry(row: bytes) -> dict[str, Any] | None:
 
 
 def _is_intact(path: Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a file is as it was written."""
+    """Whether a file is as it was written and its sidecar files exist.
+
+    The content of sidecar files may change: Unity edits its `.meta` files.
+    """
     with suppress(OSError):
+        if not all(Path(f"{path}{ending}").is_file() for ending in facts.get("sidecars", ())):
+            return False
         return path.stat().st_size == facts.get("bytes") and file_hash(path) == facts.get("sha256")
     return False
-
-
-def remove_leftovers(outputs: Iterable[str]) -> None:
-    """Delete unfinished copies of these files that a killed run left beside them."""
-    names: dict[Path, set[str]] = {}
-    for output in outputs:
-        path = Path(output)
-        names.setdefault(path.parent, set()).add(path.name)
-    for folder, wanted in names.items():
-        with suppress(OSError):
-            for entry in folder.iterdir():
-                match = _PART.fullmatch(entry.name)
-                if match and match["name"] in wanted:
-                    entry.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Heads: the built-in one, FLAME, the user's own; solving and transferring their shapes."""
+"""Heads: the built-in one, FLAME, and the user's own; fitting shapes and heads."""
 
 from .convention import close_contains_jaw
 from .files.bs_skin import write_bs_skin

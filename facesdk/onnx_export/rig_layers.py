@@ -1,235 +1,168 @@
-"""Rig outputs as constant layers of an ONNX graph: tables and conversions on top of its units.
+"""Rig outputs as constant layers of an ONNX graph: tables and conversions on top of units.
 
-Everything is matrix products with constants and a few operators by element, so it holds no more
-than what game engines document: Abs, Add, Clip, Concat, Div, MatMul, Max, Min, Mul, Relu, Split,
-Sub.
+Only matrix products with constants and a few element-wise operators are used, all documented by
+game engines: Abs, Add, Clip, Concat, Div, MatMul, Max, Min, Mul, Relu, Split, Sub.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import onnx
-from numpy.typing import ArrayLike, NDArray
-from onnx import helper, numpy_helper
 
 from ..arrays import Floats
 from ..clip import POSE_ANGLES
 from ..errors import ModelError
-from ..model.output import Output
-from ..model.table import RigTable
+from ..model.rig_outputs import RigOutput
+from ..model.rig_table import RigTable
 from ..retarget import PoseFit, RigMap, Rule
-
-_LARGE, _TINY = 1e30, 1e-30
-"""What turns anything above 0 into a 1, and what keeps a division from one by 0."""
+from .builder import LARGE, TINY, GraphBuilder, block_diagonal
 
 
-class Layers:
-    """Nodes that are added to a graph, tensors known by their names."""
+def output_by_table(rig: str) -> RigOutput:
+    """Return the output for a rig by name, or by the path of a rig, table or map file.
 
-    def __init__(self, graph: onnx.GraphProto, prefix: str) -> None:
-        """Names of new tensors begin with the prefix, made longer where it is taken."""
-        names = [n for node in graph.node for n in node.output]
-        names += [c.name for c in graph.initializer]
-        while any(name.startswith(prefix) for name in names):
-            prefix += "_"
-        self._graph, self._prefix = graph, prefix
-        self._count = 0
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """One more node with one output."""
-        name = self._name()
-        self._graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
-        return name
-
-    def constant(self, value: ArrayLike, kind: type = np.float32) -> str:
-        """A constant tensor."""
-        name = self._name()
-        array: NDArray[Any] = np.asarray(value, kind, order="C")
-        self._graph.initializer.append(numpy_helper.from_array(array, name))
-        return name
-
-    def _name(self) -> str:
-        self._count += 1
-        return f"{self._prefix}{self._count}"
-
-    # ------------------------------------------------------------- arithmetic
-
-    def plus(self, tensor: str, value: Floats) -> str:
-        """The tensor plus a constant, where that changes anything."""
-        return self.add("Add", tensor, self.constant(value)) if np.any(value) else tensor
-
-    def product(self, tensor: str, matrix: ArrayLike) -> str:
-        """(..., n) @ (n, m) with a constant matrix."""
-        return self.add("MatMul", tensor, self.constant(matrix))
-
-    def times(self, tensor: str, value: ArrayLike) -> str:
-        """The tensor times a constant."""
-        return self.add("Mul", tensor, self.constant(value))
-
-    def column(self, tensor: str, width: int, *columns: int) -> str:
-        """(..., len(columns)) columns of (..., width)."""
-        return self.product(tensor, np.eye(width, dtype=np.float32)[:, list(columns)])
-
-    def within(self, tensor: str, low: ArrayLike, high: ArrayLike) -> str:
-        """The tensor cut to a range, one for all or one for each column."""
-        if len(np.unique(low)) == len(np.unique(high)) == 1:
-            ends = (self.constant(np.ravel(end)[0]) for end in (low, high))
-            return self.add("Clip", tensor, *ends)
-        raised = self.add("Max", tensor, self.constant(low))
-        return self.add("Min", raised, self.constant(high))
-
-    def split(self, tensor: str, widths: Sequence[int]) -> list[str]:
-        """Columns in groups of these widths."""
-        if len(widths) == 1:
-            return [tensor]
-        names = [self._name() for _ in widths]
-        sizes = self.constant(widths, np.int64)
-        self._graph.node.append(helper.make_node("Split", [tensor, sizes], names, axis=-1))
-        return names
-
-    def above_zero(self, tensor: str) -> str:
-        """1 where the tensor is above 0, else 0."""
-        return self.within(self.times(tensor, _LARGE), 0, 1)
-
-    def complement(self, tensor: str) -> str:
-        """1 minus the tensor."""
-        return self.add("Sub", self.constant(1.0), tensor)
-
-
-# ---------------------------------------------------------------------- outputs
+    Raises `ModelError` for rigs that the model computes itself.
+    """
+    output = RigOutput.of(rig)
+    if output.table is None:
+        raise ModelError(
+            f"the model computes {output.rig.name!r} without a rig table; "
+            "it is an output of every export already"
+        )
+    return output
 
 
 def rig_layers(
-    layers: Layers, outputs: Mapping[str, Output], units: str, names: Sequence[str]
+    graph: GraphBuilder, outputs: Mapping[str, RigOutput], units: str, names: Sequence[str]
 ) -> dict[str, str]:
-    """(..., controls) of every output for a tensor of (..., units) in the order of `names`.
+    """Add (..., controls) of every output for a tensor of (..., units) in the order of `names`.
 
-    Units that are not among the names stay at rest. Raises `ModelError` for a conversion that no
-    plain operator computes.
+    Units that are not among the names stay at rest. Raises `ModelError` for a conversion that
+    cannot be written with plain operators.
     """
-    tables = {id(t): t for o in outputs.values() for t in (o.table, o.beside) if t is not None}
-    found = dict(zip(tables, table_layers(layers, [*tables.values()], units, names), strict=True))
-    return {name: _output_layers(layers, output, found) for name, output in outputs.items()}
+    tables = {
+        id(table): table
+        for output in outputs.values()
+        for table in (output.table, output.override)
+        if table is not None
+    }
+    values = dict(zip(tables, table_layers(graph, [*tables.values()], units, names), strict=True))
+    return {name: _output_layers(graph, output, values) for name, output in outputs.items()}
 
 
-def _output_layers(layers: Layers, output: Output, found: Mapping[int, str]) -> str:
-    """One rig, from what its tables gave."""
+def _output_layers(graph: GraphBuilder, output: RigOutput, from_table: Mapping[int, str]) -> str:
     assert output.table is not None
-    values = found[id(output.table)]
+    values = from_table[id(output.table)]
     moving = set(output.table.moved)
     for rig_map in output.maps:
-        values = map_layers(layers, rig_map, values, moving, last=rig_map is output.maps[-1])
+        values = map_layers(graph, rig_map, values, moving, last=rig_map is output.maps[-1])
         moving = {name for source in moving for name in rig_map.reach.get(source, ())}
-    if output.beside is not None:
-        own = np.isin(output.rig.names, list(output.beside.moved)).astype(np.float32)
-        added = layers.times(found[id(output.beside)], own)
-        values = layers.add("Add", layers.times(values, 1 - own), added)
-    return values
+    if output.override is None:
+        return values
+    mask = np.isin(output.rig.names, list(output.override.moved)).astype(np.float32)
+    own = graph.times(from_table[id(output.override)], mask)
+    return graph.add("Add", graph.times(values, 1 - mask), own)
 
 
 def table_layers(
-    layers: Layers, tables: Sequence[RigTable], units: str, names: Sequence[str]
+    graph: GraphBuilder, tables: Sequence[RigTable], units: str, names: Sequence[str]
 ) -> list[str]:
-    """(..., controls) of each table: stretched units, products of these, weights.
+    """Add (..., controls) of each table: stretched units, products of these, weights.
 
-    All tables at once, side by side in the same few layers: for a game it is the number of layers
-    that costs, not their width.
+    All tables are computed side by side in the same few layers, because an engine pays for the
+    number of layers and hardly for their width.
     """
-    stretched = [_stretched(table, names, max(len(t.layers.terms) for t in tables))
-                 for table in tables]  # fmt: skip
-    scale = np.concatenate([s for s, _ in stretched], -1)
-    offset = np.concatenate([o for _, o in stretched], -1)
-    count, _, width = scale.shape
-    flat = layers.product(units, scale.transpose(1, 0, 2).reshape(len(names), -1))
-    factors = layers.within(layers.plus(flat, offset.reshape(-1)), 0, 1)
-    terms, *others = layers.split(factors, [width] * count)
+    count = max(len(table.layers.terms) for table in tables)
+    factors = [_factors_of_terms(table, names, count) for table in tables]
+    scale = np.concatenate([s for s, _ in factors], -1)
+    offset = np.concatenate([o for _, o in factors], -1)
+    flat = graph.product(units, scale.transpose(1, 0, 2).reshape(len(names), -1))
+    clipped = graph.clip(graph.plus(flat, offset.reshape(-1)), 0, 1)
+    terms, *others = graph.split(clipped, [scale.shape[-1]] * count)
     for other in others:
-        terms = layers.add("Mul", terms, other)
-    values = layers.product(terms, _side_by_side([t.layers.weights for t in tables]))
-    values = layers.plus(values, np.concatenate([t.rig.rest for t in tables]))
+        terms = graph.add("Mul", terms, other)
+    values = graph.product(terms, block_diagonal(table.layers.weights for table in tables))
+    values = graph.plus(values, np.concatenate([table.rig.rest for table in tables]))
     ranges = [_range(table) for table in tables]
-    values = layers.within(values, *(np.concatenate(ends) for ends in zip(*ranges, strict=True)))
-    parts = layers.split(values, [len(table.rig) for table in tables])
+    values = graph.clip(values, *(np.concatenate(ends) for ends in zip(*ranges, strict=True)))
+    parts = graph.split(values, [len(table.rig) for table in tables])
     return [
-        part if table.remainder is None
-        else _shares(layers, part, len(table.rig), table.rig.index(table.remainder))
+        part if table.remainder_control is None
+        else _shares(graph, part, len(table.rig), table.rig.index(table.remainder_control))
         for table, part in zip(tables, parts, strict=True)
     ]  # fmt: skip
 
 
-def _stretched(table: RigTable, names: Sequence[str], count: int) -> tuple[Floats, Floats]:
-    """(count, units, terms) scale and (count, terms) offset of all factors of every term."""
-    arrays = table.layers
-    given = [table.units.index(name) for name in names]
-    absent = np.setdiff1d(np.arange(len(table.units)), given)
-    resting = arrays.offset + table.units.rest[absent] @ arrays.scale[absent]
-    one = len(arrays.offset) - 1
-    picks = np.full((count, arrays.terms.shape[1]), one)
-    picks[: len(arrays.terms)] = arrays.terms
-    return arrays.scale[given][:, picks].transpose(1, 0, 2), resting[picks]
+def table_factors(table: RigTable, names: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return (units, factors) scale and (factors,) offset of a table for the named units.
+
+    All other units stay at rest. A factor is `clip(units @ scale + offset, 0, 1)`.
+    """
+    rows = [table.units.index(name) for name in names]
+    others = np.setdiff1d(np.arange(len(table.units)), rows)
+    scale = table.layers.scale
+    return scale[rows], table.layers.offset + table.units.rest[others] @ scale[others]
 
 
-def _side_by_side(blocks: Sequence[Floats]) -> Floats:
-    """A matrix with the blocks on its diagonal."""
-    whole = np.zeros(np.sum([block.shape for block in blocks], 0), np.float32)
-    row = column = 0
-    for block in blocks:
-        whole[row : row + len(block), column : column + block.shape[1]] = block
-        row, column = row + len(block), column + block.shape[1]
-    return whole
+def _factors_of_terms(table: RigTable, names: Sequence[str], count: int) -> tuple[Floats, Floats]:
+    """Return (count, units, terms) scale and (count, terms) offset of the factors of all terms.
+
+    Terms with fewer than `count` factors are filled up with the factor 1, which is the last one.
+    """
+    (scale, offset), terms = table_factors(table, names), table.layers.terms
+    picks = np.full((count, terms.shape[1]), len(offset) - 1)
+    picks[: len(terms)] = terms
+    return scale[:, picks].transpose(1, 0, 2), offset[picks]
 
 
 def _range(table: RigTable) -> tuple[Floats, Floats]:
-    """Range of every control; shares are only kept above 0, their sum does the rest."""
-    if table.remainder is None:
+    """Return the range of every control; shares of a remainder are limited by their sum only."""
+    if table.remainder_control is None:
         return table.rig.minimum, table.rig.maximum
-    return np.zeros(len(table.rig), np.float32), np.full(len(table.rig), _LARGE, np.float32)
+    return np.zeros(len(table.rig), np.float32), np.full(len(table.rig), LARGE, np.float32)
 
 
-def _shares(layers: Layers, values: str, count: int, rest: int) -> str:
-    """Columns scaled down to a sum of 1; one of them takes what the others leave."""
-    alone = np.eye(count, dtype=np.float32)[rest]
+def _shares(graph: GraphBuilder, values: str, count: int, remainder: int) -> str:
+    """Scale columns down to a sum of 1; the remainder column takes what the others leave."""
+    column = np.eye(count, dtype=np.float32)[remainder]
     ones = np.ones((count, 1), np.float32)
-    others = layers.times(values, 1 - alone)
-    total = layers.add("Max", layers.product(others, ones), layers.constant(1.0))
-    scaled = layers.add("Div", others, total)
-    left = layers.complement(layers.product(scaled, ones))
-    return layers.add("Add", scaled, layers.times(left, alone))
+    others = graph.times(values, 1 - column)
+    total = graph.add("Max", graph.product(others, ones), graph.constant(1.0))
+    scaled = graph.add("Div", others, total)
+    rest = graph.complement(graph.product(scaled, ones))
+    return graph.add("Add", scaled, graph.times(rest, column))
 
 
 def map_layers(
-    layers: Layers, rig_map: RigMap, values: str, moving: set[str], *, last: bool = True
+    graph: GraphBuilder, rig_map: RigMap, values: str, moving: set[str], *, last: bool = True
 ) -> str:
-    """(..., target) of a map for (..., source); the pose stays at rest.
+    """Add (..., target) of a map for (..., source); the pose stays at rest.
 
-    Rules that read nothing of what moves become constants. Raises `ModelError` for a mix of poses
-    that moves, and for a map that writes the pose for another one.
+    Rules whose inputs are not among the `moving` controls become constants. Raises `ModelError`
+    for a pose fit that moves, and for a map that writes the pose for another map.
     """
     source, target = rig_map.source, rig_map.target
-    matrix, written = _linear(rig_map)
+    matrix, written = _matrix(rig_map)
     if not last and written & set(POSE_ANGLES):
-        raise ModelError(f"map {rig_map.name!r} writes the pose, which has no place in a graph")
+        raise ModelError(f"map {rig_map.name!r} writes the pose, which is not part of a graph")
     base = target.rest - source.rest @ matrix
     parts = []
     for part in rig_map.parts:
         columns = [target.index(name) for name in part.outputs]
         base[columns] = 0
         if moving.isdisjoint(part.inputs):
-            rest = source.rest[[source.index(name) for name in part.inputs]]
-            base[columns] = part(rest)
+            base[columns] = part(source.rest[[source.index(name) for name in part.inputs]])
         else:
             parts.append((part, columns))
-    result = layers.plus(layers.product(values, matrix), base)
+    result = graph.plus(graph.product(values, matrix), base)
     for part, columns in parts:
-        result = layers.add("Add", result, _part_layers(layers, rig_map, part, values, columns))
-    return layers.within(result, target.minimum, target.maximum) if rig_map.clamp else result
+        result = graph.add("Add", result, _part_layers(graph, rig_map, part, values, columns))
+    return graph.clip(result, target.minimum, target.maximum) if rig_map.clamp else result
 
 
-def _linear(rig_map: RigMap) -> tuple[Floats, set[str]]:
-    """(source, target) weights, and everything that weights write."""
+def _matrix(rig_map: RigMap) -> tuple[Floats, set[str]]:
+    """Return (source, target) weights of a map, and the names of all controls they write."""
     matrix = np.zeros((len(rig_map.source), len(rig_map.target)), np.float32)
     written = set()
     for name, row in rig_map.weights.items():
@@ -241,85 +174,85 @@ def _linear(rig_map: RigMap) -> tuple[Floats, set[str]]:
 
 
 def _part_layers(
-    layers: Layers, rig_map: RigMap, part: Rule | PoseFit, values: str, columns: Sequence[int]
+    graph: GraphBuilder, rig_map: RigMap, part: Rule | PoseFit, values: str, columns: Sequence[int]
 ) -> str:
-    """(..., target) of one rule, 0 in all columns that it does not write."""
+    """Add (..., target) of one rule, 0 in all columns that it does not write."""
     if isinstance(part, PoseFit):
         raise ModelError(
-            f"map {rig_map.name!r} finds the nearest mix of poses, which takes a loop and not a "
+            f"map {rig_map.name!r} fits a mix of poses, which takes a loop and cannot be a graph "
             f"layer; give rig {rig_map.target.name!r} a table of its own"
         )
     source, target = rig_map.source, rig_map.target
     read = [source.index(name) for name in part.inputs]
-    results = _RULES[part.name](layers, layers.column(values, len(source), *read), len(read))
+    results = _RULES[part.name](graph, graph.columns(values, len(source), read), len(read))
     place = np.eye(len(target), dtype=np.float32)[list(columns)]
-    if part.name in _ONE_FOR_ALL:
+    if part.name in _ONE_VALUE:
         place = place.sum(0, keepdims=True)
-    return layers.product(results, place)
+    return graph.product(results, place)
 
 
 # ------------------------------------------------------------------------ rules
 
 
-def _lips_together(layers: Layers, x: str, _: int) -> str:
-    jaw, close = _columns(layers, x, 2)
-    divisor = layers.add("Max", jaw, layers.constant(_TINY))
-    share = layers.within(layers.add("Div", close, divisor), 0, 1)
-    return layers.add("Mul", share, layers.above_zero(jaw))
+def _lips_together(graph: GraphBuilder, x: str, _: int) -> str:
+    jaw, close = _columns(graph, x, 2)
+    divisor = graph.add("Max", jaw, graph.constant(TINY))
+    share = graph.clip(graph.add("Div", close, divisor), 0, 1)
+    return graph.add("Mul", share, graph.above_zero(jaw))
 
 
-def _mouth_close(layers: Layers, x: str, count: int) -> str:
+def _mouth_close(graph: GraphBuilder, x: str, count: int) -> str:
     mean = np.full((count, 1), 1 / (count - 1), np.float32)
     mean[0] = 0
-    return layers.add("Mul", layers.column(x, count, 0), layers.product(x, mean))
+    return graph.add("Mul", graph.columns(x, count, [0]), graph.product(x, mean))
 
 
-def _jaw_beside_close(layers: Layers, x: str, _: int) -> str:
-    jaw, close = _columns(layers, x, 2)
-    closed = layers.add("Min", jaw, close)
-    return layers.add("Concat", layers.add("Sub", jaw, closed), closed, axis=-1)
+def _jaw_beside_close(graph: GraphBuilder, x: str, _: int) -> str:
+    jaw, close = _columns(graph, x, 2)
+    closed = graph.add("Min", jaw, close)
+    return graph.add("Concat", graph.add("Sub", jaw, closed), closed, axis=-1)
 
 
-def _split(layers: Layers, x: str, count: int) -> str:
-    return layers.add("Relu", layers.product(x, np.ones((count, 1)) * [[1.0, -1.0]]))
+def _split(graph: GraphBuilder, x: str, count: int) -> str:
+    return graph.add("Relu", graph.product(x, np.ones((count, 1)) * [[1.0, -1.0]]))
 
 
-def _phases(count: int, pace: float) -> Callable[[Layers, str, int], str]:
-    def phases(layers: Layers, x: str, _: int) -> str:
+def _phases(count: int, pace: float) -> Callable[[GraphBuilder, str, int], str]:
+    def phases(graph: GraphBuilder, x: str, _: int) -> str:
         centers = np.arange(1, count + 1, dtype=np.float32)
-        beside = layers.plus(layers.product(x, np.full((1, count), pace)), -centers)
-        return layers.add("Relu", layers.complement(layers.add("Abs", beside)))
+        distance = graph.plus(graph.product(x, np.full((1, count), pace)), -centers)
+        return graph.add("Relu", graph.complement(graph.add("Abs", distance)))
 
     return phases
 
 
-def _swallow_position(layers: Layers, x: str, _: int) -> str:
-    rising = layers.product(x, np.arange(1, 5)[:, None] / 5)
-    *earlier, last = _columns(layers, x, 4)
-    early = layers.above_zero(layers.add("Max", *earlier))
-    leaving = layers.add("Mul", layers.above_zero(last), layers.complement(early))
-    falling = layers.complement(layers.times(last, 0.2))
-    change = layers.add("Mul", leaving, layers.add("Sub", falling, rising))
-    return layers.add("Add", rising, change)
+def _swallow_position(graph: GraphBuilder, x: str, _: int) -> str:
+    rising = graph.product(x, np.arange(1, 5)[:, None] / 5)
+    *earlier, last = _columns(graph, x, 4)
+    early = graph.above_zero(graph.add("Max", *earlier))
+    leaving = graph.add("Mul", graph.above_zero(last), graph.complement(early))
+    falling = graph.complement(graph.times(last, 0.2))
+    change = graph.add("Mul", leaving, graph.add("Sub", falling, rising))
+    return graph.add("Add", rising, change)
 
 
-def _inner_brow(layers: Layers, x: str, _: int) -> str:
-    raise_in, outer, lateral = (layers.column(x, 6, i, i + 3) for i in range(3))
-    seen = layers.add("Min", lateral, raise_in)
-    inner = layers.add("Max", layers.add("Sub", raise_in, outer), seen)
-    return layers.product(inner, [[0.5], [0.5]])
+def _inner_brow(graph: GraphBuilder, x: str, _: int) -> str:
+    raise_in, outer, lateral = (graph.columns(x, 6, [i, i + 3]) for i in range(3))
+    limited = graph.add("Min", lateral, raise_in)
+    inner = graph.add("Max", graph.add("Sub", raise_in, outer), limited)
+    return graph.product(inner, [[0.5], [0.5]])
 
 
-def _shared_blink(layers: Layers, x: str, _: int) -> str:
-    both = layers.add("Min", *_columns(layers, x, 2))
-    return layers.add("Concat", both, layers.add("Sub", x, both), axis=-1)
+def _shared_blink(graph: GraphBuilder, x: str, _: int) -> str:
+    both = graph.add("Min", *_columns(graph, x, 2))
+    return graph.add("Concat", both, graph.add("Sub", x, both), axis=-1)
 
 
-def _columns(layers: Layers, x: str, count: int) -> Iterator[str]:
-    return (layers.column(x, count, i) for i in range(count))
+def _columns(graph: GraphBuilder, x: str, count: int) -> Iterator[str]:
+    return (graph.columns(x, count, [i]) for i in range(count))
 
 
-_RULES: dict[str, Callable[[Layers, str, int], str]] = {
+_RULES: dict[str, Callable[[GraphBuilder, str, int], str]] = {
     "lips_together": _lips_together,
     "mouth_close": _mouth_close,
     "jaw_beside_close": _jaw_beside_close,
@@ -330,7 +263,7 @@ _RULES: dict[str, Callable[[Layers, str, int], str]] = {
     "inner_brow": _inner_brow,
     "shared_blink": _shared_blink,
 }
-"""(layers, tensor of what the rule reads, how many these are) -> tensor of what it writes."""
+"""(graph, tensor of a rule's inputs, number of inputs) -> tensor of its outputs."""
 
-_ONE_FOR_ALL = {"lips_together"}
-"""Rules with one value for everything they write."""
+_ONE_VALUE = {"lips_together"}
+"""Rules with one value for all of their outputs."""

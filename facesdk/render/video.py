@@ -1,4 +1,4 @@
-"""Animation as pictures: one by one, as numbered files, as a video with its sound."""
+"""Animation as images: one by one, as numbered files, as a video with sound."""
 
 from __future__ import annotations
 
@@ -9,83 +9,68 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from ..arrays import Floats
 from ..errors import RenderError
 from ..files import whole_file
 from ..mesh import Head
-from ..source import FrameSource, frames
+from ..source import FrameSource
 from .encode import Encoder
-from .look import Picture
+from .look import Image
 from .plot import CurveStrip
 from .png import write_png
-from .pool import Slate, drawn
-from .stage import Shot
+from .pool import FrameJob, render_frames
+from .renderer import Shot
 
-Drawn = Callable[[int], None]
-"""Told after every frame how many are done."""
-
-_BLOCK = 32
-"""Frames whose weights are worked out at once."""
+OnProgress = Callable[[int], None]
+"""Called after every frame with the number of frames that are done."""
 
 
-def pictures(
+def images(
     source: FrameSource,
     head: Head,
     shot: Shot | None = None,
     *,
     curves: Sequence[str] = (),
-    jobs: int | None = None,
-) -> Generator[Picture, None, None]:
-    """The pictures of a clip, or of a line that is still being computed, in flat memory.
+    jobs: int | None = 1,
+) -> Generator[Image, None, None]:
+    """Yield the images of a clip, or of a line that is still being computed, in constant memory.
 
-    `curves` names controls that are plotted below. `jobs` is the number of processes, by default
-    one a core for all but short films.
+    `curves` names controls to plot below the image. `jobs` is the number of processes, None for
+    one per core; a script that uses several needs a main guard (`if __name__ == "__main__":`).
     """
     shot = shot or Shot()
     width = shot.look.size[0]
-    strip = (
-        CurveStrip(source.info.rig, curves, width=width, fps=source.info.fps) if curves else None
-    )
+    info = source.info
+    strip = CurveStrip(info.rig, curves, width=width, fps=info.fps) if curves else None
     rows: deque[Floats] = deque()
-    slates = _slates(source, head, rows if strip else None)
-    with closing(drawn(slates, head, shot, jobs=jobs)) as done:
-        for picture in done:
+    frames = _frame_jobs(source, head, rows if strip else None)
+    with closing(render_frames(frames, head, shot, jobs=jobs)) as rendered:
+        for image in rendered:
             if strip is None:
-                yield picture
+                yield image
             else:
                 strip.add(rows.popleft())
-                yield strip.below(picture)
+                yield strip.below(image)
 
 
-def motion(source: FrameSource, head: Head) -> Generator[Floats, None, None]:
-    """(V, 3) metres of a head's vertices, frame by frame."""
-    for block in _blocks(source):
-        weights = head.weights(np.stack([values for _, values, _ in block]), source.info.rig)
-        poses = [pose for _, _, pose in block if pose is not None]
-        yield from head.vertices(weights, np.stack(poses) if poses else None)
+def vertex_frames(source: FrameSource, head: Head) -> Generator[Floats, None, None]:
+    """Yield (V, 3) meters of a head's vertices, frame by frame."""
+    for values, pose in source.blocks():
+        for block in head.blocks(head.weights(values, source.info.rig), pose):
+            yield from block
 
 
-def _slates(source: FrameSource, head: Head, rows: deque[Floats] | None) -> Iterator[Slate]:
-    """What to draw, frame by frame; the curves of each are left in `rows`."""
-    for block in _blocks(source):
-        weights = head.weights(np.stack([values for _, values, _ in block]), source.info.rig)
-        for (index, values, pose), row in zip(block, weights, strict=True):
+def _frame_jobs(source: FrameSource, head: Head, rows: deque[Floats] | None) -> Iterator[FrameJob]:
+    """Yield what to render, frame by frame; append the controls of each frame to `rows`."""
+    index, info = 0, source.info
+    for values, pose in source.blocks():
+        weights = head.weights(values, info.rig)
+        for row in range(len(values)):
             if rows is not None:
-                rows.append(values)
-            yield float(index / source.info.fps), row, pose
-
-
-def _blocks(source: FrameSource) -> Iterator[list[tuple[int, Floats, Floats | None]]]:
-    block = []
-    for frame in frames(source):
-        block.append((frame.index, frame.values, frame.pose))
-        if len(block) == _BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block
+                rows.append(values[row])
+            seconds = float(index / info.fps)
+            yield FrameJob(seconds, weights[row], None if pose is None else pose[row])
+            index += 1
 
 
 def write_video(
@@ -96,70 +81,81 @@ def write_video(
     *,
     audio: str | Path | None = None,
     curves: Sequence[str] = (),
-    jobs: int | None = None,
-    told: Drawn | None = None,
+    jobs: int | None = 1,
+    on_progress: OnProgress | None = None,
 ) -> int:
-    """Write an MP4 with the sound that the clip was made from; returns how many frames it has.
+    """Write an MP4 with the recording that the clip was made from; return the number of frames.
 
-    The video is as long as the clip; the sound begins where the clip does in it, and ends or goes
-    silent with the pictures. Raises `MissingExtraError` where there is no encoder.
+    The video is as long as the clip. The sound starts at the clip's `start_sample` and is cut or
+    padded with silence at the end. `curves` and `jobs` are those of `images`. Raises
+    `MissingExtraError` if there is no ffmpeg, and `WorkerError` for several jobs in a script
+    without a main guard.
     """
-    start = source.info.start
-    drawn_ = pictures(source, head, shot, curves=curves, jobs=jobs)
-    return write_film(drawn_, file, source.info.fps, audio=audio, start=start, told=told)
+    rendered = images(source, head, shot, curves=curves, jobs=jobs)
+    info = source.info
+    return encode_video(
+        rendered, file, info.fps, audio=audio, start=info.start, on_progress=on_progress
+    )
 
 
-def write_film(
-    film: Generator[Picture, None, None],
+def encode_video(
+    images: Generator[Image, None, None],
     file: BinaryIO,
     fps: Fraction,
     *,
     audio: str | Path | None = None,
     start: Fraction = Fraction(0),
-    told: Drawn | None = None,
+    on_progress: OnProgress | None = None,
 ) -> int:
-    """Write an MP4 of any pictures; returns how many there are.
+    """Write an MP4 of any images; return their number.
 
-    The first picture goes with second `start` of the sound.
+    `start` is the second of the recording that goes with the first image.
     """
     count = 0
-    with Encoder(file, fps, audio=audio, start=start) as encoder, closing(film):
-        for picture in film:
-            encoder.write(picture)
+    with Encoder(file, fps, audio=audio, start=start) as encoder, closing(images):
+        for image in images:
+            encoder.write(image)
             count += 1
-            if told is not None:
-                told(count)
+            if on_progress is not None:
+                on_progress(count)
         if not count:
-            raise RenderError("the clip has no frames; there is nothing to see")
+            raise RenderError("the clip has no frames; there is nothing to render")
     return count
 
 
-def write_pictures(
+def write_images(
     source: FrameSource,
     folder: str | Path,
     head: Head,
     shot: Shot | None = None,
     *,
     curves: Sequence[str] = (),
-    jobs: int | None = None,
-    told: Drawn | None = None,
+    jobs: int | None = 1,
+    on_progress: OnProgress | None = None,
 ) -> int:
-    """Write `00000.png`, `00001.png`, ... into a folder; returns how many."""
-    film = pictures(source, head, shot, curves=curves, jobs=jobs)
-    return write_pictures_of(film, folder, told=told)
+    """Write `00000.png`, `00001.png`, ... into a folder; return the number of files.
+
+    `curves` and `jobs` are those of `images`.
+    """
+    rendered = images(source, head, shot, curves=curves, jobs=jobs)
+    return save_images(rendered, folder, on_progress=on_progress)
 
 
-def write_pictures_of(
-    film: Generator[Picture, None, None], folder: str | Path, *, told: Drawn | None = None
+def save_images(
+    images: Generator[Image, None, None],
+    folder: str | Path,
+    *,
+    on_progress: OnProgress | None = None,
 ) -> int:
-    """Write any pictures as numbered PNG files into a folder; returns how many."""
+    """Write any images as numbered PNG files into a folder; return their number."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     count = 0
-    for picture in film:
-        with whole_file(target / f"{count:05}.png") as file:
-            write_png(picture, file, level=3)
-        count += 1
-        if told is not None:
-            told(count)
+    with closing(images):
+        for image in images:
+            with whole_file(target / f"{count:05}.png") as file:
+                write_png(image, file, level=3)
+            count += 1
+            if on_progress is not None:
+                on_progress(count)
     return count

@@ -179,7 +179,7 @@ class RigMap:
                 description=str(document.get("description", "")),
             )
         except UnknownNameError as error:
-            raise UnknownNameError(f"{source}: {error}") from error
+            raise UnknownNameError(f"{source}: {error}", error.name, error.suggestions) from error
         except RigError as error:
             raise RigError(f"{source}: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:

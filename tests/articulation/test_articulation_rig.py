@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,25 +65,27 @@ def test_the_model_hears_when_the_lips_are_heard_closed():
 @given(cuts=st.lists(st.integers(1, 30_000), max_size=4))
 def test_cuts_of_the_audio_do_not_matter(cuts):
     samples = read_audio(DATA / "mama.flac", sample_rate=16_000)[:48_000]
-    wish = {"rig": ["arkit", "articulation"], "fps": 50, "look_ahead_ms": 100}
-    whole = facesdk.load().session(**wish)
-    expected = [f.rigs["articulation"] for f in [*whole.push(samples), *whole.flush()]]
-    session, frames = facesdk.load().session(**wish), []
+    wish = {"rigs": ["arkit", "articulation"], "fps": 50, "look_ahead_ms": 100}
+    whole = facesdk.load().multi_session(**wish)
+    expected = [f["articulation"].values for f in [*whole.push(samples), *whole.flush()]]
+    session, frames = facesdk.load().multi_session(**wish), []
     for piece in np.split(samples, np.cumsum(cuts)[np.cumsum(cuts) < len(samples)]):
         frames += session.push(piece)
-    given_back = [f.rigs["articulation"] for f in [*frames, *session.flush()]]
+    given_back = [f["articulation"].values for f in [*frames, *session.flush()]]
     np.testing.assert_allclose(given_back, expected, atol=1e-5)
 
 
 def test_beside_other_rigs_it_is_what_it_is_alone():
-    both = facesdk.bake(DATA / "mama.flac", rig=["units", "articulation"], fps=50)
+    both = facesdk.bake_rigs(DATA / "mama.flac", ["units", "articulation"], fps=50)
     alone = facesdk.bake(DATA / "mama.flac", rig="articulation", fps=50)
     np.testing.assert_allclose(both["articulation"].values, alone.values, atol=1e-6)
     assert both["units"].values.shape[1] == len(facesdk.Rig.load("units"))
 
 
-def test_a_model_that_does_not_tell_it_says_so():
-    model = facesdk.load()
-    object.__setattr__(model.manifest, "articulation", ())
+def test_a_model_without_these_curves_is_refused(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(facesdk.load().folder, folder)
+    manifest = json.loads((folder / "model.json").read_text("utf-8")) | {"articulation": []}
+    (folder / "model.json").write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(ModelError, match="articulation"):
-        model.session(rig="articulation")
+        facesdk.load(folder).session(rig="articulation")

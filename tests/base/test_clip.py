@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from facesdk import Clip, Control, Event, Frame, Pose, Rig, concat, exact_fps
-from facesdk.clip import frame_sample, mirror_angles
+from facesdk import Clip, Control, Event, Frame, Pose, Rig, concat
+from facesdk.clip import exact_fps, frame_sample, mirror_angles
 from facesdk.errors import ClipError, UnknownNameError
 from facesdk.source import ClipInfo, blocks_of, collect
 

@@ -16,8 +16,9 @@ from make_golden import GOLDEN, golden_bytes, golden_path
 from probe import channels, probe, tiny_head
 from readers import Row, compare, options, rows
 
-from facesdk import Frame, Rig, rig_names
+from facesdk import Frame, Rig
 from facesdk.exporters import EXPORTERS, format_for, write_clip, write_clips
+from facesdk.rig import rig_names
 from facesdk.source import ClipInfo, blocks_of, collect
 
 ROWS = rows()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import facesdk.exporters
-from facesdk import Clip, Control, Event, Frame, Pose, Rig, rig_names
+from facesdk import Clip, Control, Event, Frame, Pose, Rig
 from facesdk.errors import ClipError, FileFormatError, UnknownNameError
 from facesdk.exporters import (
     EXPORTERS,
@@ -31,6 +31,7 @@ from facesdk.exporters import (
 )
 from facesdk.exporters.csv.livelink import timecode
 from facesdk.exporters.numbers import shortest
+from facesdk.rig import rig_names
 from facesdk.source import ClipInfo, blocks_of, collect, frames
 
 RIG = Rig("toy", "3", tuple(Control(n) for n in ("jawOpen", "smile", "größe, weit")))

@@ -86,9 +86,9 @@ def test_limits_are_held_as_bounded_least_squares_holds_them(seed):
 def test_solutions_meet_the_conditions_of_an_optimum(seed):
     basis, targets = problem(seed=seed)
     low, high = np.zeros(12), np.ones(12)
-    products, pulls = basis.T @ basis, targets @ basis
-    weights = within_limits(products, pulls, low, high)
-    slope = weights @ products - pulls
+    products, rhs = basis.T @ basis, targets @ basis
+    weights = within_limits(products, rhs, low, high)
+    slope = weights @ products - rhs
     assert (weights >= low).all()
     assert (weights <= high).all()
     assert (slope[weights == low] >= -1e-8).all()
@@ -98,11 +98,11 @@ def test_solutions_meet_the_conditions_of_an_optimum(seed):
 
 def test_a_bad_start_does_not_matter():
     basis, targets = problem()
-    products, pulls = basis.T @ basis, targets @ basis
+    products, rhs = basis.T @ basis, targets @ basis
     limits = np.zeros(12), np.ones(12)
-    start = np.random.default_rng(0).integers(0, 2, pulls.shape).astype(float)
-    cold = within_limits(products, pulls, *limits)
-    assert_allclose(within_limits(products, pulls, *limits, start=start), cold, atol=1e-8)
+    start = np.random.default_rng(0).integers(0, 2, rhs.shape).astype(float)
+    cold = within_limits(products, rhs, *limits)
+    assert_allclose(within_limits(products, rhs, *limits, start=start), cold, atol=1e-8)
 
 
 def test_sparsity_silences_what_explains_little():
@@ -124,10 +124,10 @@ def test_smoothness_is_solved_to_its_optimum():
     optimize = pytest.importorskip("scipy.optimize")
     solver = Solver(HEAD, shapes=NAMES[:4], smoothness=0.05, sparsity=0.001)
     vertices = posed(performance(5), 1e-3)
-    pulls, ties = solver._pulls(vertices), np.diff(np.eye(5), axis=0)
+    rhs, ties = solver._rhs(vertices), np.diff(np.eye(5), axis=0)
     whole = np.kron(np.eye(5), solver._products) + 0.05 * np.kron(ties.T @ ties, np.eye(4))
     root = np.linalg.cholesky(whole)
-    best = optimize.lsq_linear(root.T, np.linalg.solve(root, pulls.ravel()), (0, 1), method="bvls")
+    best = optimize.lsq_linear(root.T, np.linalg.solve(root, rhs.ravel()), (0, 1), method="bvls")
     assert_allclose(solver(vertices).ravel(), best.x, atol=1e-4)
 
 

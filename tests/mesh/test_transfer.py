@@ -17,14 +17,14 @@ from facesdk.mesh.builtin.head import builtin_head
 from facesdk.mesh.fit.register import (
     Correspondence,
     Face,
-    balls,
+    eyeballs,
     nearest,
     pieces,
     register,
     similarity,
     thin_plate,
 )
-from facesdk.mesh.fit.sparse_cholesky import MeshSystem
+from facesdk.mesh.fit.sparse_cholesky import SparseSystem
 from facesdk.mesh.fit.transfer import contacts, face_of, transfer, transfer_shapes, transfer_to
 from facesdk.mesh.flame import rotations
 from facesdk.mesh.head import Head
@@ -56,12 +56,12 @@ def test_systems_are_solved_as_numpy_solves_them(size):
     dense = np.zeros((len(points), len(points)))
     np.add.at(dense, (rows, columns), values)
     right = np.random.default_rng(0).normal(0, 1, (len(points), 4))
-    system = MeshSystem(rows, columns, values, points=points)
+    system = SparseSystem(rows, columns, values, points=points)
     assert_allclose(system.solve(right), np.linalg.solve(dense, right), atol=1e-10)
 
 
 def test_systems_of_several_pieces_are_solved():
-    system = MeshSystem(range(300), range(300), np.full(300, 2.0), points=np.zeros((300, 3)))
+    system = SparseSystem(range(300), range(300), np.full(300, 2.0), points=np.zeros((300, 3)))
     assert_allclose(system.solve(np.ones((300, 1))), 0.5)
 
 
@@ -85,8 +85,10 @@ def test_a_larger_head_makes_larger_moves():
     assert_allclose(larger.neutral, HEAD.neutral * 1.3, rtol=1e-6)
     for name, joint in HEAD.joints.items():
         assert_allclose(larger.joints[name].center, np.multiply(joint.center, 1.3), atol=1e-5)
-    for name, frame in HEAD.frames.items():
-        assert_allclose(larger.frames[name], frame * ([[1, 1, 1, 1.3]] * 3 + [[1] * 4]), atol=1e-5)
+    for name, frame in HEAD.rest_transforms.items():
+        assert_allclose(
+            larger.rest_transforms[name], frame * ([[1, 1, 1, 1.3]] * 3 + [[1] * 4]), atol=1e-5
+        )
     opening, wider = (head.jaw_motion[HEAD.index("jawOpen")] for head in (HEAD, larger))
     assert_allclose(wider[:3, :3], opening[:3, :3], atol=1e-5)
     assert_allclose(wider[:3, 3], 1.3 * opening[:3, 3], atol=1e-5)
@@ -202,13 +204,13 @@ def test_eyeballs_of_another_mesh_turn_about_their_own_centre(stranger, arrived)
 
 def test_a_bare_mesh_with_eyeballs_gets_all_shapes(stranger):
     face, true = stranger
-    assert_allclose(balls(face), face.eyes, atol=1e-3)
+    assert_allclose(eyeballs(face), face.eyes, atol=1e-3)
     neutral = face.points.astype(np.float32)
     bare = Head("scan", neutral, face.triangles, (), np.zeros((0, *neutral.shape), np.float32))
     head = transfer_to(HEAD, bare)
     assert head.names == HEAD.names
     assert head.jaw_motion.shape == HEAD.jaw_motion.shape
-    assert head.frames.keys() == HEAD.frames.keys()
+    assert head.rest_transforms.keys() == HEAD.rest_transforms.keys()
     error = np.linalg.norm(head.deltas[:52] - true, axis=-1)[:, face.skin] * 1000
     assert error.mean() < 0.3
     assert head.masks["lips"].sum() > 50

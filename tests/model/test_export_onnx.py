@@ -23,9 +23,9 @@ import facesdk
 from facesdk.cli import main
 from facesdk.errors import ModelError
 from facesdk.model import Model
-from facesdk.model.output import Output
-from facesdk.onnx_export.engine import Choice, export_engine
-from facesdk.onnx_export.rig_layers import Layers, map_layers
+from facesdk.model.rig_outputs import RigOutput
+from facesdk.onnx_export import EngineExportOptions, GraphBuilder, export_engine
+from facesdk.onnx_export.rig_layers import map_layers
 from facesdk.retarget import RULES, PoseFit, RigMap, Rule, conversion
 from facesdk.rig import Rig
 
@@ -117,7 +117,7 @@ def make(tmp_path_factory):
         key = repr(sorted(choice.items()))
         if key not in made:
             path = folder / f"{len(made)}.onnx"
-            export_engine(None, path, Choice(**choice))
+            export_engine(None, path, EngineExportOptions(**choice))
             made[key] = Engine(path)
         return made[key]
 
@@ -151,7 +151,7 @@ def test_every_rig_is_what_the_sdk_makes_of_the_same_units(make, trunk, batch):
     assert_allclose(found["units"][:, :, 0], units, atol=1e-6)
     full = all_units(units, trunk.manifest.units)
     for rig in RIGS:
-        expected = Output(rig)(full.reshape(-1, len(UNITS)))
+        expected = RigOutput.of(rig)(full.reshape(-1, len(UNITS)))
         assert_allclose(found[rig], expected.reshape(found[rig].shape), atol=1e-5, err_msg=rig)
         assert np.ptp(found[rig]) > 0.01, rig
 
@@ -159,11 +159,11 @@ def test_every_rig_is_what_the_sdk_makes_of_the_same_units(make, trunk, batch):
 def test_a_calibrated_flame_has_expressions(trunk, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("FACESDK_CACHE", str(cache))
     path = tmp_path / "face.onnx"
-    facts = export_engine(None, path, Choice(rigs=("flame",), look_ahead_ms=40))
+    facts = export_engine(None, path, EngineExportOptions(rigs=("flame",), look_ahead_ms=40))
     assert output(facts, "flame")["maps"] == ["arkit-to-flame"]
     audio = speech(30)[None]
     units = trunk_units(trunk, audio)[:, :, trunk.look_ahead(40)]
-    expected = Output("flame")(all_units(units, trunk.manifest.units)[0])
+    expected = RigOutput.of("flame")(all_units(units, trunk.manifest.units)[0])
     assert np.abs(expected[:, :100]).max() > 0.05
     assert_allclose(Engine(path)(audio)["flame"][0], expected, atol=1e-5)
 
@@ -231,18 +231,18 @@ def test_without_look_ahead_the_first_frame_is_that_of_silence(make, trunk):
 
 
 def test_blinks_may_be_an_input(make, trunk):
-    engine = make(rigs=("arkit", "vrm"), look_ahead_ms=100, more_units=True)
-    (entry,) = (i for i in engine.facts["inputs"] if i["name"] == "more_units")
+    engine = make(rigs=("arkit", "vrm"), look_ahead_ms=100, extra_units=True)
+    (entry,) = (i for i in engine.facts["inputs"] if i["name"] == "extra_units")
     assert engine.facts["format"] == "facesdk.graph"
     rng = np.random.default_rng(0)
     audio = speech(20)[None]
     more = rng.random((1, 20, len(entry["curves"])), np.float32)
-    found = engine(audio, (3, 11), more_units=more)
+    found = engine(audio, (3, 11), extra_units=more)
     units = trunk_units(trunk, audio)[:, :, trunk.look_ahead(100)]
     full = all_units(units, trunk.manifest.units)
     full[..., [UNITS.index(name) for name in entry["curves"]]] = more
     for rig in ("arkit", "vrm"):
-        assert_allclose(found[rig][0], Output(rig)(full[0]), atol=1e-5)
+        assert_allclose(found[rig][0], RigOutput.of(rig)(full[0]), atol=1e-5)
     assert entry["rest"] == [float(UNITS.rest[UNITS.index(n)]) for n in entry["curves"]]
     assert {"blink_left", "blink_right"} <= set(entry["curves"])
 
@@ -305,7 +305,7 @@ def as_graph(rig_map: RigMap, moving: set[str]) -> onnxruntime.InferenceSession:
     graph = helper.make_graph(
         [], "map", [helper.make_tensor_value_info("x", TensorProto.FLOAT, wide)], []
     )
-    result = map_layers(Layers(graph, "map_"), rig_map, "x", moving)
+    result = map_layers(GraphBuilder(graph), rig_map, "x", moving)
     wide = [None, len(rig_map.target)]
     graph.output.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, wide))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
@@ -426,7 +426,9 @@ def test_an_edited_table_is_regenerated_without_training(tmp_path):
     assert main(["export-onnx", "-o", str(path), "--rig", str(mine)]) == 0
     engine = Engine(path)
     assert_array_equal(engine(speech(4)[None])["vrm"][0, :, 0], 0.25)
-    own = export_engine(None, tmp_path / "own.onnx", Choice(rigs=("vrm",), look_ahead_ms=100))
+    own = export_engine(
+        None, tmp_path / "own.onnx", EngineExportOptions(rigs=("vrm",), look_ahead_ms=100)
+    )
     hashes = [output(f, "vrm")["tables"][0]["sha256"] for f in (engine.facts, own)]
     assert hashes[0] != hashes[1]
 
@@ -435,15 +437,15 @@ def test_an_edited_table_is_regenerated_without_training(tmp_path):
     ("words", "code", "message"),
     [
         (["--rig", "arkitt"], 1, "did you mean 'arkit'"),
-        (["--rig", "arkit", "--rig", "arkit"], 1, "'arkit' would be there twice"),
-        (["--rig", "units"], 1, "'units' would be there twice"),
-        (["--rig", "arkit", "--trunk"], 2, "leave one of them out"),
+        (["--rig", "arkit", "--rig", "arkit"], 1, "'arkit' is given twice"),
+        (["--rig", "units"], 1, "without a rig table"),
+        (["--rig", "arkit", "--trunk"], 2, "leave out --trunk or --rig"),
         (["--look-ahead", "soon"], 2, "or be all"),
         (["--look-ahead", "-1"], 2, "0..1000 ms"),
         (["--static", "1"], 2, "BATCH,STEPS"),
         (["--static", "0,1"], 2, "must be 1 or more"),
-        (["--more-units", "--look-ahead", "all"], 2, "one look-ahead"),
-        (["-o", "face.bin"], 1, "must be called .onnx"),
+        (["--extra-units", "--look-ahead", "all"], 2, "one look-ahead"),
+        (["-o", "face.bin"], 1, "must end in .onnx"),
         (["nowhere"], 1, "nowhere"),
         (["nowhere.pt"], 1, "does not exist"),
     ],
@@ -473,7 +475,7 @@ def test_a_checkpoint_is_exported(tmp_path):
     from facesdk.train.trunk.network import Trunk, TrunkConfig
 
     config = TrunkConfig(
-        channels=16, dilations=(1, 2), head_channels=8, delays=(0, 5), units=CURVES,
+        channels=16, dilations=(1, 2), head_channels=8, delay_steps=(0, 5), units=CURVES,
         articulation=CURVES, phones=("SIL", "a"),
     )  # fmt: skip
     torch.manual_seed(0)
@@ -492,22 +494,23 @@ def test_a_checkpoint_is_exported(tmp_path):
     heard = np.concatenate([found["units"], found["articulation"]], -1)[:, :, 0]
     assert_allclose(heard, curves, atol=1e-4)
     full = all_units(found["units"][0, :, 0], CURVES)
-    assert_allclose(found["arkit"][0], Output("arkit")(full), atol=1e-5)
+    assert_allclose(found["arkit"][0], RigOutput.of("arkit")(full), atol=1e-5)
 
 
 def test_learned_outputs_come_along(tmp_path):
     torch = pytest.importorskip("torch")
-    from facesdk.train.graph import ModelGraph
-    from facesdk.train.heads.network import AffineCode, Identities, OutputLayer
+    from facesdk.train.heads import ModelGraph
+    from facesdk.train.heads.codec import AffineCodec
+    from facesdk.train.heads.network import Identities, OutputLayer
 
     torch.manual_seed(0)
     graph = ModelGraph(facesdk.load().folder)
-    looks = len(graph.trunk.config.delays)
+    looks = len(graph.trunk.config.delay_steps)
     layer = OutputLayer(graph.trunk.config.channels, looks, 3, hidden=8, embedding=4)
     identities = Identities(["x", "y"], 4)
     graph.add_identity(identities)
     graph.add_layer(
-        "mine", layer, AffineCode(np.zeros(3), np.ones(3), np.full(3, -1.0), np.ones(3))
+        "mine", layer, AffineCodec(np.zeros(3), np.ones(3), np.full(3, -1.0), np.ones(3))
     )
     payload = graph.payload()
     (tmp_path / "model.onnx").write_bytes(payload)
@@ -515,15 +518,15 @@ def test_learned_outputs_come_along(tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(facts), "utf-8")
 
     audio, row = np.stack([speech(10), speech(10, 1)]), np.ones((2, 4), np.float32)
-    choice = Choice(rigs=("arkit",), look_ahead_ms=100, precision="float16")
+    choice = EngineExportOptions(rigs=("arkit",), look_ahead_ms=100, precision="float16")
     one = export_engine(tmp_path, tmp_path / "one.onnx", choice)
-    export_engine(tmp_path, tmp_path / "all.onnx", Choice())
+    export_engine(tmp_path, tmp_path / "all.onnx", EngineExportOptions())
     assert [i.get("optional") for i in one["inputs"] if i["name"] == "identity"] == [True]
     found = Engine(tmp_path / "one.onnx")(audio, identity=row)["learned_mine"]
     whole = Engine(tmp_path / "all.onnx")(audio, identity=row)["learned_mine"]
     assert_allclose(found[:, :, 0], whole[:, :, 2], atol=5e-3)
     assert np.ptp(found) > 0.01
-    fixed = Choice(rigs=("arkit",), look_ahead_ms=100, static=(2, 5))
+    fixed = EngineExportOptions(rigs=("arkit",), look_ahead_ms=100, static=(2, 5))
     export_engine(tmp_path, tmp_path / "fixed.onnx", fixed)
     still = Engine(tmp_path / "fixed.onnx")(audio, [5], identity=row)["learned_mine"]
     assert_allclose(still[:, :, 0], whole[:, :, 2], atol=1e-5)

@@ -252,8 +252,8 @@ def test_a_damaged_model_is_refused(model, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": "other"}, "no model manifest"),
-        ({"version": 2}, "reads manifest version 1"),
+        ({"format": "other"}, "not a model file"),
+        ({"version": 2}, "reads version 1"),
         ({"file": "../model.onnx"}, "plain name"),
         ({"states": None}, "lacks or misspells"),
     ],
@@ -273,6 +273,6 @@ def test_a_missing_model_says_what_a_model_is(tmp_path):
 
 def test_the_manifest_tells_where_the_model_comes_from(model):
     facts = model.manifest.facts
-    assert model.manifest.licence == "Apache-2.0"
+    assert model.manifest.license == "Apache-2.0"
     assert {"training", "scores"} <= set(facts)
     assert facts["training"]["corpora"]

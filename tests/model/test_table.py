@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from facesdk.errors import FaceSDKError, RigError, UnknownNameError
-from facesdk.model.output import Output
-from facesdk.model.table import RigTable, table_names
+from facesdk.model.rig_outputs import RigOutput
+from facesdk.model.rig_table import RigTable, table_names
 from facesdk.retarget import RigMap, conversion
 from facesdk.rig import Rig
 
@@ -112,8 +112,8 @@ def test_terms_multiply_and_complement():
         ({"controls": {"jawOpn": {"jaw": 1}}}, UnknownNameError, "did you mean 'jawOpen'"),
         ({"controls": {"jawOpen": {"jav": 1}}}, UnknownNameError, "did you mean 'jaw'"),
         ({"rig": "arkitt"}, UnknownNameError, "did you mean 'arkit'"),
-        ({"format": "other"}, RigError, "no rig table"),
-        ({"version": 2}, RigError, "reads 1"),
+        ({"format": "other"}, RigError, "not a table file"),
+        ({"version": 2}, RigError, "reads version 1"),
         ({"controls": None}, RigError, "lacks or misspells"),
         (
             {"derived": {"seal": {"unit": "closure", "from": 0.5, "to": 0.5}}},
@@ -143,9 +143,9 @@ def test_tables_can_be_files(tmp_path):
 
 @given(curves)
 def test_audio2face_is_arkit_with_a_tongue(values):
-    output, arkit = Output("a2f"), RigTable.load("arkit")
+    output, arkit = RigOutput.of("a2f"), RigTable.load("arkit")
     mouth, _ = conversion("arkit", "a2f")(arkit(values))
-    tongue = [output.rig.index(name) for name in output.beside.moved]
+    tongue = [output.rig.index(name) for name in output.override.moved]
     assert {output.rig.controls[i].region for i in tongue} == {"tongue"}
     result = output(values)
     np.testing.assert_array_equal(np.delete(result, tongue, 1), np.delete(mouth, tongue, 1))
@@ -181,12 +181,12 @@ def test_flames_jaw_opens_but_never_behind_sealed_lips(values):
 
 def test_a_calibrated_flame_takes_arkits_table(tmp_path, monkeypatch):
     monkeypatch.setenv("FACESDK_CACHE", str(tmp_path))
-    assert Output("flame").stand_in is RigTable.load("flame")
+    assert RigOutput.of("flame").stand_in is RigTable.load("flame")
     weights = {"jawOpen": {"jaw_pose_x": 0.4}, "mouthFunnel": {"expression_003": 1.5}}
     made = RigMap(Rig.load("arkit"), Rig.load("flame"), weights)
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps" / "arkit-to-flame.json").write_text(made.to_text(), "utf-8")
-    output = Output("flame")
+    output = RigOutput.of("flame")
     assert output.stand_in is None
     row = output(units(rounding=1, aperture=1, jaw=1))[0]
     assert row[output.rig.index("jaw_pose_x")] > 0.05
@@ -212,6 +212,6 @@ def test_an_edited_table_takes_the_place_of_its_rigs_own(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text('{"format": "facesdk.table", "version": 1, "rig": "vrm", '
                     '"controls": {"aa": {"jaw": 0.5}}}')  # fmt: skip
-    output = Output(RigTable.load(path))
+    output = RigOutput.of(RigTable.load(path))
     assert output.rig.name == "vrm"
     assert output(units(jaw=1))[0].tolist() == [0.5] + [0.0] * 17

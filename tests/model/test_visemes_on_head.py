@@ -13,7 +13,7 @@ import pytest
 
 from facesdk.articulation import Rules
 from facesdk.mesh import Head, load_head
-from facesdk.model.output import Output
+from facesdk.model.rig_outputs import RigOutput
 from facesdk.rig import Rig
 
 UNITS = Rig.load("units")
@@ -87,7 +87,7 @@ def parts() -> dict[str, np.ndarray]:
     }
 
 
-output = cache(Output)
+output = cache(RigOutput.of)
 
 
 @cache

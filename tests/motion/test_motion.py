@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facesdk.motion import Blinks, Performance, settle
+from facesdk.motion import Blinks, MotionLayer, settle
+from facesdk.performance import Performance
 from facesdk.rig import Rig
 
 HOUR = np.arange(3600 * 60) / 60
@@ -54,15 +55,16 @@ def test_reset_starts_again():
     np.testing.assert_array_equal(blinks(HOUR[:1000]), first)
 
 
-def test_a_performance_moves_the_lids_alone():
+def test_blinks_move_only_the_lids():
     rig = Rig.load("units")
     units = np.random.default_rng(0).random((600, len(rig)), np.float32) * 0.2
-    moved = Performance(Fraction(50), seed=2)(units, 0)
+    moved, pose = MotionLayer(Fraction(50), Performance(seed=2)).push(units)
+    assert pose is None
     lids = [rig.index("blink_left"), rig.index("blink_right")]
     others = [i for i in range(len(rig)) if i not in lids]
     np.testing.assert_array_equal(moved[:, others], units[:, others])
     assert moved[:, lids].max() > 0.9
-    still = Performance(Fraction(50), seed=2, blinks=False)(units, 0)
+    still, _ = MotionLayer(Fraction(50), Performance(seed=2, blinks=False)).push(units)
     np.testing.assert_array_equal(still, units)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
+import pickle
+import re
 import struct
 import subprocess
 import sys
 import zlib
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ import soundfile
 
 from facesdk import Clip, Pose, Rig
 from facesdk.cli import DONE, FAILED, NOT_INSTALLED, USAGE, main
-from facesdk.clip import ClipInfo, Frame
+from facesdk.clip import Block, ClipInfo
 from facesdk.errors import MissingExtraError, RenderError, UnknownNameError
 from facesdk.exporters import write_clip
 from facesdk.mesh import Head, Material, Part, load_head
@@ -27,32 +29,34 @@ from facesdk.render import (
     LIGHTINGS,
     GLPainter,
     Look,
-    Painter,
     Shot,
+    SoftwarePainter,
     camera,
     color,
-    compared,
     control_tiles,
+    draw_clip,
     error_colors,
+    error_images,
     frame_tiles,
+    images,
     lighting,
-    pictures,
     shape_tiles,
     sheet,
-    write_pictures,
+    write_images,
     write_png,
     write_video,
 )
 from facesdk.render import gl as gl_module
 from facesdk.render.encode import ffmpeg
 from facesdk.render.plot import CurveStrip
-from facesdk.render.pool import _FRAMES_THAT_PAY
-from facesdk.render.software.bitmap_font import write
+from facesdk.render.pool import MIN_FRAMES
+from facesdk.render.software.bitmap_font import draw_text
 from facesdk.render.software.raster import NOTHING, facing, planes, visible
-from facesdk.source import blocks_of
 
+ROOT = Path(__file__).resolve().parents[2]
 ARKIT = Rig.load("arkit")
 SMALL = Look(size=(64, 64))
+SMALL_SHOT = Shot(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +170,7 @@ def test_triangles_out_of_the_picture_and_slivers_do_no_harm():
 def test_every_arkit_shape_shows_where_it_moves(head):
     """What changes in the picture lies where vertices moved, and something does change."""
     look = Look(size=(160, 160))
-    painter, view = Painter(head, look), camera(head, "face")
+    painter, view = SoftwarePainter(head, look), camera(head, "face")
     before = painter.paint(rest(head), view).astype(int)
     for tile in shape_tiles(head, ARKIT.names)[1:]:
         points = head.vertices(tile.weights[None])[0]
@@ -189,7 +193,7 @@ def test_every_arkit_shape_shows_where_it_moves(head):
 def test_the_same_picture_is_the_same_bytes(ball):
     def png() -> bytes:
         file = io.BytesIO()
-        write_png(Painter(ball, SMALL).paint(rest(ball), camera(ball)), file)
+        write_png(SoftwarePainter(ball, SMALL).paint(rest(ball), camera(ball)), file)
         return file.getvalue()
 
     assert png() == png()
@@ -204,7 +208,7 @@ def test_both_ways_of_drawing_agree(head):
         theirs = painter.paint(points, view).astype(int)
     finally:
         painter.close()
-    ours = Painter(head, look).paint(points, view).astype(int)
+    ours = SoftwarePainter(head, look).paint(points, view).astype(int)
     off = np.abs(ours - theirs).max(axis=2)
     assert off.mean() < 3
     assert (off > 24).mean() < 0.02
@@ -218,7 +222,9 @@ def require_gl() -> None:
 def test_light_comes_from_where_it_stands(ball):
     def halves(yaw: int) -> tuple[float, float]:
         only = lighting("flat", (f"key=@{yaw},0*2",))
-        picture = Painter(ball, Look(size=(64, 64), lighting=only)).paint(rest(ball), camera(ball))
+        picture = SoftwarePainter(ball, Look(size=(64, 64), lighting=only)).paint(
+            rest(ball), camera(ball)
+        )
         return picture[:, :32].mean(), picture[:, 32:].mean()
 
     left, right = halves(-60)
@@ -244,7 +250,7 @@ def test_a_relight_changes_what_it_names():
 
 @pytest.mark.parametrize("name", LIGHTINGS)
 def test_every_preset_leaves_the_head_apart_from_the_background(ball, name):
-    picture = Painter(ball, Look(size=(64, 64), lighting=LIGHTINGS[name])).paint(
+    picture = SoftwarePainter(ball, Look(size=(64, 64), lighting=LIGHTINGS[name])).paint(
         rest(ball), camera(ball)
     )
     assert np.abs(picture[32, 32].astype(int) - picture[2, 2]).max() > 20
@@ -252,7 +258,7 @@ def test_every_preset_leaves_the_head_apart_from_the_background(ball, name):
 
 def test_transparent_pictures_have_straight_alpha(ball):
     look = Look(size=(64, 64), transparent=True)
-    picture = Painter(ball, look).paint(rest(ball), camera(ball))
+    picture = SoftwarePainter(ball, look).paint(rest(ball), camera(ball))
     alpha = picture[..., 3]
     assert alpha[0, 0] == 0
     assert alpha[32, 32] == 255
@@ -263,13 +269,13 @@ def test_transparent_pictures_have_straight_alpha(ball):
 
 def test_a_background_of_ones_own_is_exactly_that(ball):
     look = Look(size=(64, 64), background=color("#204060"))
-    assert tuple(Painter(ball, look).paint(rest(ball), camera(ball))[0, 0]) == (32, 64, 96)
+    assert tuple(SoftwarePainter(ball, look).paint(rest(ball), camera(ball))[0, 0]) == (32, 64, 96)
 
 
 def test_smooth_edges_change_edges_only(ball):
     def picture(smooth: bool) -> np.ndarray:
         look = Look(size=(64, 64), smooth=smooth)
-        return Painter(ball, look).paint(rest(ball), camera(ball)).astype(int)
+        return SoftwarePainter(ball, look).paint(rest(ball), camera(ball)).astype(int)
 
     differ = np.abs(picture(True) - picture(False)).max(axis=2) > 0
     assert 20 < differ.sum() < 500
@@ -278,7 +284,7 @@ def test_smooth_edges_change_edges_only(ball):
 def test_wires_are_drawn_over_the_surface(ball):
     def picture(wireframe: bool) -> np.ndarray:
         look = Look(size=(96, 96), wireframe=wireframe)
-        return Painter(ball, look).paint(rest(ball), camera(ball)).astype(int)
+        return SoftwarePainter(ball, look).paint(rest(ball), camera(ball)).astype(int)
 
     darker = (picture(False) - picture(True)).sum(axis=2) > 60
     assert 200 < darker.sum() < 4000
@@ -287,7 +293,7 @@ def test_wires_are_drawn_over_the_surface(ball):
 def test_views_see_the_side_they_name(head):
     """From the front the head is symmetric; the left side's view shows the face at the left."""
     flat = Look(size=(96, 96), lighting=LIGHTINGS["flat"])
-    painter = Painter(head, flat)
+    painter = SoftwarePainter(head, flat)
     front = painter.paint(rest(head), camera(head)).astype(int)
     assert np.abs(front - front[:, ::-1]).mean() < 3
     nose = head.neutral[:, 2].argmax()
@@ -302,14 +308,14 @@ def test_views_see_the_side_they_name(head):
 
 def test_several_views_share_the_picture(ball):
     shot = Shot(Look(size=(130, 64)), ("front", "side"))
-    (picture,) = pictures(speech(1 / 30), ball, shot, jobs=1)
+    (picture,) = images(speech(1 / 30), ball, shot, jobs=1)
     assert picture.shape == (64, 130, 3)
 
 
 def test_a_turntable_goes_round_once(head):
     shot = Shot(Look(size=(48, 48), smooth=False), turntable=1.0, backend="software")
     still = Clip(ARKIT, np.zeros((5, len(ARKIT)), np.float32), Fraction(4))
-    first, quarter, half, _, again = (p.astype(int) for p in pictures(still, head, shot, jobs=1))
+    first, quarter, half, _, again = (p.astype(int) for p in images(still, head, shot, jobs=1))
     assert np.abs(first - again).mean() < 0.5
     assert np.abs(first - quarter).mean() > 3
     assert np.abs(first - half).mean() > 3
@@ -320,7 +326,7 @@ def test_a_pose_turns_the_head(head):
     angles[1, 0, 0] = 0.5
     clip = Clip(ARKIT, np.zeros((2, len(ARKIT)), np.float32), Fraction(30), pose=Pose(angles))
     shot = Shot(SMALL, backend="software")
-    straight, turned = (p.astype(int) for p in pictures(clip, head, shot, jobs=1))
+    straight, turned = (p.astype(int) for p in images(clip, head, shot, jobs=1))
     assert np.abs(straight - turned).mean() > 2
 
 
@@ -385,14 +391,14 @@ def test_a_sheet_of_frames_tells_their_time(ball):
 
 def test_writing_is_cut_where_it_does_not_fit():
     picture = np.zeros((9, 20, 3), np.uint8)
-    write(picture, "jawOpen & more", 0, 0, (255, 255, 255))
+    draw_text(picture, "jawOpen & more", 0, 0, (255, 255, 255))
     assert picture.any()
 
 
 def test_errors_are_coloured_and_said(ball):
     truth = rest(ball)
     off = truth + np.array([0, 0.004, 0], np.float32) * (truth[:, 1:2] > 0)
-    (picture,) = compared(ball, [truth], [off], Shot(SMALL), largest=0.004)
+    (picture,) = error_images(ball, [truth], [off], Shot(SMALL), largest=0.004)
     assert picture.shape == (64 + 15, 3 * 64, 3)
     third = picture[:64, 128:].astype(int)
     top, bottom = third[20, 32], third[44, 32]
@@ -403,7 +409,7 @@ def test_errors_are_coloured_and_said(ball):
     with pytest.raises(RenderError, match="must be above 0"):
         error_colors(np.zeros(3, np.float32), largest=0)
     with pytest.raises(RenderError, match="vertices must be"):
-        next(compared(ball, [truth[:-1]], [off], Shot(SMALL)))
+        next(error_images(ball, [truth[:-1]], [off], Shot(SMALL)))
 
 
 def test_curves_run_below_the_picture():
@@ -509,7 +515,7 @@ def test_films_that_cannot_be_are_refused(tmp_path, ball):
     needs_ffmpeg()
     with pytest.raises(RenderError, match="no frames"):
         write_video(speech(0), io.BytesIO(), ball, Shot(SMALL), jobs=1)
-    with pytest.raises(RenderError, match="no transparency"):
+    with pytest.raises(RenderError, match="cannot be transparent"):
         write_video(
             speech(0.1), io.BytesIO(), ball, Shot(Look(size=(64, 64), transparent=True)), jobs=1
         )
@@ -523,9 +529,9 @@ def test_films_that_cannot_be_are_refused(tmp_path, ball):
 
 def test_processes_draw_what_one_would(head):
     shot = Shot(Look(size=(32, 32), smooth=False), backend="software")
-    clip = speech((_FRAMES_THAT_PAY + 5) / 30)
-    alone = list(pictures(clip, head, shot, curves=("jawOpen",), jobs=1))
-    together = list(pictures(clip, head, shot, curves=("jawOpen",), jobs=2))
+    clip = speech((MIN_FRAMES + 5) / 30)
+    alone = list(images(clip, head, shot, curves=("jawOpen",), jobs=1))
+    together = list(images(clip, head, shot, curves=("jawOpen",), jobs=2))
     assert len(alone) == len(together) == len(clip)
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
@@ -539,16 +545,12 @@ def test_a_long_film_is_never_held(ball):
 
         def blocks(self):
             while True:
-                yield from blocks_of(islice(self.frames(), 20), ARKIT)
-
-        def frames(self):
-            while True:
-                yield Frame(self.read, 0, ARKIT.rest)
+                yield Block(ARKIT.rest[None], None)
                 self.read += 1
 
     source = Endless()
     shot = Shot(Look(size=(16, 16), smooth=False), backend="software")
-    film = pictures(source, ball, shot, curves=("jawOpen",), jobs=1)
+    film = images(source, ball, shot, curves=("jawOpen",), jobs=1)
     for number in range(300):
         next(film)
         assert source.read < number + 130
@@ -556,7 +558,7 @@ def test_a_long_film_is_never_held(ball):
 
 
 def test_pictures_become_numbered_files(tmp_path, ball):
-    count = write_pictures(speech(0.1), tmp_path / "frames", ball, Shot(SMALL), jobs=1)
+    count = write_images(speech(0.1), tmp_path / "frames", ball, Shot(SMALL), jobs=1)
     assert count == 3
     assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == [
         "00000.png", "00001.png", "00002.png"
@@ -584,6 +586,54 @@ def test_a_clip_becomes_a_film(tmp_path, line, capsys):
     assert report["fps"] == [30, 1]
     assert report["size"] == [64, 64]
     assert len(decoded(film)) == 6
+
+
+def opening_and_click(film: Path) -> tuple[float, float]:
+    """Seconds at which the picture changes most and at which the sound begins."""
+    sound = sound_of(film)
+    frames = sheet_frames(film)
+    steps = np.abs(np.diff(frames.astype(int), axis=0)).mean(axis=(1, 2, 3))
+    return (steps.argmax() + 1) / 30, np.flatnonzero(sound > 0.3 * sound.max())[0] / 48_000
+
+
+def sheet_frames(film: Path) -> np.ndarray:
+    """(T, H, W, 3) frames of an MP4 of three views of 64 x 64 with captions."""
+    command = [ffmpeg(), "-v", "error", "-i", str(film), "-vf", "scale=192:80"]
+    raw = subprocess.run(
+        [*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+    ).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, 80, 192, 3)
+
+
+@pytest.mark.parametrize("start", [0, 8000])
+def test_a_comparison_is_in_step_with_its_sound(tmp_path, start):
+    """A clip cut out of a longer recording: the sound starts where the clip does."""
+    needs_ffmpeg()
+    clip = speech(1.0, opens=0.5, start=start)
+    write_clip(clip, tmp_path / "line.json")
+    audio = click(tmp_path / "line.wav", 3.0, 0.5 + start / 16_000)
+    film = tmp_path / "errors.mp4"
+    line = str(tmp_path / "line.json")
+    words = ["render", line, "--against", line, "--audio", str(audio), "-o", str(film)]
+    assert main([*words, "--size", "64", "--draft"]) == DONE
+    opens, heard = opening_and_click(film)
+    assert opens == pytest.approx(0.5)
+    assert abs(opens - heard) < 1 / 30
+
+
+def test_a_comparison_can_be_a_folder_of_images(tmp_path, line):
+    words = ["render", str(line), "--against", str(line), "-o", str(tmp_path / "frames")]
+    assert main([*words, "--size", "32", "--draft"]) == DONE
+    assert len(list((tmp_path / "frames").iterdir())) == 6
+
+
+def test_a_comparison_needs_one_frame_rate(tmp_path, line, capsys):
+    write_clip(speech(0.2, fps=25), tmp_path / "other.json")
+    words = ["render", str(line), "--against", str(tmp_path / "other.json"), "--size", "32"]
+    assert main([*words, "-o", str(tmp_path / "frames")]) == USAGE
+    assert "25 frames per second" in capsys.readouterr().err
+    with pytest.raises(RenderError, match="25 frames per second"):
+        draw_clip(speech(0.2), load_head(), SMALL_SHOT, truth=speech(0.2, fps=25))
 
 
 def test_a_recording_becomes_a_film(tmp_path):
@@ -639,15 +689,15 @@ def test_vertices_are_drawn_and_compared(tmp_path, ball):
     ("words", "says"),
     [
         (["-o", "x.mp4"], "name the animation file"),
-        (["line.json", "-o", "x.gif"], "films end in .mp4"),
-        (["line.json", "-o", "x.mp4", "--transparent"], "no transparency"),
+        (["line.json", "-o", "x.gif"], "ends in .mp4"),
+        (["line.json", "-o", "x.mp4", "--transparent"], "cannot be transparent"),
         (["line.json", "-o", "x.png", "--audio", "a.wav"], "sound needs an MP4"),
         (["line.json", "-o", "x.png", "--light", "studyo"], "studio"),
         (["line.json", "-o", "x.png", "--view", "frunt"], "front"),
         (["line.json", "-o", "x.png", "--relight", "key:red"], "lamp="),
         (["line.json", "-o", "x.png", "--background", "red"], "#rrggbb"),
         (["line.json", "-o", "x.png", "--size", "4"], "16 pixels"),
-        (["line.json", "-o", "x.png", "--sheet", "shapes"], "needs no clip"),
+        (["line.json", "-o", "x.png", "--sheet", "shapes"], "takes no clip"),
         (["line.json", "-o", "-", "--json"], "stdout"),
     ],
 )
@@ -665,7 +715,7 @@ def test_what_is_missing_comes_with_its_command(tmp_path, line, monkeypatch, cap
 
 
 def test_without_opengl_a_line_says_why_and_what_helps(tmp_path, line, monkeypatch, capsys):
-    monkeypatch.setattr("facesdk.render.stage.platform", lambda: None)
+    monkeypatch.setattr("facesdk.render.renderer.platform", lambda: None)
     words = ["render", str(line), "-o", str(tmp_path / "frames"), "--size", "32"]
     assert main(words) == DONE
     (told,) = [t for t in capsys.readouterr().err.splitlines() if "slower" in t]
@@ -680,12 +730,84 @@ def test_a_head_that_is_none_fails(tmp_path, line, capsys):
 
 def test_drawing_without_extras_needs_numpy_alone():
     code = "import sys, facesdk.render; print('pyrender' in sys.modules, 'scipy' in sys.modules)"
-    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(root)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         check=True,
     )
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_lightings_and_looks_can_be_copied_and_pickled():
+    look = Look(lighting=LIGHTINGS["dramatic"])
+    for other in (copy.deepcopy(look), pickle.loads(pickle.dumps(look))):
+        assert other == look
+
+
+# -------------------------------------------------------------- scripts of strangers
+
+
+def run_script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    (folder / "mine.py").write_text(text, "utf-8")
+    return subprocess.run(
+        [sys.executable, "mine.py"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_snippet_of_the_page_runs_as_a_script(tmp_path):
+    """Saved as a file, as a reader does; long enough that workers would pay."""
+    needs_ffmpeg()
+    page = (ROOT / "docs" / "rendering.md").read_text("utf-8")
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    click(tmp_path / "line.wav", (MIN_FRAMES + 3) / 30, 0.5)
+    snippet = re.sub(r"size=\(\d+, \d+\)", "size=(48, 48)", snippet)
+    done = run_script(tmp_path, re.sub(r"fps=\d+", "fps=30", snippet))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "line.mp4").read_bytes()[4:8] == b"ftyp"
+    assert (tmp_path / "shapes.png").read_bytes().startswith(b"\x89PNG")
+
+
+UNGUARDED = """
+from fractions import Fraction
+import numpy as np
+from facesdk import Clip, Rig
+from facesdk.mesh import load_head
+from facesdk.render import Look, Shot, images, write_images, write_video
+
+rig = Rig.load("arkit")
+clip = Clip(rig, np.zeros((60, len(rig)), np.float32), Fraction(30))
+shot = Shot(Look(size=(16, 16), smooth=False), backend="software")
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "next(images(clip, load_head(), shot, jobs=2))",
+        "next(images(clip.slice(0, 3), load_head(), shot, jobs=2))",
+        'write_video(clip, open("line.mp4", "wb"), load_head(), shot, jobs=2)',
+        'write_images(clip, "frames", load_head(), shot, jobs=2)',
+    ],
+)
+def test_several_jobs_in_a_script_without_a_guard_are_refused(tmp_path, call):
+    needs_ffmpeg()
+    done = run_script(tmp_path, UNGUARDED + call)
+    assert done.returncode == 1
+    assert "BrokenPipeError" not in done.stderr
+    last = [line for line in done.stderr.splitlines() if "WorkerError" in line][-1]
+    assert "line 11, would run again" in last
+    assert '`if __name__ == "__main__":`' in last
+
+
+def test_without_a_number_of_jobs_a_script_without_a_guard_uses_one_process(tmp_path):
+    call = "print(len(list(images(clip, load_head(), shot, jobs=None))))"
+    done = run_script(tmp_path, UNGUARDED + call)
+    assert done.stdout == "60\n", done.stderr

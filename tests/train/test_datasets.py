@@ -346,12 +346,12 @@ def test_recordings_that_nobody_gave_are_left_out_and_told(tmp_path):
     recipe = replace(Recipe.load("default"), corpora={"speechocean": Source("speechocean")})
     told = []
     held_out = {HELD_OUT: tmp_path}
-    assert build_corpora(recipe, tmp_path, given=held_out, report=told.append) == held_out
+    assert build_corpora(recipe, tmp_path, existing=held_out, log=told.append) == held_out
     (line,) = told
     assert line.startswith("speechocean: left out")
     assert "--corpus speechocean=DIR" in line
     both = {**held_out, "speechocean": tmp_path / "mine"}
-    assert build_corpora(recipe, tmp_path, given=both) == both
+    assert build_corpora(recipe, tmp_path, existing=both) == both
 
 
 def test_the_default_recipe_names_its_sources_and_its_test_voices():
@@ -371,7 +371,7 @@ def test_a_recipe_may_extend_another(tmp_path):
         encoding="utf-8",
     )
     mine, base = Recipe.load(path), Recipe.load("default")
-    assert (mine.name, mine.licence) == ("mine", base.licence)
+    assert (mine.name, mine.license) == ("mine", base.license)
     assert set(base.corpora) - set(mine.corpora) == {"festival", "speechocean"}
     assert mine.corpora["flite"].hours == 9
     assert mine.schedule == {**base.schedule, "steps": 7}
@@ -389,7 +389,7 @@ def test_bad_recipes_say_what_is_wrong(tmp_path):
         Recipe.load("defautl")
     path = tmp_path / "mine.toml"
     path.write_text('name = "x"\n', encoding="utf-8")
-    with pytest.raises(FileFormatError, match="no training recipe"):
+    with pytest.raises(FileFormatError, match="not a training recipe"):
         Recipe.load(path)
     with pytest.raises(FileFormatError, match="cannot be read"):
         Recipe.load(tmp_path / "none.toml")

@@ -7,13 +7,13 @@ torch = pytest.importorskip("torch")
 
 from facesdk.articulation import Rules  # noqa: E402
 from facesdk.audio.features import log_mel  # noqa: E402
-from facesdk.datasets import CorpusWriter, TimedPhone, Utterance  # noqa: E402
 from facesdk.model import Model  # noqa: E402
+from facesdk.train.loop import Schedule  # noqa: E402
 from facesdk.train.trunk import augment  # noqa: E402
-from facesdk.train.trunk.data import UNITS, Batches, Labels, load_corpus, mel_mean  # noqa: E402
+from facesdk.train.trunk.data import UNITS, BatchConfig, Batches, Labels, load_corpus, mel_mean  # noqa: E402
 from facesdk.train.trunk.evaluate import Scorer, area_under_curve, closure_events  # noqa: E402
 from facesdk.train.trunk.export import build_graph, export  # noqa: E402
-from facesdk.train.trunk.fit import Schedule, Trainer, load_trunk  # noqa: E402
+from facesdk.train.trunk.fit import load_trunk, trunk_loop  # noqa: E402
 from facesdk.train.trunk.loss import Loss, LossWeights  # noqa: E402
 from facesdk.train.trunk.network import Trunk, TrunkConfig  # noqa: E402
 
@@ -25,7 +25,7 @@ DOCUMENTED_OPERATORS = {
 
 def small_config(labels=("SIL", "a")):
     return TrunkConfig(
-        channels=16, dilations=(1, 2, 4), head_channels=8, delays=(0, 2, 5), units=UNITS,
+        channels=16, dilations=(1, 2, 4), head_channels=8, delay_steps=(0, 2, 5), units=UNITS,
         articulation=UNITS, phones=tuple(labels),
     )  # fmt: skip
 
@@ -40,39 +40,8 @@ def trunk():
 
 
 @pytest.fixture(scope="module")
-def lines(tmp_path_factory):
-    """Two artificial speakers who hum vowels between silences."""
-    folder = tmp_path_factory.mktemp("corpus")
-    writer = CorpusWriter(folder)
-    rng = np.random.default_rng(0)
-    for number in range(6):
-        phones = [TimedPhone("SIL", 0.0, 0.3)]
-        for symbol in rng.choice(["ɑ", "m", "s", "u"], 12):
-            phones.append(TimedPhone(str(symbol), phones[-1].end, phones[-1].end + 0.12))
-        phones.append(TimedPhone("SIL", phones[-1].end, phones[-1].end + 0.3))
-        samples = voice(phones, rng)
-        name = f"line{number}"
-        speaker = f"speaker{number % 2}"
-        writer.add(
-            Utterance(
-                name, f"audio/{name}.flac", "en", speaker, "…", phones[-1].end, tuple(phones)
-            ),
-            samples,
-        )
-    return load_corpus(folder, folder / "cache", rules=Rules.load())
-
-
-def voice(phones, rng):
-    time = np.arange(round(phones[-1].end * 16_000)) / 16_000
-    samples = 0.001 * rng.standard_normal(len(time))
-    tones = {"ɑ": (150, 750, 1200), "m": (150, 250), "u": (150, 300, 700)}
-    for phone in phones:
-        cut = (time >= phone.start) & (time < phone.end)
-        for hz in tones.get(phone.symbol, ()):
-            samples[cut] += 0.1 * np.sin(2 * np.pi * hz * time[cut])
-        if phone.symbol == "s":
-            samples[cut] += 0.1 * np.diff(rng.standard_normal(cut.sum() + 1))
-    return samples.astype(np.float32)
+def lines(corpus):
+    return load_corpus(corpus, corpus / "cache", rules=Rules.load())
 
 
 def speech(steps, seed=0):
@@ -85,7 +54,7 @@ def speech(steps, seed=0):
 
 
 def test_torch_onnx_and_chunked_onnx_agree(trunk, tmp_path):
-    facts = {"name": "small", "model_version": "0", "licence": "Apache-2.0"}
+    facts = {"name": "small", "model_version": "0", "license": "Apache-2.0"}
     model = Model(export(trunk, tmp_path, facts=facts).parent)
     audio = speech(120)
     with torch.no_grad():
@@ -123,7 +92,7 @@ def test_the_trunk_is_causal(trunk):
 def test_the_running_mean_forgets_the_microphone(trunk):
     mel = torch.randn(1, 3000, 64) - 3
     louder = mel + torch.linspace(-2, 3, 64)
-    a, b = trunk.normalise(mel), trunk.normalise(louder)
+    a, b = trunk.normalize(mel), trunk.normalize(louder)
     assert (a - b)[:, -500:].abs().mean() < 0.15
 
 
@@ -135,48 +104,46 @@ def trainer(lines, folder, steps, save_every=100):
     labels = Labels(Rules.load())
     config = small_config(labels.names)
     schedule = Schedule(steps=steps, warmup=5, rate=3e-3, average=0.9, save_every=save_every)
-    batches = Batches(lines, size=4, steps=50, seed=1)
-    return Trainer(
-        Trunk(config, mel_mean(lines)), Loss(LossWeights(), config.delays), batches, schedule,
-        folder / "checkpoint.pt",
+    batches = Batches(lines, BatchConfig(4, 50), seed=1)
+    return trunk_loop(
+        Trunk(config, mel_mean(lines)), Loss(LossWeights(), config.delay_steps), batches, schedule,
+        checkpoint=folder / "checkpoint.pt",
     )  # fmt: skip
 
 
 def test_training_learns_and_its_checkpoint_is_the_averaged_network(lines, tmp_path):
     seen = []
-    run = trainer(lines, tmp_path, 160)
-    run.run(lambda _, parts: seen.append(parts["loss"]))
+    network = trainer(lines, tmp_path, 160).run(lambda _, parts: seen.append(parts["loss"]))
     assert seen[-1] < 0.8 * seen[0]
     loaded = load_trunk(tmp_path / "checkpoint.pt")
-    for name, value in run.trained.state_dict().items():
+    for name, value in network.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value)
     figures = Scorer(loaded, lines)(curves="units")
     assert figures["sibilant_auc"] > 0.8
 
 
 def test_a_killed_training_resumes_to_the_same_weights(lines, tmp_path):
-    straight = trainer(lines, tmp_path / "a", 8)
-    straight.run(lambda *_: None)
+    straight = trainer(lines, tmp_path / "a", 8).run()
     first = trainer(lines, tmp_path / "b", 8)
     for _ in range(3):
-        first._advance()
+        first.advance()
     first.save()
     second = trainer(lines, tmp_path / "b", 8)
     assert second.step == 3
-    second.run(lambda *_: None)
-    for a, b in zip(straight.trained.parameters(), second.trained.parameters(), strict=True):
-        torch.testing.assert_close(a, b)
+    resumed = second.run()
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_batches_repeat_and_differ_from_step_to_step(lines):
-    batches = Batches(lines, size=4, steps=50, seed=1)
+    batches = Batches(lines, BatchConfig(4, 50), seed=1)
     torch.testing.assert_close(batches.batch(3).mel, batches.batch(3).mel)
     assert not torch.equal(batches.batch(3).mel, batches.batch(4).mel)
 
 
 @pytest.mark.parametrize(
     "change",
-    [augment.vocal_tract, augment.equaliser, augment.reverb, augment.noise, augment.telephone,
+    [augment.vocal_tract, augment.equalizer, augment.reverb, augment.noise, augment.telephone,
      augment.gain],
 )  # fmt: skip
 def test_augmentation_keeps_power_positive_and_shaped(change):
@@ -197,9 +164,22 @@ def test_reverb_smears_forward_in_time_only():
 
 
 def test_what_is_no_speech_asks_for_rest(lines):
-    batch = Batches(lines, size=8, steps=50, seed=1, clutter=1.0).batch(0)
+    batch = Batches(lines, BatchConfig(8, 50, clutter=1.0), seed=1).batch(0)
     assert (batch.phones == 0).all()
     assert batch.targets.std(1).max() < 1e-6
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_every_tensor_is_moved_to_the_device(lines, device):
+    """The meta device refuses tensors that were left on the CPU, as a GPU does."""
+    config = small_config(Labels(Rules.load()).names)
+    network = Trunk(config, mel_mean(lines)).to(device)
+    loss = Loss(LossWeights(), config.delay_steps).to(device)
+    batch = Batches(lines, BatchConfig(4, 50), seed=1).batch(0).to(device)
+    total, parts = loss(*network(batch.mel), batch)
+    total.backward()
+    assert {part.device.type for part in parts.values()} == {device}
+    assert all(p.grad.device.type == device for p in network.parameters())
 
 
 # ------------------------------------------------------------------ scores

@@ -17,7 +17,7 @@ from facesdk.mesh.builtin.head import builtin_head  # noqa: E402
 from facesdk.mesh.flame import FlameModel  # noqa: E402
 from facesdk.mesh.head import Head  # noqa: E402
 from facesdk.rig import Rig  # noqa: E402
-from facesdk.train.heads.vertex_loss import (  # noqa: E402
+from facesdk.train.vertex_loss import (  # noqa: E402
     FlameVertexLoss,
     VertexLoss,
     control_basis,

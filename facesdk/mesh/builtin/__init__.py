@@ -1,1 +1,1 @@
-"""The head that comes with facesdk and what it is put together from."""
+"""The built-in head and how it is assembled."""

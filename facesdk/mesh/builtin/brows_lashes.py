@@ -8,28 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..head import Joint, Material
-from ..surface import Array, Surface, grid_triangles, normals, outward
+from ..surface import Array, MorphMesh, grid_triangles, normals, outward
 
 HAIR = Material("hair", (0.13, 0.09, 0.07), roughness=0.75, specular=0.3)
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """Points on a surface: a triangle of it and where in it."""
+class SurfacePoints:
+    """Points on a surface: a triangle or quad per point, and weights of its corners."""
 
     triangles: Array
     """(N, K) corners."""
     shares: Array
-    """(N, K) of each corner."""
+    """(N, K) weights of the corners."""
 
     def __call__(self, values: Array) -> Array:
-        """(..., N, n) values of (..., V, n) at the vertices."""
+        """Return (..., N, n) values for (..., V, n) values at the vertices."""
         corners = values[..., self.triangles, :]
         return np.asarray((corners * self.shares[:, :, None]).sum(-2))
 
 
-def seen_from_front(places: Array, points: Array, triangles: Array) -> Ground:
-    """Where (N, 2) places in x and y meet the frontmost of a surface's triangles."""
+def seen_from_front(places: Array, points: Array, triangles: Array) -> SurfacePoints:
+    """Return the points in which lines along Z through (N, 2) x, y meet the frontmost triangles."""
     low, high = places.min(0) - 0.004, places.max(0) + 0.004
     corners = points[triangles]
     around = ((corners[..., :2].max(1) > low) & (corners[..., :2].min(1) < high)).all(1)
@@ -45,23 +45,23 @@ def seen_from_front(places: Array, points: Array, triangles: Array) -> Ground:
     best = np.where(inside, depth, -np.inf)
     pick = np.where(inside.any(1), best.argmax(1), shares.min(-1).argmax(1))
     rows = np.arange(len(places))
-    return Ground(near[pick], np.clip(shares[rows, pick], 0, 1))
+    return SurfacePoints(near[pick], np.clip(shares[rows, pick], 0, 1))
 
 
 def _cross(u: Array, v: Array) -> Array:
     return np.asarray(u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0])
 
 
-# The line of a brow from the eye's centre, in radii of the eyeball: inner end, arch, tail.
+# The line of a brow from the eye's center, in radii of the eyeball: inner end, arch, tail.
 BROW_LINE = np.array([[-1.08, 0.98], [-0.50, 1.12], [0.20, 1.27], [0.80, 1.28], [1.30, 1.10],
                       [1.66, 0.84]])  # fmt: skip
 BROW_WIDTH = np.array([0.30, 0.38, 0.34, 0.27, 0.17, 0.05])
 BROW_LEAN = np.radians([72, 46, 24, 8, -16, -30])
-"""Direction of the hairs against the outward horizontal: upright within, along the tail without."""
+"""Angle of the hairs to the outward horizontal: upright at the inner end, along the tail."""
 
 
 def brow_places(count: int, *, seed: int = 5) -> tuple[Array, Array, Array]:
-    """Middles of a left brow's hairs in eyeball radii, their directions, and 0..1 along it."""
+    """Return a left brow's hair centers in eyeball radii, directions, and 0..1 along the brow."""
     chance = np.random.default_rng(seed)
     t = np.sort(chance.random(count))
     v = chance.uniform(-0.5, 0.5, count)
@@ -72,8 +72,8 @@ def brow_places(count: int, *, seed: int = 5) -> tuple[Array, Array, Array]:
     return line, np.stack([np.cos(lean), np.sin(lean)], -1), t
 
 
-def brow(skin: Surface, eye: Joint, *, side: int, count: int, color: Array) -> Surface:
-    """One brow; `side` is 1 for the left. Hairs lie on the skin and move with it."""
+def brow(skin: MorphMesh, eye: Joint, *, side: int, count: int, color: Array) -> MorphMesh:
+    """Build one brow; `side` is 1 for the left. Its hairs lie on the skin and move with it."""
     middle, direction, along = brow_places(count)
     reach = np.interp(along, [0, 0.15, 0.7, 1], [0.30, 0.42, 0.42, 0.28])[:, None]
     ends = [middle + direction * reach * share for share in (-0.35, 0.15, 0.65)]
@@ -97,8 +97,8 @@ def lashes(
     length: float,
     color: Array,
     name: str,
-) -> Surface:
-    """Hairs of one lid along a strip of (columns, rows) vertices, root to tip."""
+) -> MorphMesh:
+    """Build the hairs of one lid along a strip of (columns, rows) vertices, root to tip."""
     chance = np.random.default_rng(3)
     columns, rows = strip.shape
     column = (np.arange(count) + chance.uniform(0.2, 0.8, count)) / count * (columns - 1)
@@ -113,22 +113,22 @@ def lashes(
     return spikes(paths, moves, [0.00017, 0.00012], np.tile(color, (count, 1)), name=name)
 
 
-def _in_grid(strip: Array, column: Array, row: Array) -> Ground:
-    """Places between the vertices of a grid, by column and row."""
+def _in_grid(strip: Array, column: Array, row: Array) -> SurfacePoints:
+    """Return points between the vertices of a grid, by fractional column and row."""
     i = np.minimum(column.astype(int), strip.shape[0] - 2)
     j = np.minimum(row.astype(int), strip.shape[1] - 2)
     u, v = column - i, row - j
     corners = [strip[i, j], strip[i + 1, j], strip[i, j + 1], strip[i + 1, j + 1]]
     shares = [(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]
-    return Ground(np.stack(corners, 1), np.stack(shares, 1))
+    return SurfacePoints(np.stack(corners, 1), np.stack(shares, 1))
 
 
 def spikes(
     paths: Array, moves: Array, radii: Sequence[float], colors: Array, *, name: str
-) -> Surface:
-    """Three-sided hairs along (K, N, 3) paths that end in a point; (S, K, N, 3) deltas of these.
+) -> MorphMesh:
+    """Build three-sided hairs along (K, N, 3) paths, with (S, K, N, 3) deltas of the paths.
 
-    `radii` are metres at all points of the path but the last.
+    `radii` are meters at all points of a path but the last, where the hair ends in a point.
     """
     steps, count = paths.shape[:2]
     along = paths[-1] - paths[0]
@@ -146,7 +146,7 @@ def spikes(
     one = np.concatenate([one, [[last + i, last + (i + 1) % 3, 3 * (steps - 1)] for i in range(3)]])
     triangles = (one[None] * count + np.arange(count)[:, None, None]).reshape(-1, 3)
     own = [*np.repeat(np.arange(steps - 1), 3), steps - 1]
-    return Surface.of(
+    return MorphMesh.of(
         points,
         outward(points, triangles),
         moves[:, own].reshape(len(moves), -1, 3),

@@ -1,4 +1,4 @@
-"""Eyeballs: round, with a cornea, an iris and a pupil."""
+"""Eyeballs with a cornea, an iris and a pupil."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..head import Color, Joint, Material
 from ..rotation import matrices
-from ..surface import Array, Surface, smooth_step
+from ..surface import Array, MorphMesh, smooth_step
 
 WHITE = np.array([0.90, 0.885, 0.87])
 VEINED = np.array([0.80, 0.62, 0.58])
@@ -17,19 +17,19 @@ PUPIL = np.array([0.015, 0.013, 0.012])
 EYE = Material("eye", (0.9, 0.885, 0.87), roughness=0.12, specular=0.6)
 
 IRIS_ANGLE = np.radians(24.5)
-"""From the optical axis to the rim of the iris: 12 mm across on an eyeball of 29 mm."""
+"""From the optical axis to the rim of the iris, which is 12 mm wide on an eyeball of 29 mm."""
 PUPIL_ANGLE = np.radians(8.5)
 CORNEA_BULGE = 0.035
-"""Of the radius, at the middle of the cornea."""
+"""Share of the radius, at the middle of the cornea."""
 
 GAZE = {
     f"eyeLook{way}{side}": (float(np.radians(yaw * sign)), float(np.radians(pitch)))
     for side, sign in (("Left", 1), ("Right", -1))
     for way, yaw, pitch in (("Out", 24, 0), ("In", -24, 0), ("Up", 0, -17), ("Down", 0, 19))
 }
-"""Yaw and pitch of ARKit's gaze shapes; about as far as eyes go without the head."""
+"""Yaw and pitch in radians of ARKit's gaze shapes; about as far as eyes turn without the head."""
 
-# Rings are close where the colour changes, so that rim and pupil are sharp.
+# Rings are dense where the color changes, so that rim and pupil are sharp.
 _RINGS = np.radians(
     [1.5, 5, 8.1, 8.9, 12, 16, 20, 22.6, 24.5, 26, 30, 38, 48, 60, 75, 90, 110, 140]
 )
@@ -37,8 +37,8 @@ _RINGS = np.radians(
 
 def eyeball(
     joint: Joint, shapes: Sequence[str], *, name: str, iris: Color, segments: int
-) -> Surface:
-    """An eyeball that looks along +Z; the gaze shapes of its side turn it."""
+) -> MorphMesh:
+    """Build an eyeball that looks along +Z; the gaze shapes of its side turn it."""
     angle = np.concatenate([[0.0], _RINGS])
     around = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     radius = joint.radius * (1 + CORNEA_BULGE * smooth_step(1.1, 0.0, angle / IRIS_ANGLE))
@@ -49,11 +49,11 @@ def eyeball(
     ball = np.concatenate([grid[:1, 0], grid[1:].reshape(-1, 3)])
     deltas = np.zeros((len(shapes), *ball.shape), np.float32)
     for shape, (yaw, pitch) in GAZE.items():
-        if shape.lower().endswith(name.removeprefix("eye_")) and shape in shapes:
+        if shape.lower().endswith(name.removesuffix("_eye")) and shape in shapes:
             turn = matrices(np.array([yaw, pitch, 0.0]))
             deltas[shapes.index(shape)] = ball @ turn.T - ball
     colors = _colors(angle, around, np.array(iris))
-    return Surface.of(
+    return MorphMesh.of(
         ball + np.array(joint.center),
         _fan_and_rings(len(_RINGS), segments),
         deltas,
@@ -64,11 +64,11 @@ def eyeball(
 
 
 def _colors(angle: Array, around: Array, iris: Array) -> Array:
-    """(rings, segments, 3) colours by the angle from the axis."""
+    """Return (rings, segments, 3) colors by the angle from the axis."""
     out = angle[:, None, None]
-    fibres = 0.86 + 0.14 * np.sin(around * 11) * np.sin(around * 7 + 1)
+    fibers = 0.86 + 0.14 * np.sin(around * 11) * np.sin(around * 7 + 1)
     depth = 0.75 + 0.55 * smooth_step(IRIS_ANGLE, PUPIL_ANGLE, out)
-    color = iris * depth * fibres[None, :, None]
+    color = iris * depth * fibers[None, :, None]
     color = _mix(color, LIMBUS, smooth_step(0.86 * IRIS_ANGLE, IRIS_ANGLE, out) * 0.85)
     white = _mix(WHITE, VEINED, smooth_step(np.radians(42), np.radians(80), out) * 0.8)
     color = _mix(color, white, smooth_step(IRIS_ANGLE, IRIS_ANGLE * 1.08, out))
@@ -80,7 +80,7 @@ def _mix(first: Array, second: Array, share: Array) -> Array:
 
 
 def _fan_and_rings(rings: int, segments: int) -> Array:
-    """Triangles of a first vertex and rings around it, outside up."""
+    """Return the triangles of a pole vertex and rings around it, facing outward."""
     here = np.arange(segments)
     there = (here + 1) % segments
     fan = np.stack([np.zeros(segments, int), 1 + here, 1 + there], 1)

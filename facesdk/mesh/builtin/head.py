@@ -1,7 +1,7 @@
-"""The head that comes with facesdk, put together from its file.
+"""Assemble the built-in head from its file.
 
-The file holds the CC0 surface with its shapes. Eyeballs, teeth, brows, colours and the shapes of
-the tongue are made here, so they cost no data and fit every identity.
+The file holds the CC0 surface with its shapes. Eyeballs, teeth, brows, colors and the shapes of
+the tongue are computed here, so they take no space and fit every identity.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...arrays import Floats
 from ..files.assemble import nearest_sphere
 from ..head import Head, Joint, Material, Part
 from ..subdivide import Subdivision
-from ..surface import Array, Carrier, Surface, joined, outward
+from ..surface import Array, Carrier, MorphMesh, joined, outward
 from .brows_lashes import brow, lashes
 from .eyes import GAZE, eyeball
 from .identity import Identity
@@ -35,19 +35,19 @@ CAVITY = Material("cavity", (0.50, 0.20, 0.20), roughness=0.4)
 IRIS = (0.36, 0.26, 0.17)
 
 SEAL = {"mouthClose": 0.022}
-"""Shapes that the neutral wears to seal its lips; the base mesh lets a sliver of teeth show."""
+"""Shapes added to the neutral to seal its lips; the base mesh leaves a gap that shows the teeth."""
 
 SIDES = {"left": 1, "right": -1}
 
 
 def builtin_head(identity: Mapping[str, Any] | None = None, *, detail: Detail = "low") -> Head:
-    """The built-in head as a person, plain for motion or smoothed for stills."""
+    """Return the built-in head as a person; `low` detail for motion, `high` for stills."""
     return _Assembly(_file(), Identity.of(identity), detail).head()
 
 
 @dataclass(frozen=True, eq=False)
 class _File:
-    """Arrays of `cc0.npz`, deltas unpacked."""
+    """Contents of `cc0.npz`, deltas unpacked."""
 
     names: tuple[str, ...]
     neutral: Array
@@ -59,11 +59,11 @@ class _File:
     joints: Mapping[str, Joint]
     modes: Mapping[str, Array]
     lashes: Mapping[str, Array]
-    """Vertices of the strips that lashes grow on, by lid and side."""
-    frames: Mapping[str, Floats]
-    """(4, 4) skull and jaw of the mean person."""
+    """Vertices of the strips from which lashes grow, by lid and side."""
+    rest_transforms: Mapping[str, Floats]
+    """(4, 4) matrices of skull and jaw of the mean person."""
     jaw_motion: Floats
-    """(S, 4, 4) of the mean person; the identity for shapes that leave the jaw alone."""
+    """(S, 4, 4) of the mean person; the identity for shapes that do not move the jaw."""
 
 
 @cache
@@ -87,7 +87,7 @@ def _file() -> _File:
         deltas,
         data["triangles"].astype(np.int32),
         {
-            str(n): slice(int(a), int(b))
+            _part_name(str(n)): slice(int(a), int(b))
             for n, a, b in zip(data["parts"], starts, ends, strict=True)
         },
         data["uvs"].astype(float),
@@ -110,8 +110,13 @@ def _file() -> _File:
     )
 
 
+def _part_name(name: str) -> str:
+    """Return the name of a part of the head; the file calls the eyes `eye_left` and `eye_right`."""
+    return "_".join(reversed(name.split("_"))) if name.startswith("eye_") else name
+
+
 class _Assembly:
-    """A head being put together: the pieces of one identity at one level of detail."""
+    """One identity at one level of detail, assembled part by part."""
 
     def __init__(self, file: _File, identity: Identity, detail: Detail) -> None:
         self._file = file
@@ -120,7 +125,7 @@ class _Assembly:
         self._name = f"cc0-{detail}"
 
     def head(self) -> Head:
-        """All pieces together, with masks, joints and landmarks."""
+        """Return all parts together, with masks, joints and landmarks."""
         skin = self._skin
         pieces = [skin, *self._eyes, *self._dentitions, self._tongue, *self._hairs]
         whole = joined(pieces)
@@ -128,7 +133,7 @@ class _Assembly:
         masks = {name: _padded(mask, len(whole.points)) for name, mask in self._skin_masks.items()}
         for name in ("head", "neck"):
             masks[name][counts[0] :] = 1  # what lies in the skull follows it
-        for name in ("eye_left", "eye_right"):
+        for name in ("left_eye", "right_eye"):
             masks[name] = _rows_of(whole, name)
         masks["tongue"] = _rows_of(whole, "tongue")
         uvs = np.zeros((len(whole.points), 2), np.float32)
@@ -146,7 +151,7 @@ class _Assembly:
             masks=masks,
             landmarks=self._landmarks,
             gaze=GAZE,
-            frames=self._frames,
+            rest_transforms=self._rest_transforms,
             jaw_motion=np.concatenate(
                 [self._jaw_motion, np.tile(np.eye(4, dtype=np.float32), (len(SHAPES), 1, 1))]
             ),
@@ -154,12 +159,12 @@ class _Assembly:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """ARKit's shapes, then the tongue's."""
+        """ARKit's shapes, then those of the tongue."""
         return (*self._file.names, *SHAPES)
 
     @cached_property
     def _points(self) -> Array:
-        """(N, 3) the file's vertices as this person, lips sealed."""
+        """(N, 3) vertices of the file for this person, lips sealed."""
         points = self._file.neutral.copy()
         for name, weight in self._identity.modes.items():
             points += weight * self._file.modes[name]
@@ -168,13 +173,13 @@ class _Assembly:
         return points
 
     def _own(self, *parts: str) -> tuple[Array, Array]:
-        """Vertices of parts of the file, and their triangles counted among these."""
+        """Return the vertices of parts of the file, and their triangles renumbered for these."""
         rows = np.concatenate([self._file.triangles[self._file.parts[p]] for p in parts])
         used, triangles = np.unique(rows, return_inverse=True)
         return used, triangles.reshape(-1, 3).astype(np.int32)
 
     def _with_tongue(self, deltas: Array) -> Floats:
-        """Deltas of ARKit's shapes, padded for the tongue's, which move nothing else."""
+        """Return deltas of ARKit's shapes with zeros appended for the tongue's shapes."""
         still = np.zeros((len(SHAPES), *deltas.shape[1:]), np.float32)
         return np.concatenate([deltas.astype(np.float32), still])
 
@@ -186,19 +191,19 @@ class _Assembly:
         joints = {name: self._file.joints[name] for name in ("head", "neck")}
         joints["jaw"] = Joint(self._jaw_hinge())
         for side in SIDES:
-            used, _ = self._own(f"eye_{side}")
-            joints[f"eye_{side}"] = nearest_sphere(self._points[used])
+            used, _ = self._own(f"{side}_eye")
+            joints[f"{side}_eye"] = nearest_sphere(self._points[used])
         return joints
 
     def _jaw_hinge(self) -> tuple[float, float, float]:
-        """The point that stays when the jaw opens."""
+        """Return the point that does not move when the jaw opens."""
         opening = self._jaw_motion[self._file.names.index("jawOpen")].astype(float)
         y, z = np.linalg.solve((np.eye(3) - opening[:3, :3])[1:, 1:], opening[1:3, 3])
         return 0.0, float(y), float(z)
 
     @cached_property
     def _jaw_motion(self) -> Floats:
-        """(S, 4, 4) the mean person's, fitted anew to this person's teeth where the jaw moves."""
+        """(S, 4, 4) of the mean person, refitted to this person's teeth where the jaw moves."""
         motion = self._file.jaw_motion.copy()
         used, _ = self._own("teeth_lower")
         points = self._points[used]
@@ -208,13 +213,13 @@ class _Assembly:
         return motion
 
     @property
-    def _frames(self) -> dict[str, Floats]:
-        """The file's frames, placed between this person's eyes and on this hinge."""
-        eyes = [self.joints[f"eye_{side}"].center for side in SIDES]
-        frames = {name: frame.copy() for name, frame in self._file.frames.items()}
-        frames["skull"][:3, 3] = np.mean(eyes, axis=0)
-        frames["jaw"][:3, 3] = self.joints["jaw"].center
-        return frames
+    def _rest_transforms(self) -> dict[str, Floats]:
+        """The file's transforms, placed between this person's eyes and on this hinge."""
+        eyes = [self.joints[f"{side}_eye"].center for side in SIDES]
+        transforms = {name: matrix.copy() for name, matrix in self._file.rest_transforms.items()}
+        transforms["skull"][:3, 3] = np.mean(eyes, axis=0)
+        transforms["jaw"][:3, 3] = self.joints["jaw"].center
+        return transforms
 
     # --------------------------------------------------------------------- skin
 
@@ -271,10 +276,10 @@ class _Assembly:
         return self._refine.halves(lips[:, None])[:, 0] if self._fine else lips
 
     @cached_property
-    def _skin(self) -> Surface:
+    def _skin(self) -> MorphMesh:
         points, deltas, triangles = self._skin_shapes
         count = self._file.parts["skin"].stop * (4 if self._fine else 1)
-        eyes = (self.joints["eye_left"], self.joints["eye_right"])
+        eyes = (self.joints["left_eye"], self.joints["right_eye"])
         hair = scalp(points, self._skin_masks["ears"])
         colors = skin_colors(
             points,
@@ -287,7 +292,7 @@ class _Assembly:
         )
         inside = np.setdiff1d(triangles[count:], triangles[:count])
         colors[inside] = MOUTH
-        return Surface(
+        return MorphMesh(
             points.astype(np.float32),
             triangles,
             self._with_tongue(deltas),
@@ -301,21 +306,21 @@ class _Assembly:
     # ------------------------------------------------------------- other pieces
 
     @property
-    def _eyes(self) -> list[Surface]:
+    def _eyes(self) -> list[MorphMesh]:
         segments = 48 if self._fine else 28
         balls = []
         for side in SIDES:
-            name = f"eye_{side}"
+            name = f"{side}_eye"
             ball = eyeball(self.joints[name], self.names, name=name, iris=IRIS, segments=segments)
             balls.append(ball)
         return balls
 
     @property
-    def _dentitions(self) -> list[Surface]:
+    def _dentitions(self) -> list[MorphMesh]:
         return [surface for jaw in ("upper", "lower") for surface in self._dentition(jaw)]
 
-    def _dentition(self, jaw: str) -> list[Surface]:
-        """Teeth and gum of one jaw, which move as its strip of the base mesh does."""
+    def _dentition(self, jaw: str) -> list[MorphMesh]:
+        """Return teeth and gum of one jaw, which move like the base mesh's strip of teeth."""
         used, _ = self._own(f"teeth_{jaw}")
         strip = self._file.neutral[used]
         arch = self._arches[jaw]
@@ -332,18 +337,18 @@ class _Assembly:
             rows = outward(points[own], rows.reshape(-1, 3))
             colors = np.array(material.color) * shade(arch, points[own])[:, None]
             surfaces.append(
-                Surface.of(points[own], rows, deltas[:, own], material, name=name, colors=colors)
+                MorphMesh.of(points[own], rows, deltas[:, own], material, name=name, colors=colors)
             )
         return surfaces
 
     @cached_property
     def _arches(self) -> dict[str, Arch]:
-        """Both arches of the mean person, the lower one biting just behind the upper one."""
+        """Dental arches of the mean person; the lower one bites just behind the upper one."""
         upper = Arch.of_strip(self._file.neutral[self._own("teeth_upper")[0]], upper=True)
         return {"upper": upper, "lower": upper.opposite()}
 
     @property
-    def _tongue(self) -> Surface:
+    def _tongue(self) -> MorphMesh:
         used, triangles = self._own("tongue")
         rest = self._points[used]
         bite = float(self._arches["upper"].bite[-1]) + self._bite_shift()
@@ -354,27 +359,27 @@ class _Assembly:
             triangles = refine.refined
         tongue = Tongue(points)
         shapes = np.stack([tongue.shape(name) for name in SHAPES])
-        return Surface.of(
+        return MorphMesh.of(
             points, triangles, np.concatenate([deltas, shapes]), TONGUE, name="tongue"
         )
 
     def _bite_shift(self) -> float:
-        """How much higher this person bites than the mean one."""
+        """Return how much higher this person bites than the mean person, in meters."""
         used, _ = self._own("teeth_upper")
         return float((self._points[used] - self._file.neutral[used])[:, 1].mean())
 
     @property
-    def _hairs(self) -> list[Surface]:
+    def _hairs(self) -> list[MorphMesh]:
         count = 420 if self._fine else 260
         color = hair_color(skin_tone(self._identity.ethnicity))
         hairs = []
         for name, side in SIDES.items():
-            eye = self.joints[f"eye_{name}"]
+            eye = self.joints[f"{name}_eye"]
             hairs.append(brow(self._skin, eye, side=side, count=count, color=color))
         return [*hairs, *(self._lashes(name) for name in SIDES)]
 
-    def _lashes(self, side: str) -> Surface:
-        """Lashes of both lids of an eye, as one part."""
+    def _lashes(self, side: str) -> MorphMesh:
+        """Return the lashes of both lids of an eye as one part."""
         deltas = self._with_tongue(self._file.deltas)
         lids = [
             lashes(
@@ -400,8 +405,8 @@ def _padded(values: Array, count: int) -> Floats:
     return result
 
 
-def _rows_of(whole: Surface, part: str) -> Floats:
-    """(V,) 1 for the vertices of a part."""
+def _rows_of(whole: MorphMesh, part: str) -> Floats:
+    """Return (V,) 1 for the vertices of a part, 0 elsewhere."""
     rows = next(p.triangles for p in whole.parts if p.name == part)
     mask = np.zeros(len(whole.points), np.float32)
     mask[np.unique(whole.triangles[rows])] = 1
@@ -409,7 +414,7 @@ def _rows_of(whole: Surface, part: str) -> Floats:
 
 
 def _rigid(points: Array, moved: Array) -> tuple[Array, Array]:
-    """Rotation and shift that carry points nearest to where they moved (Kabsch)."""
+    """Return the rotation and shift that fit moved points best (Kabsch)."""
     middle, goal = points.mean(0), moved.mean(0)
     u, _, vt = np.linalg.svd((points - middle).T @ (moved - goal))
     flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])

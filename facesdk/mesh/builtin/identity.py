@@ -1,4 +1,4 @@
-"""Who the built-in head is: age, sex and ethnicity as options."""
+"""Identity of the built-in head: age, sex and ethnicity."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ AGES = {"child": 8.0, "young": 25.0, "old": 75.0}
 
 @dataclass(frozen=True)
 class Identity:
-    """A person; without options, the mean of the sexes and ethnicities at 25 years."""
+    """A person; by default the mean of both sexes and all ethnicities at 25 years."""
 
     age: float = 25.0
     """Years, 8 to 75."""
     sex: float = 0.5
     """0 is female, 1 is male."""
     ethnicity: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ETHNICITIES, 1.0))
-    """Shares of the three poles, whatever they sum to."""
+    """Shares of the three poles; they are normalized."""
 
     def __post_init__(self) -> None:
         low, high = AGES["child"], AGES["old"]
@@ -41,10 +41,10 @@ class Identity:
 
     @classmethod
     def of(cls, options: Mapping[str, Any] | None) -> Identity:
-        """The person that options describe, by name or number.
+        """Return the person described by options, by name or number.
 
-        `age` takes years or child, young, old; `sex` female, male or 0..1; `ethnicity` one of
-        african, asian, caucasian, several joined by `+`, or shares by name.
+        `age` takes years or child, young, old; `sex` takes female, male or 0..1; `ethnicity` takes
+        one of african, asian, caucasian, several joined by `+`, or shares by name.
         """
         given = dict(options or {})
         for name in given:

@@ -1,4 +1,4 @@
-"""Named points and regions of a face, found from its shape and from what moves."""
+"""Find named points and regions of a face from its geometry and its shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..surface import Array, smooth_step
 
 
 def lip_sides(lips: Array, opening: Array) -> dict[str, Array]:
-    """Masks of the upper and the lower lip; `opening` is the delta of jawOpen, which parts them."""
+    """Return masks of the upper and lower lip, which `opening`, the delta of jawOpen, parts."""
     falling = -opening[:, 1] / max(float((-opening[lips > 0.5, 1]).max()), 1e-9)
     lower = (falling > 0.45).astype(float)
     return {"upper_lip": lips * (1 - lower), "lower_lip": lips * lower}
@@ -20,9 +20,9 @@ def lip_sides(lips: Array, opening: Array) -> dict[str, Array]:
 def find_landmarks(
     points: Array, lips: Array, opening: Array, joints: Mapping[str, Joint]
 ) -> dict[str, int]:
-    """Vertices of named points on a skin that looks along +Z."""
+    """Return the vertices of named points on a skin that looks along +Z."""
     sides = lip_sides(lips, opening)
-    eye = np.array(joints["eye_left"].center)
+    eye = np.array(joints["left_eye"].center)
     middle = np.abs(points[:, 0]) < 0.0015
     front = points[:, 2] > eye[2] + 0.008
     mouth = float(points[lips > 0.5, 1].mean())
@@ -63,10 +63,10 @@ def _between(values: Array, low: float, high: float) -> Array:
 def face_masks(
     points: Array, joints: Mapping[str, Joint], landmarks: Mapping[str, int]
 ) -> dict[str, Array]:
-    """Soft regions of the skin around its landmarks, 0..1."""
+    """Return soft masks in 0..1 of regions around the landmarks."""
     masks = {name: np.zeros(len(points)) for name in ("brows", "cheeks")}
     for side, sign in (("left", 1), ("right", -1)):
-        eye = joints[f"eye_{side}"]
+        eye = joints[f"{side}_eye"]
         center = np.array(eye.center)
         for out in (-0.7, 0.0, 0.7, 1.3):
             brow = center + eye.radius * np.array([sign * out, 1.35 - 0.15 * out**2, 0.8])
@@ -80,5 +80,5 @@ def face_masks(
 
 
 def _ball(points: Array, center: Array, radius: float) -> Array:
-    """1 within half a radius of a point, 0 beyond the radius."""
+    """Return 1 within half a radius of a point, falling to 0 at the radius."""
     return smooth_step(radius, radius / 2, np.linalg.norm(points - center, axis=1))

@@ -1,4 +1,4 @@
-"""Lips that seal at rest: the base mesh leaves a slit at the corners of the mouth."""
+"""Seal the lips at rest: the base mesh leaves a gap at the corners of the mouth."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from ..surface import Array, smooth_step
 
 PRESSED = 0.0002
-"""Metres by which each lip reaches over the line where they meet, in the middle."""
+"""Meters that each lip extends beyond the line where the lips meet, in the middle."""
 PRESSED_AT_CORNERS = 0.00065
 REACH = 0.0040
-"""Metres above and below that line which give way."""
+"""Meters above and below that line in which vertices move."""
 
 
 def sealed(points: Array, lips: Array, landmarks: Mapping[str, int]) -> Array:
-    """Skin and mouth cavity with both lips drawn to the line where they meet."""
+    """Return points of skin and mouth cavity with both lips moved to where they meet."""
     left, right = (points[landmarks[f"mouth_{side}"]] for side in ("left", "right"))
     half = (left[0] - right[0]) / 2
     across = np.abs(points[:, 0]) / half
@@ -32,7 +32,7 @@ def sealed(points: Array, lips: Array, landmarks: Mapping[str, int]) -> Array:
 
 
 def _meeting(points: Array, lips: Array) -> float:
-    """Height where the lips meet on the midline: the bottom of the dip in their profile."""
+    """Return the height at which the lips meet on the midline, the dip in their profile."""
     middle = (np.abs(points[:, 0]) < 0.0015) & (lips > 0.5)
     deep = points[middle, 2] < np.quantile(points[middle, 2], 0.35)
     return float(points[middle, 1][deep].mean())

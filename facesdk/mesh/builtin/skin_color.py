@@ -1,4 +1,4 @@
-"""Colours of the skin by vertex: lips, cheeks, sockets, a shaved scalp."""
+"""Vertex colors of the skin: lips, cheeks, eye sockets, a shaved scalp."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TONES: Mapping[str, Color] = {
 }
 """sRGB of the skin of the three poles of `ethnicity`."""
 
-LIPS = np.array([0.88, 0.66, 0.68])  # times the skin, so that they fit any tone
+LIPS = np.array([0.88, 0.66, 0.68])  # times the skin color, to fit any tone
 BLOOD = np.array([0.97, 0.88, 0.86])
 SOCKET = np.array([0.90, 0.83, 0.80])
 STUBBLE = np.array([0.19, 0.155, 0.135])
 MOUTH = np.array([0.50, 0.20, 0.20])
 BROWS: Color = (0.22, 0.16, 0.125)
 
-# Height of the hairline over depth, in shares of the skull's height and metres from its pivot:
+# Height of the hairline over depth, in shares of the skull's height and meters from its pivot:
 # nape, ear, sideburn, temple, forehead.
 _HAIRLINE = np.array([[-0.11, -0.36], [-0.06, -0.30], [-0.02, -0.02], [0.008, 0.04],
                       [0.028, 0.10], [0.036, 0.30], [0.048, 0.47], [0.062, 0.58], [0.074, 0.66],
@@ -31,18 +31,18 @@ _HAIRLINE = np.array([[-0.11, -0.36], [-0.06, -0.30], [-0.02, -0.02], [0.008, 0.
 
 
 def skin_tone(ethnicity: Mapping[str, float]) -> Array:
-    """SRGB of the mixed skin."""
+    """Return the sRGB color of the mixed skin."""
     total = sum(ethnicity.values())
     return np.asarray(sum(np.array(TONES[e]) * w / total for e, w in ethnicity.items()))
 
 
 def hair_color(tone: Array) -> Array:
-    """Colour of brows and lashes, darker on darker skin."""
+    """Return the color of brows and lashes, darker for darker skin."""
     return np.asarray(np.minimum(np.array(BROWS), 0.3 * tone))
 
 
 def scalp(points: Array, ears: Array) -> Array:
-    """(V,) 1 where hair grows on the head, 0 on the face, the ears and the neck."""
+    """Return (V,) 1 where hair grows on the head, 0 on the face, the ears and the neck."""
     line = points[:, 1].max() * np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
     above = smooth_step(-0.004, 0.006, points[:, 1] - line)
     return np.asarray(above * (1 - smooth_step(0.2, 0.6, ears)))
@@ -52,9 +52,9 @@ def skin_colors(
     points: Array, masks: Mapping[str, Array], eyes: tuple[Joint, Joint], tone: Array,
     *, nose: Array, mouth: tuple[Array, Array], hair: Array,
 ) -> Array:  # fmt: skip
-    """(V, 3) sRGB of skin vertices.
+    """Return (V, 3) sRGB of skin vertices.
 
-    `nose` and `mouth` are its tip and corners, `hair` is 1 where the scalp is.
+    `nose` is its tip, `mouth` its corners; `hair` is 1 on the scalp.
     """
     color = np.broadcast_to(tone, points.shape).copy()
     for eye in eyes:
@@ -75,5 +75,5 @@ def _tint(color: Array, factor: Array, share: Array) -> None:
 
 
 def _near(points: Array, center: Array, radius: float) -> Array:
-    """1 at a point, 0 a good radius away."""
+    """Return 1 at a point, falling off as a Gaussian of its radius."""
     return np.asarray(np.exp(-((points - center) ** 2).sum(1) / radius**2))

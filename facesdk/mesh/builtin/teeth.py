@@ -1,4 +1,4 @@
-"""Teeth and gums on an arch, in place of the strips of the base mesh."""
+"""Teeth and gums on a dental arch, in place of the base mesh's strips."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from ..surface import Array, grid_triangles, smooth_step
 ENAMEL = Material("enamel", (0.90, 0.87, 0.80), roughness=0.25)
 GUM = Material("gum", (0.70, 0.36, 0.36), roughness=0.35)
 
-# Mesio-distal widths, crown heights and depths in millimetres, from the midline backwards.
+# Mesio-distal widths, crown heights and depths in millimeters, from the midline backwards.
 _UPPER = np.array([[8.5, 10.2, 6.5], [6.6, 9.0, 6.0], [7.6, 9.8, 7.5], [7.0, 8.0, 8.5],
                    [6.8, 7.6, 8.5], [9.8, 7.2, 10.0], [9.2, 6.8, 10.0]])  # fmt: skip
 _LOWER = np.array([[5.4, 8.8, 5.6], [6.0, 9.0, 5.8], [7.0, 9.6, 7.0], [7.0, 8.2, 7.6],
                    [7.2, 7.8, 8.0], [10.8, 7.2, 9.6], [10.2, 6.8, 9.6]])  # fmt: skip
 _EDGE = np.array([0.0, -0.5, 0.2, -0.3, -0.5, -0.8, -1.0])  # mm beyond the bite line
-_EDGED = [1.0, 0.92, 0.72, 0.5, 0.4, 0.28, 0.0]  # depth from the neck of a tooth to its end
-_BROAD = [0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0]
+_EDGED = (1.0, 0.92, 0.72, 0.5, 0.4, 0.28, 0.0)  # depth from the neck of an incisor to its edge
+_BROAD = (0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0)  # the same for teeth that end in a table
 _INCISORS = 3  # teeth of a side that end in an edge, not in a table
 
 
 LOWER = np.array([0.0016, -0.0072])
-"""What the bite is moved by, so that upper teeth show below a raised lip; metres."""
+"""Shift of the bite in meters, so that the upper teeth show below a raised lip."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arch:
-    """A dental arch: a half oval around a centre, and the height where its teeth bite."""
+    """A dental arch: a half oval around a center, and the height at which its teeth bite."""
 
     center: float
-    """z of the middle between the last molars, metres."""
+    """z of the middle between the last molars, meters."""
     oval: Array
     """Outer radius as a polynomial of the squared angle from straight ahead."""
     bite: Array
-    """y where teeth end, as a polynomial of the squared angle."""
+    """Height (y) at which teeth end, as a polynomial of the squared angle."""
     upper: bool
 
     @classmethod
     def of_strip(cls, points: Array, *, upper: bool) -> Arch:
-        """The arch of a strip of teeth."""
+        """Fit the arch of a strip of teeth."""
         center = points[:, 2].min() + 0.004
         angle = np.arctan2(points[:, 0], points[:, 2] - center)
         radius = np.hypot(points[:, 0], points[:, 2] - center)
@@ -55,12 +55,12 @@ class Arch:
         return cls(center, oval, bite, upper)
 
     def places(self, angle: Array, *, inwards: float = 0.0) -> Array:
-        """(N, 2) x and z at angles, metres inside the outer face."""
+        """Return (N, 2) x and z at angles, `inwards` meters inside the outer face."""
         radius = np.polyval(self.oval, angle**2) - inwards
         return np.stack([radius * np.sin(angle), self.center + radius * np.cos(angle)], -1)
 
     def opposite(self) -> Arch:
-        """The lower arch that fits an upper one: a little behind it, overlapped in front."""
+        """Return the lower arch that fits an upper one: slightly behind it, overlapped in front."""
         oval, bite = self.oval.copy(), self.bite.copy()
         oval[-1] -= 0.0026
         oval[-2] += 0.0006
@@ -69,7 +69,7 @@ class Arch:
         return Arch(self.center, oval, bite, upper=False)
 
     def angles(self, lengths: Array, *, inwards: float) -> Array:
-        """Angles where the arch has run a length from the midline."""
+        """Return the angles at which the arch has reached a length from the midline."""
         fine = np.linspace(0, np.radians(100), 400)
         steps = np.linalg.norm(np.diff(self.places(fine, inwards=inwards), axis=0), axis=1)
         run = np.concatenate([[0], np.cumsum(steps)])
@@ -77,14 +77,14 @@ class Arch:
 
 
 def _near_end(points: Array, angle: Array, *, upper: bool) -> Array:
-    """Vertices in the third of the strip where the teeth bite."""
+    """Return which vertices lie near the biting end of the strip."""
     height = points[:, 1] * (1 if upper else -1)
     line = np.polyfit(angle**2, height, 1)
     return np.asarray(height < np.polyval(line, angle**2))
 
 
 def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int]:
-    """Points, triangles, and how many of the triangles are teeth; the gum comes after them."""
+    """Return points, triangles, and the number of triangles that are teeth; the gum follows."""
     sizes = (_UPPER if arch.upper else _LOWER) * 1e-3
     middles = np.cumsum(sizes[:, 0]) - sizes[:, 0] / 2
     angles = arch.angles(middles * 0.985, inwards=0.003)
@@ -107,7 +107,7 @@ def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int]:
 
 
 def shade(arch: Arch, points: Array) -> Array:
-    """(N,) how much light reaches points of an arch: little at the back of the mouth."""
+    """Return (N,) the share of light that reaches points of an arch, least at the back."""
     angle = np.abs(np.arctan2(points[:, 0], points[:, 2] - arch.center))
     return np.asarray(1 - 0.5 * smooth_step(np.radians(25), np.radians(75), angle))
 
@@ -116,15 +116,12 @@ _ROWS = 7
 
 
 def _crown(size: Array, *, edged: bool, segments: int) -> Array:
-    """(rows, segments, 3) across, down to the biting end, outwards; metres, the end at 0."""
+    """Return (rows, segments, 3) meters: across, along the tooth (its end at 0), outward."""
     width, height, depth = size
     around = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     down = np.array([0.0, 0.3, 0.6, 0.82, 0.94, 1.0, 1.0])
     wide = np.array([0.80, 0.93, 1.0, 1.0, 0.95, 0.84, 0.0]) * width / 2
-    taper = (
-        [1.0, 0.92, 0.72, 0.5, 0.4, 0.28, 0.0] if edged else [0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0]
-    )
-    deep = np.array(taper) * depth / 2
+    deep = np.array(_EDGED if edged else _BROAD) * depth / 2
     across = np.sign(np.cos(around)) * np.abs(np.cos(around)) ** 0.7
     out = np.sign(np.sin(around)) * np.abs(np.sin(around)) ** 0.7
     flush = (deep.max() - deep) * (0.75 if edged else 0.0)  # incisors taper behind their face
@@ -141,7 +138,7 @@ def _crown(size: Array, *, edged: bool, segments: int) -> Array:
 
 
 def _placed(crown: Array, arch: Arch, angle: float, end: float, *, edge: float) -> Array:
-    """A crown set on the arch, its outer face along it."""
+    """Return a crown placed on the arch, its outer face along it."""
     half = crown[..., 2].max()
     here = arch.places(np.array([angle]), inwards=half)[0]
     near = arch.places(np.array([angle - 0.02, angle + 0.02]), inwards=half)
@@ -155,7 +152,7 @@ def _placed(crown: Array, arch: Arch, angle: float, end: float, *, edge: float) 
 
 
 def _gum(arch: Arch, *, segments: int) -> tuple[Array, Array]:
-    """A ridge around the roots of the teeth, scalloped where they come out."""
+    """Return a ridge around the roots of the teeth, scalloped at their necks."""
     sizes = (_UPPER if arch.upper else _LOWER) * 1e-3
     run = np.linspace(-1, 1, 4 * segments + 1) * sizes[:, 0].sum()
     signs = np.sign(run)

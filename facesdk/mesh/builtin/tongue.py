@@ -1,4 +1,4 @@
-"""The tongue: where it lies, and the shapes that speech needs beside ARKit's tongueOut."""
+"""Place the tongue and build the shapes that speech needs in addition to ARKit's tongueOut."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..surface import Array, smooth_step
 
 TONGUE = Material("tongue", (0.78, 0.45, 0.44), roughness=0.45)
 
-MILLIMETRE = 1e-3
+MILLIMETER = 1e-3
 _TWIST = np.radians(35)
 
 
 def lowered(points: Array, bite: float) -> Array:
-    """The tongue of the base mesh, flatter and below the upper teeth, so that it hides none.
+    """Flatten and lower the base mesh's tongue, so that it does not hide the upper teeth.
 
-    `bite` is the height in metres where the front teeth meet.
+    `bite` is the height in meters at which the front teeth meet.
     """
     placed = points.copy()
     tongue = Tongue(points)
@@ -29,22 +29,22 @@ def lowered(points: Array, bite: float) -> Array:
     flat = floor + 0.7 * (points[:, 1] - floor)
     placed[:, 1] += front * (flat - points[:, 1])
     top = placed[tongue.along > 0.5, 1].max()
-    placed[:, 1] += front * (bite + 5.0 * MILLIMETRE - top)
-    placed[:, 1] -= 2.5 * MILLIMETRE * smooth_step(0.8, 1.0, tongue.along)
+    placed[:, 1] += front * (bite + 5.0 * MILLIMETER - top)
+    placed[:, 1] -= 2.5 * MILLIMETER * smooth_step(0.8, 1.0, tongue.along)
     groove = 0.35 * np.exp(-((tongue.across / 0.2) ** 2))
     dome = np.clip(1 - tongue.across**2, 0, 1) - groove
-    placed[:, 1] += 3.0 * MILLIMETRE * dome * front * smooth_step(0, 0.003, tongue.above)
+    placed[:, 1] += 3.0 * MILLIMETER * dome * front * smooth_step(0, 0.003, tongue.above)
     placed[:, 0] *= 1 + 0.04 * front
-    placed[:, 2] -= 1.0 * MILLIMETRE * front
+    placed[:, 2] -= 1.0 * MILLIMETER * front
     return placed
 
 
 @dataclass(frozen=True, eq=False)
 class Tongue:
-    """Points of a tongue at rest, and where along, across and above its middle they are."""
+    """Points of a tongue at rest, with their position along, across and above its middle."""
 
     points: Array
-    """(N, 3) metres."""
+    """(N, 3) meters."""
 
     @cached_property
     def along(self) -> Array:
@@ -59,7 +59,7 @@ class Tongue:
 
     @cached_property
     def above(self) -> Array:
-        """(N,) metres above the middle of its thickness there."""
+        """(N,) meters above the middle of the tongue's thickness."""
         bins = (self.along * 12).astype(int).clip(0, 11)
         middles = [
             (lambda y: (y.max() + y.min()) / 2 if len(y) else np.nan)(self.points[bins == b, 1])
@@ -72,7 +72,7 @@ class Tongue:
 
     @cached_property
     def body(self) -> Array:
-        """(N,) 1 for what can be moved freely, 0 at the root."""
+        """(N,) 1 for the part that moves freely, 0 at the root."""
         return smooth_step(0.15, 0.6, self.along)
 
     @cached_property
@@ -86,7 +86,7 @@ class Tongue:
         return smooth_step(0.62, 1.0, self.along)
 
     def shape(self, name: str) -> Array:
-        """(N, 3) metres that one of `SHAPES` adds."""
+        """Return the (N, 3) meters that one of `SHAPES` adds."""
         moved = np.zeros_like(self.points)
         x, y, z = SHAPES[name](self)
         moved[:, 0], moved[:, 1], moved[:, 2] = x, y, z
@@ -97,31 +97,31 @@ Offsets = tuple[Array | float, Array | float, Array | float]
 
 
 def _shift(mask: str, x: float = 0, y: float = 0, z: float = 0) -> Callable[[Tongue], Offsets]:
-    """Move a region by millimetres."""
+    """Return a shape that moves a region by millimeters."""
 
     def offsets(tongue: Tongue) -> Offsets:
-        share = getattr(tongue, mask) * MILLIMETRE
+        share = getattr(tongue, mask) * MILLIMETER
         return share * x, share * y, share * z
 
     return offsets
 
 
 def _size(wide: float = 0, thick: float = 0, long: float = 0) -> Callable[[Tongue], Offsets]:
-    """Grow by shares of the width, the thickness and, in millimetres, the length."""
+    """Return a shape that scales width and thickness by shares and adds millimeters of length."""
 
     def offsets(tongue: Tongue) -> Offsets:
         body = tongue.body
         return (
             wide * body * tongue.points[:, 0],
             thick * body * tongue.above,
-            long * tongue.front * MILLIMETRE,
+            long * tongue.front * MILLIMETER,
         )
 
     return offsets
 
 
 def _twist(angle: float) -> Callable[[Tongue], Offsets]:
-    """Turn the front about the axis of the tongue."""
+    """Return a shape that turns the front about the axis of the tongue."""
 
     def offsets(tongue: Tongue) -> Offsets:
         turn = angle * tongue.front
@@ -136,15 +136,15 @@ def _twist(angle: float) -> Callable[[Tongue], Offsets]:
 
 
 def _curl(tongue: Tongue) -> Offsets:
-    """Both edges up, as a gutter."""
+    """Raise both edges, as a groove."""
     sides = tongue.front * tongue.across**2
-    return -0.22 * tongue.front * tongue.points[:, 0], 10 * MILLIMETRE * sides, 0.0
+    return -0.22 * tongue.front * tongue.points[:, 0], 10 * MILLIMETER * sides, 0.0
 
 
 def _press(tongue: Tongue) -> Offsets:
-    """The blade flat against the ridge behind the upper teeth."""
+    """Press the blade against the ridge behind the upper teeth."""
     blade = smooth_step(0.45, 0.75, tongue.along)
-    return 0.08 * blade * tongue.points[:, 0], 7 * MILLIMETRE * blade, 1.5 * MILLIMETRE * blade
+    return 0.08 * blade * tongue.points[:, 0], 7 * MILLIMETER * blade, 1.5 * MILLIMETER * blade
 
 
 SHAPES: Mapping[str, Callable[[Tongue], Offsets]] = {

@@ -1,4 +1,4 @@
-"""Heads out of what files hold: ARKit's names, metres, one convention for mouthClose."""
+"""Build heads from file contents: ARKit's names, meters, one convention for mouthClose."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ Array = NDArray[Any]
 
 MAX_VERTICES = 2_000_000
 MAX_NUMBERS = 100_000_000
-"""Most vertices, and most numbers of all shapes together, that a head is read with."""
+"""Largest number of vertices, and of all shapes' numbers together, that is read."""
 
-UNITS = ((2.6, 1.0), (6.0, 0.1), (260.0, 0.01), (np.inf, 0.001))
-"""How long a head or its owner is at most in a unit, and the unit's metres."""
+MAX_COORDINATE = 1e9
+"""Largest coordinate that is read, in any unit."""
+
+LENGTH_UNITS = ((2.6, 1.0), (6.0, 0.1), (260.0, 0.01), (np.inf, 0.001))
+"""Largest extent of a head or body in a unit of length, and the meters of this unit."""
 
 PLAIN = Material("surface", (0.72, 0.70, 0.68), roughness=0.6)
 
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """What a file says about a head, in its own units and names."""
+    """A head as a file describes it, in the file's own units and names."""
 
     name: str
     neutral: Array
     triangles: Array
     shapes: Mapping[str, Array] = field(default_factory=dict)
-    """(V, 3) that each shape adds, by the file's own name."""
+    """(V, 3) offsets of each shape, by the file's own name."""
     parts: Sequence[Part] = ()
     colors: Array | None = None
     uvs: Array | None = None
@@ -45,21 +48,24 @@ class Raw:
 
 
 def check_size(vertices: int, shapes: int, source: object) -> None:
-    """Raises `FileFormatError` for a head no computer should make room for."""
+    """Raise `FileFormatError` for a head that is too large to be one."""
     if vertices > MAX_VERTICES or vertices * (shapes + 1) * 3 > MAX_NUMBERS:
         raise FileFormatError(
-            f"{source} asks for {shapes} shapes of {vertices:,} vertices; "
+            f"{source} has {shapes} shapes of {vertices:,} vertices; "
             f"a head has at most {MAX_VERTICES:,} vertices and {MAX_NUMBERS:,} numbers"
         )
 
 
 def assemble(raw: Raw) -> Head:
-    """The head that a file describes.
+    """Return the head that a file describes.
 
-    Shapes written as halves (`browInnerUp_L`, `browInnerUp_R`) are added up. Where mouthClose
-    contains the jaw, jawOpen is taken out of it, so it means the same on every head.
+    Shapes split into halves (`browInnerUp_L`, `browInnerUp_R`) are summed. If mouthClose contains
+    the jaw motion, jawOpen is subtracted from it, so that it means the same on every head.
     """
-    scale = unit(raw.neutral)
+    for array in (raw.neutral, *raw.shapes.values()):
+        if not np.abs(array).max(initial=0) < MAX_COORDINATE:
+            raise FileFormatError(f"{raw.name} has coordinates above {MAX_COORDINATE:g}")
+    scale = length_unit(raw.neutral)
     deltas: dict[str, Array] = {}
     for written, delta in raw.shapes.items():
         name = shape_name(written)
@@ -94,7 +100,7 @@ def assemble(raw: Raw) -> Head:
 
 
 def find_eyes(raw: Raw, neutral: Array, deltas: Array) -> dict[str, tuple[Joint, Array]]:
-    """Eyeballs that no shape moves, by the names of their parts: where they turn, and a mask."""
+    """Return pivots and masks of eyeballs that no shape moves, found by their parts' names."""
     eyes = {}
     for side in ("left", "right"):
         used = [raw.triangles[p.triangles].ravel() for p in raw.parts if _is_eye(p.name, side)]
@@ -103,7 +109,7 @@ def find_eyes(raw: Raw, neutral: Array, deltas: Array) -> dict[str, tuple[Joint,
             continue
         mask = np.zeros(len(neutral), np.float32)
         mask[own] = 1
-        eyes[f"eye_{side}"] = (nearest_sphere(neutral[own]), mask)
+        eyes[f"{side}_eye"] = (nearest_sphere(neutral[own]), mask)
     return eyes
 
 
@@ -113,7 +119,7 @@ def _is_eye(name: str, side: str) -> bool:
 
 
 def nearest_sphere(points: Array) -> Joint:
-    """Centre and radius of the sphere nearest to points."""
+    """Return center and radius of the sphere that fits points best."""
     points = points.astype(float)
     system = np.concatenate([2 * points, np.ones((len(points), 1))], 1)
     x, y, z, rest = np.linalg.lstsq(system, (points**2).sum(1), rcond=None)[0]
@@ -121,16 +127,16 @@ def nearest_sphere(points: Array) -> Joint:
     return Joint((float(x), float(y), float(z)), float(radius))
 
 
-def unit(points: Array) -> float:
-    """Metres of the unit that a head is written in, judged by its size."""
+def length_unit(points: Array) -> float:
+    """Return the meters per unit of length of a head, inferred from its size."""
     if not len(points):
         return 1.0
     extent = float(np.ptp(points, axis=0).max())
-    return next(metres for longest, metres in UNITS if extent < longest)
+    return next(meters for longest, meters in LENGTH_UNITS if extent < longest)
 
 
 def pivots(neutral: Array, deltas: Array) -> dict[str, Joint]:
-    """Where a head without a skeleton turns: behind and below the middle of what its face moves."""
+    """Return pivots of a head without a skeleton: behind and below its moving face."""
     if not len(neutral):
         return {}
     moved = np.abs(deltas).max((0, 2)) > 1e-5 if len(deltas) else np.ones(len(neutral), bool)

@@ -1,7 +1,7 @@
 """Audio2Face's blendshape file `bs_skin.npz`, read and written.
 
-It holds `poseNames`, the neutral first, `neutral`, one array for each pose, and `frontalMask`, the
-vertices that the solver looks at. It knows no triangles.
+It holds `poseNames` with the neutral first, `neutral`, one array per pose, and `frontalMask`, the
+vertices that the solver uses. It contains no triangles.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .unpickle import load_arrays
 
 Array = NDArray[Any]
 
-CENTIMETRES = 100.0
+CENTIMETERS = 100.0
 
 
 def is_bs_skin(path: Path) -> bool:
@@ -34,9 +34,9 @@ def is_bs_skin(path: Path) -> bool:
 
 
 def read_bs_skin(path: Path, triangles: Array | None = None) -> Raw:
-    """The file's neutral and shapes; triangles come from elsewhere.
+    """Read the neutral and the shapes; triangles come from elsewhere.
 
-    Poses are vertices or offsets from the neutral; both are seen in the wild.
+    Poses may be vertices or offsets from the neutral; both occur in practice.
     """
     arrays = load_arrays(path)
     names = _names(arrays, path)
@@ -71,13 +71,13 @@ def _names(arrays: dict[str, Array], path: Path) -> list[str]:
 
 
 def _are_vertices(neutral: Array, poses: dict[str, Array]) -> bool:
-    """Whether poses lie nearer to the neutral than to nothing."""
+    """Whether poses are closer to the neutral than to zero."""
     away = [(np.abs(p - neutral).mean(), np.abs(p).mean()) for p in poses.values()]
     return sum(bool(near < far) for near, far in away) > len(away) / 2
 
 
 def _mask(frontal: Array, count: int) -> Array:
-    """(V,) 0 or 1 of vertex numbers, or of one value for each vertex."""
+    """Return (V,) 0 or 1 for vertex numbers, or for one value per vertex."""
     mask = np.zeros(count)
     if frontal.shape == (count,) and (frontal.dtype.kind == "b" or frontal.max(initial=0) <= 1):
         mask[:] = frontal
@@ -87,10 +87,10 @@ def _mask(frontal: Array, count: int) -> Array:
     return mask
 
 
-def write_bs_skin(head: Head, file: BinaryIO, *, scale: float = CENTIMETRES) -> None:
-    """A head as `bs_skin.npz`, in Audio2Face's units and with its mouthClose, which has the jaw.
+def write_bs_skin(head: Head, file: BinaryIO, *, scale: float = CENTIMETERS) -> None:
+    """Write a head as `bs_skin.npz`, in Audio2Face's units and with its mouthClose.
 
-    Writes the shapes the head has, as vertices. The same head gives the same bytes.
+    Writes the shapes of the head as vertices. The same head gives the same bytes.
     """
     poses = {name: head.delta(name) for name in head.names}
     if {"jawOpen", "mouthClose"} <= set(poses):
@@ -111,7 +111,7 @@ def write_bs_skin(head: Head, file: BinaryIO, *, scale: float = CENTIMETRES) -> 
 
 
 def _frontal(head: Head) -> Array:
-    """Vertices of the face that shapes move, those in front of its middle."""
+    """Return the vertices of the face that shapes move, those in front of its middle."""
     if "frontal" in head.masks:
         return np.flatnonzero(head.masks["frontal"] > 0.5).astype(np.int32)
     moved = np.abs(head.deltas).max((0, 2)) > 1e-4

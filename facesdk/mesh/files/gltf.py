@@ -1,4 +1,4 @@
-"""glTF 2.0 heads, `.glb` or `.gltf`: meshes with morph targets, in their place in the scene."""
+"""glTF 2.0 heads, `.glb` or `.gltf`: meshes with morph targets, placed by the scene's nodes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ _BROKEN = (LookupError, TypeError, ValueError, AttributeError, struct.error, Ari
 
 
 def read_gltf(path: Path) -> Raw:
-    """The scene's meshes as one head, in metres, Y up, looking along +Z as glTF has it."""
-    with in_words(path):
+    """Read the scene's meshes as one head, in meters, Y up, looking along +Z as glTF defines it."""
+    # `assemble` refuses what overflows
+    with in_words(path), np.errstate(over="ignore", invalid="ignore"):
         return Scene.read(path).raw(path.stem)
 
 
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with a broken file becomes a `FileFormatError`."""
+    """Turn any error of a broken file into a `FileFormatError`."""
     try:
         yield
     except FileFormatError:
@@ -47,7 +48,7 @@ def in_words(path: Path) -> Iterator[None]:
         raise FileFormatError(f"{path} is nested too deeply for a glTF file") from None
     except _BROKEN as error:
         words = f"{type(error).__name__}: {error}"
-        raise FileFormatError(f"{path} is no glTF 2.0 file, or a broken one ({words})") from error
+        raise FileFormatError(f"{path} is not a valid glTF 2.0 file ({words})") from error
 
 
 class Scene:
@@ -67,18 +68,18 @@ class Scene:
 
     @classmethod
     def read(cls, path: Path) -> Scene:
-        """The document and the binary part of a file."""
+        """Read the document and the binary chunk of a file."""
         if path.stat().st_size > MAX_BYTES:
-            raise FileFormatError(f"{path} has more than {MAX_BYTES:,} bytes; no head needs that")
+            raise FileFormatError(f"{path} is too large for a head: over {MAX_BYTES:,} bytes")
         return cls.parse(path.read_bytes(), path)
 
     @classmethod
     def parse(cls, data: bytes, path: Path) -> Scene:
-        """The same for the bytes of a file, which is called so."""
+        """Parse the bytes of a file; `path` names it in errors."""
         text, binary = _chunks(data) if data[:4] == b"glTF" else (data, b"")
         document = json.loads(text)
         if not isinstance(document, dict) or "asset" not in document:
-            raise ValueError("it has no asset")
+            raise ValueError("its asset entry is missing")
         return cls(document, binary, path)
 
     # ------------------------------------------------------------------ arrays
@@ -96,7 +97,7 @@ class Scene:
             try:
                 data = base64.b64decode(uri.partition(",")[2], validate=True)
             except binascii.Error as error:
-                raise ValueError(f"a buffer is no base64: {error}") from error
+                raise ValueError(f"a buffer is not base64: {error}") from error
         else:
             data = self._beside(uri).read_bytes()
         if length > len(data):
@@ -104,17 +105,17 @@ class Scene:
         return data
 
     def _beside(self, uri: str) -> Path:
-        """A file in the folder of the document; a document names no files elsewhere."""
+        """Return a file in the document's folder; files elsewhere are refused."""
         folder = self._path.parent.resolve()
         file = (folder / uri.replace("%20", " ")).resolve()
         if not file.is_relative_to(folder) or not file.is_file():
-            raise FileFormatError(f"{self._path} asks for {uri!r}, which is not in its folder")
+            raise FileFormatError(f"{self._path} refers to {uri!r}, which is not in its folder")
         if file.stat().st_size > MAX_BYTES:
             raise FileFormatError(f"{file} has more than {MAX_BYTES:,} bytes")
         return file
 
     def _view(self, index: int, offset: int, dtype: np.dtype[Any], count: int, width: int) -> Array:
-        """(count, width) numbers of a buffer view, without copying."""
+        """Return (count, width) numbers of a buffer view without copying."""
         view = self.document["bufferViews"][index]
         data = self._buffer(int(view["buffer"]))
         start = int(view.get("byteOffset", 0))
@@ -131,7 +132,7 @@ class Scene:
         return np.ndarray(shape, dtype, part, 0, strides) if count else np.zeros(shape, dtype)
 
     def accessor(self, index: int) -> Array:
-        """(count, width) values of an accessor, sparse ones filled in."""
+        """Return (count, width) values of an accessor, sparse ones filled in."""
         entry = self.document["accessors"][index]
         dtype, width = np.dtype(_COMPONENTS[entry["componentType"]]), _WIDTHS[entry["type"]]
         count = int(entry["count"])
@@ -139,7 +140,7 @@ class Scene:
             view, offset = int(entry["bufferView"]), int(entry.get("byteOffset", 0))
             values = self._view(view, offset, dtype, count, width)
         elif not 0 <= count <= 3 * MAX_VERTICES:
-            raise ValueError(f"an accessor claims {count} values")
+            raise ValueError(f"an accessor with {count} values")
         else:
             values = np.zeros((count, width), dtype)
         if "sparse" in entry:
@@ -163,7 +164,7 @@ class Scene:
     # ------------------------------------------------------------------- nodes
 
     def _placed(self) -> Iterator[tuple[Mapping[str, Any], Array]]:
-        """Nodes with a mesh, and the matrix that carries it into the scene."""
+        """Yield nodes with a mesh, and the matrix that places it in the scene."""
         nodes = self.document.get("nodes", [])
         if scenes := self.document.get("scenes"):
             roots = scenes[int(self.document.get("scene", 0))].get("nodes", [])
@@ -175,7 +176,7 @@ class Scene:
         while queue:
             index, above = queue.popleft()
             if index in matrices or len(matrices) > MAX_NODES:
-                raise ValueError("its nodes are no tree")
+                raise ValueError("its nodes are not a tree")
             matrices[index] = above @ _matrix(nodes[index])
             queue += [(int(c), matrices[index]) for c in nodes[index].get("children", ())]
         for index, matrix in matrices.items():
@@ -183,12 +184,12 @@ class Scene:
                 yield nodes[index], self._bound(nodes[index], matrix, matrices)
 
     def _front(self) -> Array:
-        """Matrix of the scene: VRM 0 looks along -Z, everything else along +Z."""
+        """Return the matrix of the scene: VRM 0 looks along -Z, everything else along +Z."""
         turned = "VRM" in self.document.get("extensions", {})
         return np.diag([-1.0, 1.0, -1.0, 1.0]) if turned else np.eye(4)
 
     def _bound(self, node: Mapping[str, Any], own: Array, matrices: Mapping[int, Array]) -> Array:
-        """Where a mesh stands at rest: a skinned one where the first joint of its skin holds it."""
+        """Return the matrix of a mesh at rest; a skinned one follows its first joint."""
         if "skin" not in node:
             return own
         skin = self.document["skins"][int(node["skin"])]
@@ -201,13 +202,13 @@ class Scene:
     # ------------------------------------------------------------------ meshes
 
     def target_names(self, mesh: int) -> list[str]:
-        """Names of the morph targets of a mesh."""
+        """Return the names of a mesh's morph targets."""
         entry = self.document["meshes"][mesh]
         first = entry["primitives"][0]
         return _target_names(entry, first, len(first.get("targets", ())))
 
     def raw(self, name: str) -> Raw:
-        """All meshes of the scene as one surface with its shapes."""
+        """Return all meshes of the scene as one surface with its shapes."""
         pieces: list[Raw] = []
         names: dict[str, None] = {}
         count = 0
@@ -218,7 +219,7 @@ class Scene:
                 count += len(piece.neutral)
                 check_size(count, len(names), self._path)  # one mesh may stand in many nodes
         if not any(len(p.triangles) for p in pieces):
-            raise FileFormatError(f"{self._path} shows no triangles")
+            raise FileFormatError(f"{self._path} has no triangles in its scene")
         shapes = {shape: np.zeros((count, 3), np.float32) for shape in names}
         parts, triangles = [], []
         place = row = 0
@@ -243,7 +244,7 @@ class Scene:
 
     @staticmethod
     def _colors(pieces: list[Raw]) -> Array | None:
-        """Colours by vertex where any piece has some; the others take their material's."""
+        """Return vertex colors if any part has some; other parts take their material's."""
         if all(p.colors is None for p in pieces):
             return None
         rows = [
@@ -270,11 +271,11 @@ class Scene:
         if "indices" in primitive:
             indices = self.accessor(int(primitive["indices"]))
             if indices.dtype.kind != "u" or indices.shape[1] != 1:
-                raise ValueError(f"indices of mesh {name!r} are no row of vertex numbers")
+                raise ValueError(f"indices of mesh {name!r} are not a list of vertex numbers")
             corners = indices[:, 0].astype(np.int64)
         triangles: Array = corners[: len(corners) // 3 * 3].reshape(-1, 3)
         if triangles.size and triangles.max() >= len(points):
-            raise ValueError(f"mesh {name!r} asks for vertices it does not have")
+            raise ValueError(f"mesh {name!r} refers to vertices it does not have")
         if np.linalg.det(matrix[:3, :3]) < 0:
             triangles = triangles[:, ::-1]
         targets = primitive.get("targets", ())
@@ -298,10 +299,10 @@ class Scene:
         return Raw(name, placed, triangles, shapes, (part,), colors=colors, uvs=uvs)
 
     def _numbers(self, index: int, width: int) -> Array:
-        """(N, width) finite floats of an accessor."""
+        """Return (N, width) finite floats of an accessor."""
         values = self.accessor(int(index))[:, :width].astype(float)
         if values.shape[1] != width or not np.isfinite(values).all():
-            raise ValueError("an attribute has too few numbers, or such that are not finite")
+            raise ValueError("an attribute has too few numbers, or numbers that are not finite")
         return values
 
     def _material(self, index: int | None) -> Material:
@@ -323,7 +324,7 @@ class Scene:
 
 
 def _chunks(data: bytes) -> tuple[bytes, bytes]:
-    """JSON and binary chunk of a GLB file."""
+    """Return the JSON and binary chunks of a GLB file."""
     _, version, length = struct.unpack_from("<4sII", data)
     if version != 2 or length > len(data):
         raise ValueError(f"version {version}, {len(data)} of {length} bytes")
@@ -349,7 +350,7 @@ def _target_names(mesh: Mapping[str, Any], primitive: Mapping[str, Any], count: 
 
 
 def _matrix(node: Mapping[str, Any]) -> Array:
-    """(4, 4) of a node relative to its parent."""
+    """Return the (4, 4) matrix of a node relative to its parent."""
     if "matrix" in node:
         return np.array(node["matrix"], float).reshape(4, 4).T
     x, y, z, w = (float(n) for n in node.get("rotation", (0, 0, 0, 1)))

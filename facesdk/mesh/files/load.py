@@ -1,4 +1,4 @@
-"""Heads by path: which reader takes which file."""
+"""Choose the reader for a head file."""
 
 from __future__ import annotations
 
@@ -41,22 +41,24 @@ def load_head(
     topology: str | Path | None = None,
     subject: str | None = None,
 ) -> Head:
-    """The built-in head, or the one at a path.
+    """Load the built-in head, or the one at a path.
 
-    Takes a folder of OBJ files (ICT-FaceKit is one), `.glb`, `.gltf`, `.vrm`, `.obj`, `.ply`,
-    Audio2Face's `bs_skin.npz`, a FLAME model, which gets the built-in head's shapes, and the
-    templates of VOCASET and BIWI (`.pkl`, `.npz`), of which `subject` picks one. Files that know
-    vertices only take their triangles from `topology`, or from an OBJ or PLY file beside them with
-    as many vertices. `identity` (age, sex, ethnicity) and `detail` ("low" for motion, "high" for
-    stills) belong to the built-in head.
+    `path` may be a folder of OBJ files (as in ICT-FaceKit), a `.glb`, `.gltf`, `.vrm`, `.obj` or
+    `.ply` file, Audio2Face's `bs_skin.npz`, a FLAME model, which gets the built-in head's shapes,
+    or the templates of VOCASET and BIWI (`.pkl`, `.npz`), of which `subject` picks one. Files
+    without triangles take them from `topology`, or from an OBJ or PLY file with as many vertices in
+    the same folder. `identity` (age, sex, ethnicity) and `detail` ("low" for motion, "high" for
+    stills) apply to the built-in head only.
+
+    Raises `FileFormatError` for a file that cannot be read.
     """
     if path is None:
         return builtin_head(identity, detail=detail)
     if identity:
-        raise MeshError(f"identity options belong to the built-in head; {path} has its own face")
+        raise MeshError(f"identity options apply to the built-in head only, not to {path}")
     file = Path(path)
     if not file.exists():
-        raise FileFormatError(f"{file} does not exist; give the path of a head, or none")
+        raise FileFormatError(f"{file} does not exist; give the path of a head")
     suffix = file.suffix.lower()
     if file.is_dir():
         return assemble(read_obj_folder(file))
@@ -64,7 +66,9 @@ def load_head(
         return assemble(SURFACES[suffix](file))
     if suffix not in ARRAYS:
         kinds = ", ".join((*SURFACES, *ARRAYS))
-        raise FileFormatError(f"{file} is no head that facesdk reads: {kinds}, or a folder of .obj")
+        raise FileFormatError(
+            f"{file} is not a supported head file; expected {kinds}, or a folder of .obj files"
+        )
     if suffix == ".npz" and is_bs_skin(file):
         return assemble(_with_triangles(read_bs_skin(file), file, topology))
     if subject is None and is_flame(arrays := load_arrays(file)):
@@ -74,7 +78,7 @@ def load_head(
 
 
 def read_template(file: Path, subject: str | None = None) -> Raw:
-    """One subject's neutral out of a file of templates, (V, 3) arrays by subject."""
+    """Read one subject's neutral from a file of templates, (V, 3) arrays by subject."""
     arrays = load_arrays(file)
     people = {
         name: array
@@ -93,7 +97,7 @@ def read_template(file: Path, subject: str | None = None) -> Raw:
 
 
 def _with_triangles(raw: Raw, file: Path, topology: str | Path | None) -> Raw:
-    """A head of vertices with the triangles of another file."""
+    """Return a head of vertices with the triangles of another file."""
     if topology is not None:
         surface = _surface(Path(topology))
         if len(surface.neutral) != len(raw.neutral):
@@ -113,7 +117,7 @@ def _with_triangles(raw: Raw, file: Path, topology: str | Path | None) -> Raw:
 
 def _surface(path: Path) -> Raw:
     if path.suffix.lower() not in (".obj", ".ply"):
-        raise FileFormatError(f"topology comes from an .obj or .ply file, got {path}")
+        raise FileFormatError(f"topology must be an .obj or .ply file, got {path}")
     return SURFACES[path.suffix.lower()](path)
 
 

@@ -1,4 +1,4 @@
-"""Wavefront OBJ: the surface of one file, and folders with one file a shape."""
+"""Wavefront OBJ: one surface per file, or folders with one file per shape."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Array = NDArray[Any]
 
 MAX_BYTES = 1 << 26
 NEUTRALS = ("generic_neutral_mesh", "neutral", "base", "basehead", "head", "rest", "default")
-"""Names of the file at rest in a folder, the surer ones first; ICT-FaceKit has the first."""
+"""Names of the neutral in a folder, most specific first; ICT-FaceKit uses the first."""
 
 SKIPPED = ("identity",)
-"""Beginnings of files in a folder that are no expressions."""
+"""Prefixes of files in a folder that are not expressions."""
 
 
 def read_obj(path: Path) -> Raw:
-    """Vertices and triangles of a file; polygons become fans."""
+    """Read vertices and triangles of a file; polygons become triangle fans."""
     points, colors, triangles = _parsed(path)
     return Raw(path.stem, points, triangles, colors=colors)
 
 
 def _parsed(path: Path) -> tuple[Array, Array | None, Array]:
     if path.stat().st_size > MAX_BYTES:
-        raise FileFormatError(f"{path} has more than {MAX_BYTES:,} bytes; no head needs that")
+        raise FileFormatError(f"{path} is too large for a head: over {MAX_BYTES:,} bytes")
     points: list[list[float]] = []
     triangles: list[tuple[int, int, int]] = []
     try:
@@ -43,9 +43,9 @@ def _parsed(path: Path) -> tuple[Array, Array | None, Array]:
                         fan = [_corner(c, len(points)) for c in corners]
                         triangles += [(fan[0], a, b) for a, b in pairwise(fan[1:])]
     except ValueError as error:
-        raise FileFormatError(f"{path} is no OBJ file: {error}") from error
+        raise FileFormatError(f"{path} is not an OBJ file: {error}") from error
     if not points or len({len(p) for p in points}) != 1 or len(points[0]) < 3:
-        raise FileFormatError(f"{path} is no OBJ file: it needs lines `v x y z`")
+        raise FileFormatError(f"{path} is not an OBJ file: expected lines `v x y z`")
     if len(points) > MAX_VERTICES:
         check_size(len(points), 0, path)
     array = np.array(points)
@@ -53,21 +53,21 @@ def _parsed(path: Path) -> tuple[Array, Array | None, Array]:
     if not np.isfinite(array).all():
         raise FileFormatError(f"{path} has vertices that are not finite")
     if faces.size and not (faces.min() >= 0 and faces.max() < len(array)):
-        raise FileFormatError(f"{path} has faces with vertices that it does not have")
+        raise FileFormatError(f"{path} has faces that refer to missing vertices")
     colors = array[:, 3:6].clip(0, 1) if array.shape[1] >= 6 else None
     return array[:, :3], colors, faces
 
 
 def _corner(text: str, count: int) -> int:
-    """Vertex of a face's corner; negative ones count from the last vertex so far."""
+    """Return the vertex of a face's corner; negative numbers count from the last one so far."""
     index = int(text.split("/")[0])
     return index - 1 if index > 0 else count + index
 
 
 def read_obj_folder(folder: Path) -> Raw:
-    """A neutral and one file for each shape, named by the shape, all with the same vertices.
+    """Read a neutral and one file per shape, named by the shape, all with the same vertices.
 
-    ICT-FaceKit's model folder is one of these.
+    The model folder of ICT-FaceKit has this layout.
     """
     files = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".obj"}
     lowered = {stem.lower(): stem for stem in files}

@@ -29,25 +29,25 @@ class _Element:
     name: str
     count: int
     fields: list[tuple[str, str]] = field(default_factory=list)
-    """Name and type; a list has the types of its length and its entries, `u1 i4`."""
+    """Name and type; a list has the types of its length and of its entries, such as `u1 i4`."""
 
 
 def read_ply(path: Path) -> Raw:
-    """Vertices, triangles and colours of a file."""
+    """Read vertices, triangles and colors of a file."""
     if path.stat().st_size > MAX_BYTES:
-        raise FileFormatError(f"{path} has more than {MAX_BYTES:,} bytes; no head needs that")
+        raise FileFormatError(f"{path} is too large for a head: over {MAX_BYTES:,} bytes")
     data = path.read_bytes()
     try:
         order, elements, start = _header(data)
         words = data[start:].split() if order == "" else None
         columns, faces = _body(data, start, words, order, elements, path)
     except (ValueError, KeyError, IndexError, OverflowError, TypeError) as error:
-        raise FileFormatError(f"{path} is no PLY file, or a broken one: {error}") from error
+        raise FileFormatError(f"{path} is not a valid PLY file: {error}") from error
     points = np.stack([columns[axis] for axis in "xyz"], 1).astype(float)
     if not np.isfinite(points).all():
         raise FileFormatError(f"{path} has vertices that are not finite")
     if faces.size and not (faces.min() >= 0 and faces.max() < len(points)):
-        raise FileFormatError(f"{path} has faces with vertices that it does not have")
+        raise FileFormatError(f"{path} has faces that refer to missing vertices")
     colors = None
     if {"red", "green", "blue"} <= set(columns):
         colors = np.stack([columns[c] for c in ("red", "green", "blue")], 1)
@@ -56,7 +56,7 @@ def read_ply(path: Path) -> Raw:
 
 
 def _header(data: bytes) -> tuple[str, list[_Element], int]:
-    """Byte order, elements, and where the body begins."""
+    """Return byte order, elements, and the start of the body."""
     end = data.find(b"end_header")
     if not data.startswith(b"ply") or end < 0:
         raise ValueError("it has no header")
@@ -73,7 +73,7 @@ def _header(data: bytes) -> tuple[str, list[_Element], int]:
             case ["property", kind, name]:
                 elements[-1].fields.append((name, _TYPES[kind]))
     if order is None or not any(e.name == "vertex" for e in elements):
-        raise ValueError("its header names no format or no vertices")
+        raise ValueError("its header has no format or no vertices")
     return order, elements, start
 
 
@@ -101,7 +101,7 @@ def _body(
 def _table(
     data: bytes, place: int, words: list[bytes] | None, order: str, element: _Element
 ) -> tuple[dict[str, Array], int]:
-    """Columns of an element without lists, and where the next one begins."""
+    """Return the columns of an element without lists, and the start of the next one."""
     if words is not None:
         width = len(element.fields)
         rows = np.array(words[: element.count * width], float).reshape(element.count, width)
@@ -117,9 +117,9 @@ def _table(
 def _fans(
     data: bytes, place: int, words: list[bytes] | None, order: str, element: _Element
 ) -> tuple[Array, int]:
-    """Triangles of an element whose one list holds corners, and where the next one begins."""
+    """Return the triangles of an element with a list of corners, and the start of the next."""
     if len(element.fields) != 1 or " " not in element.fields[0][1]:
-        raise ValueError("its faces have more than a list of corners")
+        raise ValueError("its faces have properties besides a list of corners")
     length_type, entry_type = (np.dtype(order + t) for t in element.fields[0][1].split())
     row = np.dtype([("length", length_type), ("corners", entry_type, 3)])
     if words is None and len(data) - place >= element.count * row.itemsize:

@@ -1,4 +1,4 @@
-"""Names of shapes as files write them, and as ARKit does."""
+"""Recognize ARKit's names in the spellings of files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..builtin.tongue import SHAPES
 
 
 def shape_name(written: str) -> str:
-    """ARKit's name for a shape, or for one side of it; what is none of them stays as it is.
+    """Return ARKit's name for a shape, or for one side of it; other names are returned unchanged.
 
     `blendShape1.EyeBlink_L`, `head:eyeblinkleft` and `EYE_BLINK_LEFT` are all `eyeBlinkLeft`.
     """
@@ -25,7 +25,7 @@ def shape_name(written: str) -> str:
 
 @cache
 def _known() -> Mapping[str, str]:
-    """Lower-case spelling without separators -> name."""
+    """Return names by their lower-case spelling without separators."""
     names = [*Rig.load("arkit").names, *SHAPES]
     known = {name.lower(): name for name in names}
     for name in names:

@@ -1,9 +1,9 @@
-"""Arrays out of pickles and npz files of strangers, without running anything they hold.
+"""Read arrays from untrusted pickles and npz files without running any code in them.
 
 FLAME, its masks and the templates of VOCASET and BIWI are distributed as pickles, most of them of
-Python 2. A pickle is a program; this reader runs none of it: every class of numpy, chumpy and
-scipy.sparse that may occur is replaced by a stand-in that only keeps what it is given, and every
-other class is refused.
+Python 2. A pickle is a program; this reader does not run it: every class of numpy, chumpy and
+scipy.sparse that may occur is replaced by a stand-in that only stores its state, and every other
+class is refused.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from ...errors import FileFormatError
 Array = NDArray[Any]
 
 MAX_BYTES = 1 << 29
-"""Largest file, and largest array in it; FLAME has 54 MB."""
+"""Largest file, and largest array in it, in bytes; FLAME has 54 MB."""
 
 MAX_STEPS = 1_000_000
-"""Most instructions of a pickle; FLAME's has some hundreds."""
+"""Largest number of instructions in a pickle; FLAME's has some hundreds."""
 
 _MEMO = {"PUT", "BINPUT", "LONG_BINPUT"}
 _BROKEN = (
@@ -38,10 +38,10 @@ _BROKEN = (
 
 
 def load_arrays(path: str | Path) -> dict[str, Array]:
-    """Arrays by name from a `.pkl`, `.npz` or `.npy` file; what is no array is left out.
+    """Return arrays by name from a `.pkl`, `.npz` or `.npy` file; other contents are left out.
 
-    Sparse matrices come out dense. A file that is one array or list has it under the name `data`.
-    Raises `FileFormatError` when the file names a class that is no array.
+    Sparse matrices are returned dense. A file that is a single array or list has it under the name
+    `data`. Raises `FileFormatError` if the file refers to a class that is not an array.
     """
     file = Path(path)
     size = file.stat().st_size
@@ -54,7 +54,7 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
     except FileFormatError as error:
         raise FileFormatError(f"{file}: {error}") from error
     except _BROKEN as error:
-        raise FileFormatError(f"{file} is no pickle that holds arrays: {error}") from error
+        raise FileFormatError(f"{file} is not a pickle of arrays: {error}") from error
 
 
 def _load_numpy(file: Path) -> dict[str, Array]:
@@ -78,13 +78,13 @@ def _check_size(count: int, size: int = 1) -> None:
 
 
 def _unpickled(data: bytes) -> Any:
-    """What a pickle holds, with stand-ins for the objects in it."""
+    """Return the contents of a pickle, with stand-ins for its objects."""
     _check_steps(data)
     return _Unpickler(io.BytesIO(data), encoding="latin1").load()
 
 
 def _check_steps(data: bytes) -> None:
-    """Refuse what would make the reader itself reserve memory: long memos, cut-off blocks."""
+    """Refuse pickles that make the reader itself reserve memory: large memos, truncated blocks."""
     for step, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(data))):
         if step > MAX_STEPS or (opcode.name in _MEMO and int(argument or 0) > MAX_STEPS):
             raise FileFormatError(f"a pickle of more than {MAX_STEPS:,} steps")
@@ -99,13 +99,14 @@ class _Unpickler(pickle.Unpickler):
         key = name[:3] if known is _SPARSE else f"{module}.{name}".replace("._core.", ".core.")
         if key not in known:
             raise FileFormatError(
-                f"it asks for {module}.{name}, which is no array; facesdk runs no code from files"
+                f"it refers to {module}.{name}, which is not an array; "
+                "facesdk does not run code from files"
             )
         return known[key]
 
 
 class _StandIn:
-    """Keeps the state of an object that is never made."""
+    """Stores the state of an object that is never created."""
 
     def __init__(self, *_: Any) -> None:
         self.state: Any = None
@@ -114,7 +115,7 @@ class _StandIn:
         self.state = state
 
     def value(self) -> Array | None:
-        """The array that the object stands for; None where it is none."""
+        """Return the array that the object stands for, or None."""
         raise NotImplementedError
 
 
@@ -165,7 +166,7 @@ class _Scalar(_StandIn):
 
 
 class _Formula(_StandIn):
-    """Anything of chumpy: a value `x`, or a selection `idxs` of another formula `a`."""
+    """Any chumpy object: a value `x`, or a selection `idxs` of another one, `a`."""
 
     def value(self) -> Array | None:
         state = self.state if isinstance(self.state, dict) else {}
@@ -182,7 +183,7 @@ class _Formula(_StandIn):
 
 
 class _Sparse(_StandIn):
-    """A matrix of scipy.sparse: `data`, and where its entries are."""
+    """A matrix of scipy.sparse: `data` and the places of its entries."""
 
     def value(self) -> Array | None:
         state = self.state
@@ -194,7 +195,7 @@ class _Sparse(_StandIn):
         return matrix
 
     def _places(self, state: Mapping[str, Any]) -> tuple[Array, Array]:
-        """Row and column of every entry."""
+        """Return row and column of every entry."""
         row, column = state.get("coords", (state.get("row"), state.get("col")))
         places = {"row": row, "col": column}
         return _required(places, "row"), _required(places, "col")
@@ -217,14 +218,14 @@ _SPARSE: dict[str, type[_Sparse]] = {"coo": _Sparse, "csc": _SparseColumns, "csr
 
 
 def _reconstruct(kind: Any, *_: Any) -> Any:
-    """An empty object of a stand-in's class, for `copyreg` and numpy."""
+    """Return an empty stand-in for `copyreg` and numpy."""
     if not (isinstance(kind, type) and issubclass(kind, _StandIn)):
-        raise FileFormatError(f"it rebuilds {kind!r}, which is no array")
+        raise FileFormatError(f"it rebuilds {kind!r}, which is not an array")
     return kind()
 
 
 def _encode(text: str, encoding: str = "latin1", *_: Any) -> bytes:
-    """Bytes as Python 3 writes them for the protocols of Python 2."""
+    """Return bytes as Python 3 writes them in the protocols of Python 2."""
     return text.encode("latin1" if encoding in ("latin1", "latin-1") else "ascii")
 
 
@@ -257,7 +258,7 @@ def _named(content: Any) -> dict[str, Array]:
 
 
 def _value(entry: Any) -> Array | None:
-    """The array that an entry of the pickle stands for; None for text and other things."""
+    """Return the array that an entry of the pickle stands for; None for text and other values."""
     if isinstance(entry, _StandIn):
         return entry.value()
     if isinstance(entry, bool | int | float):
@@ -268,7 +269,7 @@ def _value(entry: Any) -> Array | None:
 
 
 def _stacked(entries: Sequence[Any]) -> Array | None:
-    """A list of numbers, of arrays or of lists of numbers as one array."""
+    """Return a list of numbers, arrays or lists of numbers as one array."""
     _check_size(sum(len(e) if isinstance(e, list | tuple) else 1 for e in entries), 8)
     lists = [entry for entry in entries if isinstance(entry, list | tuple)]
     if any(isinstance(part, list | tuple) for entry in lists for part in entry):

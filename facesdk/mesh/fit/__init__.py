@@ -1,1 +1,1 @@
-"""Fitting heads to each other: registration, deformation transfer, solving for weights."""
+"""Fit heads to each other: registration, deformation transfer, solving for shape weights."""

@@ -1,8 +1,8 @@
-"""From ARKit to a user's FLAME model: a map made on the user's machine, from the built-in head.
+"""Calibrate a FLAME model: compute the map from ARKit to the model on the user's machine.
 
 The built-in head is registered with the model, its shapes are transferred to the model's surface,
-and each one is fitted by what FLAME has: expression coefficients, and the jaw and the eyes as the
-joints they are. Nothing of the model leaves the machine, and none of it comes with facesdk.
+and each one is fitted by FLAME's parameters: expression coefficients, and jaw and eyes as joints.
+Nothing of the model leaves the machine, and none of it comes with facesdk.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ..flame import JAW, LEFT_EYE, RIGHT_EYE, FlameModel
 from ..head import EYES, Head, Material, Part
 from .register import Face, register
 from .solve import within_limits
-from .transfer import dressed, face_of, known_points
+from .transfer import face_of, known_points, with_transferred_shapes
 
 JAW_SHAPES = {"jawOpen": (0,), "jawLeft": (1, 2), "jawRight": (1, 2)}
-"""Shapes that turn the jaw, and the axes they may turn it about."""
+"""Shapes that turn the jaw, and the axes about which they may turn it."""
 
 JAW_LIMITS = np.array([(-0.1, 0.7), (-0.3, 0.3), (-0.3, 0.3)])
-MOST, LIMIT = 2.5, 3.0
-"""Standard deviations that one shape, and shapes together, may ask of an expression."""
+MAX_SIGMA, MAX_TOTAL_SIGMA = 2.5, 3.0
+"""Largest expression coefficient, in standard deviations, of one shape and of all together."""
 
-CALM = 2e-3
-"""mm² that a squared standard deviation costs: no wild coefficients for a tenth of a millimetre."""
+RIDGE = 2e-3
+"""Ridge penalty: mm² per squared standard deviation, which prevents large opposing coefficients."""
 
 TINY = 5e-4
 _STEPS, _NUDGE = 6, 1e-2
@@ -50,20 +50,19 @@ FLAME_SIZE = (5023, 9976)
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What ARKit's shapes are on a FLAME model."""
+    """ARKit's shapes on a FLAME model."""
 
     head: Head
-    """The model's neutral with the transferred shapes: to draw, and to solve FLAME vertices for."""
+    """The model's neutral with the transferred shapes: to render, or to solve FLAME vertices."""
     weights: Mapping[str, Mapping[str, float]]
     """Shape -> control of the rig `flame` -> value at weight 1."""
     errors: Mapping[str, float]
-    """Root mean square distance in mm between each shape and what FLAME makes of it, where either
-    moves."""
+    """Root mean square distance in mm between each shape and its fit, where either moves."""
     distance: float
     """Mean distance in mm between the registered surfaces."""
 
     def rig_map(self) -> RigMap:
-        """The map from ARKit to FLAME, with the pose of head and neck on FLAME's neck."""
+        """Return the map from ARKit to FLAME, with the pose of head and neck on FLAME's neck."""
         turns = {"pitch": "neck_pose_x", "yaw": "neck_pose_y", "roll": "neck_pose_z"}
         pose = {f"pose.{j}.{a}": {c: 1.0} for j in ("head", "neck") for a, c in turns.items()}
         return RigMap(
@@ -82,12 +81,12 @@ class Calibration:
 def calibrate(
     model: FlameModel, head: Head, landmarks: Mapping[str, ArrayLike] | None = None
 ) -> Calibration:
-    """ARKit's shapes on a FLAME model, from a head that has them.
+    """Fit ARKit's shapes on a FLAME model, given a head that has them.
 
-    `landmarks` are vertices or positions on the model by name, where those found are wrong.
-    Raises `MeshError` where the two heads do not fit.
+    `landmarks` are vertices or positions on the model by name; they replace those that are found.
+    Raises `MeshError` if the heads do not fit.
     """
-    own, target, distance = _dressed(model, head, landmarks)
+    own, target, distance = _transferred(model, head, landmarks)
     fit = _Fit(model, target.skin, _region(own, target.skin))
     names = Rig.load("arkit").names
     weights, errors = fit.all({name: own.delta(name).astype(np.float64) for name in names})
@@ -102,15 +101,15 @@ def calibrate(
 def flame_head(
     model: FlameModel, head: Head, landmarks: Mapping[str, ArrayLike] | None = None
 ) -> Head:
-    """A FLAME model's neutral with ARKit's shapes, skin and eyes coloured: something to look at."""
-    own, target, _ = _dressed(model, head, landmarks)
+    """Return a FLAME model's neutral with ARKit's shapes and plain colors for skin and eyes."""
+    own, target, _ = _transferred(model, head, landmarks)
     return _painted(own, target)
 
 
-def _dressed(
+def _transferred(
     model: FlameModel, head: Head, landmarks: Mapping[str, ArrayLike] | None
 ) -> tuple[Head, Face, float]:
-    """The model's neutral with all shapes, as a face too, and how far the surfaces are apart."""
+    """Return the model's neutral with all shapes, its face, and the distance of the surfaces."""
     given = dict(landmarks or {})
     if (len(model.template), len(model.triangles)) == FLAME_SIZE:
         given = FLAME_POINTS | given
@@ -122,11 +121,15 @@ def _dressed(
         landmarks=given,
     )
     matched = register(face_of(head, known_points(head, target)), target)
-    return dressed(head, _bare(model), target, matched), target, matched.distance
+    return (
+        with_transferred_shapes(head, _neutral_only(model), target, matched),
+        target,
+        matched.distance,
+    )
 
 
 def _painted(own: Head, target: Face) -> Head:
-    """The head with plain colours: skin, lips, and eyes with an iris and a pupil."""
+    """Return the head with plain colors: skin, lips, and eyes with an iris and a pupil."""
     colors = np.tile(np.array(SKIN, np.float32), (len(own.neutral), 1))
     if "lips" in own.masks:
         colors += own.masks["lips"][:, None] * (np.array(LIPS, np.float32) - colors)
@@ -146,14 +149,14 @@ def _painted(own: Head, target: Face) -> Head:
     return replace(own, triangles=own.triangles[order], colors=colors, parts=parts)
 
 
-def _bare(model: FlameModel) -> Head:
-    """The model's neutral without a shape."""
+def _neutral_only(model: FlameModel) -> Head:
+    """Return the model's neutral without shapes."""
     neutral = model.template.astype(np.float32)
     return Head(model.name, neutral, model.triangles, (), np.zeros((0, *neutral.shape), np.float32))
 
 
 def _opening(model: FlameModel) -> Doubles:
-    """(V,) how far the model's jaw takes each vertex along, 0 to 1."""
+    """Return (V,) the share of the jaw's motion that each vertex follows, 0 to 1."""
     pose = np.zeros((5, 3))
     pose[JAW, 0] = 0.3
     fallen = np.linalg.norm(model.vertices(pose=pose)[0] - model.template, axis=1)
@@ -161,7 +164,7 @@ def _opening(model: FlameModel) -> Doubles:
 
 
 def _region(head: Head, skin: NDArray[np.intp]) -> Doubles:
-    """(skin,) how much each vertex counts: lips and lids are what people look at."""
+    """Return (skin,) weights of vertices: lips and eyelids matter most to viewers."""
     counts = np.ones(len(skin))
     for name, more in (("lips", 3.0), ("eyelids", 2.0)):
         if name in head.masks:
@@ -174,18 +177,18 @@ def _rounded(row: Mapping[str, float]) -> dict[str, float]:
 
 
 class _Fit:
-    """Shapes on a FLAME model's skin to expression coefficients and jaw rotations."""
+    """Fits shapes on a FLAME model's skin by expression coefficients and jaw rotations."""
 
     def __init__(self, model: FlameModel, skin: NDArray[np.intp], region: Doubles) -> None:
         self._model, self._skin = model, skin
         self._emphasis = 1000 * np.sqrt(region)[:, None]
         self._neutral = model.template[skin]
-        self._calm = CALM * np.eye(model.expressions)
+        self._ridge = RIDGE * np.eye(model.expressions)
 
     def all(
         self, shapes: Mapping[str, Doubles]
     ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-        """Weights on the rig `flame` by shape, and the error left in mm."""
+        """Return weights on the rig `flame` by shape, and the remaining error in mm."""
         names = [n for n in shapes if n not in JAW_SHAPES and n != "mouthClose"]
         moves = np.array([shapes[name][self._skin] for name in names])
         none = np.zeros(self._model.expressions)
@@ -204,34 +207,37 @@ class _Fit:
         return row
 
     def _split(self, row: Mapping[str, float]) -> tuple[Doubles, Doubles]:
-        """(E,) coefficients and (5, 3) pose of a row of weights."""
+        """Return the (E,) coefficients and (5, 3) pose of a row of weights."""
         pose = np.zeros((5, 3))
         pose[JAW] = [row.get(f"jaw_pose_{axis}", 0.0) for axis in "xyz"]
         psi = [row.get(f"expression_{i:03d}", 0.0) for i in range(self._model.expressions)]
         return np.array(psi), pose
 
     def _posed(self, psi: Doubles, pose: Doubles) -> Doubles:
-        """(T, skin, 3) metres."""
+        """Return (T, skin, 3) meters."""
         return self._model.vertices(psi, pose=pose)[:, self._skin].astype(np.float64)
 
     def _weighed(self, moves: Doubles) -> Doubles:
-        """(T, 3 skin) mm whose sums of squares are means over the surface."""
+        """Return (T, 3 skin) mm, weighted so that sums of squares are means over the surface."""
         return np.asarray((moves * self._emphasis).reshape(len(moves), -1))
 
     def _directions(self, pose: Doubles) -> Doubles:
-        """(E, 3 skin) what each coefficient does on a posed head."""
+        """Return (E, 3 skin) the effect of each coefficient on a posed head."""
         each = np.eye(self._model.expressions)
         return self._weighed(self._posed(each, pose) - self._posed(0 * each[:1], pose))
 
     def _expressed(self, moves: Doubles, pose: Doubles, already: Doubles) -> Doubles:
-        """(T, E) coefficients that make the moves of a posed head, beside some it has already."""
+        """Return (T, E) coefficients that fit moves of a posed head, added to `already`."""
         directions = self._directions(pose)
-        products = directions @ directions.T + self._calm
-        low, high = np.maximum(-MOST, -LIMIT - already), np.minimum(MOST, LIMIT - already)
+        products = directions @ directions.T + self._ridge
+        low, high = (
+            np.maximum(-MAX_SIGMA, -MAX_TOTAL_SIGMA - already),
+            np.minimum(MAX_SIGMA, MAX_TOTAL_SIGMA - already),
+        )
         return within_limits(products, self._weighed(moves) @ directions.T, low, high)
 
     def _with_jaw(self, move: Doubles, axes: tuple[int, ...]) -> tuple[Doubles, Doubles]:
-        """(E,) coefficients and (3,) jaw rotation: the jaw does what a joint can, they the rest."""
+        """Return (E,) coefficients and a (3,) jaw rotation, which is fitted first."""
         psi, pose = np.zeros(self._model.expressions), np.zeros((5, 3))
         low, high = JAW_LIMITS[list(axes)].T
         for _ in range(_STEPS):
@@ -248,7 +254,7 @@ class _Fit:
         return self._expressed(rest, pose, np.zeros_like(psi))[0], pose[JAW]
 
     def _closing(self, opened: Mapping[str, float], shapes: Mapping[str, Doubles]) -> Doubles:
-        """(E,) coefficients of mouthClose, fitted where it is used: on an open jaw."""
+        """Return (E,) coefficients of mouthClose, fitted on an open jaw, where it is used."""
         psi, pose = self._split(opened)
         goal = self._neutral + (shapes["jawOpen"] + shapes["mouthClose"])[self._skin]
         return np.asarray(self._expressed(goal - self._posed(psi, pose), pose, psi)[0])

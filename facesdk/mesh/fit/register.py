@@ -1,7 +1,7 @@
-"""Registration: which point of one head is which point of another, whatever their meshes.
+"""Registration: find corresponding points of two heads with different meshes.
 
-A few points that every face has are found by themselves and bring the heads together; a smooth
-warp and a few rounds of nearest points do the rest. What a jaw carries tells the lips apart.
+Landmarks that every face has are detected and align the heads; a thin-plate warp and a few rounds
+of closest points (ICP) do the rest. The share of the jaw's motion distinguishes the lips.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ Triangles = NDArray[np.integer[Any]]
 Vertices = NDArray[np.intp]
 
 NORMAL = 0.012
-"""Metres that the opposite of a normal's direction, halved, counts as when points are matched."""
+"""Meters that half the difference of opposite normals counts as when points are matched."""
 
 OPENING = 0.010
-"""Metres that the difference between what hangs on the jaw and what does not counts as."""
+"""Meters that a difference of 1 in the share of the jaw's motion counts as."""
 
 ROUNDS = 8
 REACH = 0.025
-"""Metres within which a surface is drawn to the other."""
+"""Meters within which a surface is attracted by the other."""
 
-WRONG = 0.02
-"""Metres that a named point may be off where faces differ; beyond that it was found wrongly."""
+MAX_LANDMARK_ERROR = 0.02
+"""Meters by which a landmark may be off because faces differ; above that it is an outlier."""
 
-LIMIT = 0.006
-"""Mean distance in metres after registration above which the heads do not fit."""
+MAX_DISTANCE = 0.006
+"""Mean distance in meters after registration above which the heads do not fit."""
 
 _BLOCK = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A surface to be registered, and what is known about it."""
+    """A surface to register, with known features."""
 
     points: Doubles
-    """(V, 3) metres, Y up, looking along +Z."""
+    """(V, 3) meters, Y up, looking along +Z."""
     triangles: Triangles
     eyes: Doubles | None = None
-    """(2, 3) centres of the left and the right eyeball."""
+    """(2, 3) centers of the left and the right eyeball."""
     opening: Doubles | None = None
-    """(V,) how far the jaw takes each vertex along, 0 to 1."""
+    """(V,) share of the jaw's motion that each vertex follows, 0 to 1."""
     landmarks: Mapping[str, ArrayLike] | None = None
-    """Known points by name, as vertices or as positions; they come before those found."""
+    """Known points by name, as vertices or as positions; they replace detected ones."""
 
     @cached_property
     def skin(self) -> Vertices:
-        """Vertices of the largest connected piece, in order."""
+        """Vertices of the largest connected component, ascending."""
         labels = pieces(len(self.points), self.triangles)
         used = np.unique(self.triangles)
         return np.asarray(used[labels[used] == np.bincount(labels[used]).argmax()], np.intp)
@@ -72,10 +72,10 @@ class Face:
 
     @cached_property
     def marks(self) -> dict[str, Doubles]:
-        """Positions of the named points that are known or can be found."""
+        """Positions of the landmarks that are known or detected."""
         found: dict[str, Doubles] = {}
         if self.eyes is not None:
-            found |= {"eye_left": self.eyes[0], "eye_right": self.eyes[1]}
+            found |= {"left_eye": self.eyes[0], "right_eye": self.eyes[1]}
             found |= {name: self.points[i] for name, i in _found_marks(self).items()}
         for name, place in (self.landmarks or {}).items():
             position = np.asarray(place)
@@ -83,15 +83,15 @@ class Face:
         return found
 
 
-def balls(face: Face) -> Doubles | None:
-    """(2, 3) centres of the left and the right eyeball, where two pieces beside the skin are."""
+def eyeballs(face: Face) -> Doubles | None:
+    """Return the (2, 3) centers of the left and the right eyeball if two components are spheres."""
     labels = pieces(len(face.points), face.triangles)
     labels[face.skin] = -1
     found: list[tuple[int, Doubles]] = []
     for label in np.unique(labels[np.unique(face.triangles)]):
         own = face.points[labels == label]
         if label >= 0 and len(own) >= 12:
-            center, radius, rough = fit_ball(own)
+            center, radius, rough = fit_sphere(own)
             if 0.007 < radius < 0.025 and rough < 0.1:
                 found.append((len(own), center))
     if len(found) < 2:
@@ -100,8 +100,8 @@ def balls(face: Face) -> Doubles | None:
     return np.array(sorted(pair, key=lambda center: -center[0]))
 
 
-def fit_ball(points: Doubles) -> tuple[Doubles, float, float]:
-    """Centre and radius of the ball that points lie on, and their spread as a share of it."""
+def fit_sphere(points: Doubles) -> tuple[Doubles, float, float]:
+    """Fit a sphere; return its center, its radius, and the relative spread of the distances."""
     mean = points.mean(0)
     local = points - mean
     rows = np.column_stack([2 * local, np.ones(len(local))])
@@ -113,24 +113,24 @@ def fit_ball(points: Doubles) -> tuple[Doubles, float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Correspondence:
-    """Where every vertex and triangle of a target lies on a source."""
+    """Source vertex and triangle for every vertex and triangle of a target."""
 
     vertices: Vertices
     """(Vt,) source vertex of each target vertex."""
     triangles: Vertices
     """(Ft,) source triangle of each target triangle."""
     warped: Doubles
-    """(Vs, 3) the source brought onto the target."""
+    """(Vs, 3) source points warped onto the target."""
     linear: Doubles
-    """(3, 3) turn and scale from source to target."""
+    """(3, 3) rotation and scale from source to target."""
     shift: Doubles
-    """(3,) metres added after `linear`."""
+    """(3,) meters added after `linear`."""
     distance: float = 0.0
-    """Mean distance in metres between the two surfaces after the warp."""
+    """Mean distance in meters between the two surfaces after the warp."""
 
     @classmethod
     def same(cls, points: ArrayLike, triangles: Triangles) -> Correspondence:
-        """For a target with the source's own mesh; `points` is the target's neutral."""
+        """Return the identity for a target with the source's mesh and neutral `points`."""
         warped = np.asarray(points, np.float64)
         return cls(
             np.arange(len(warped)), np.arange(len(triangles)), warped, np.eye(3), np.zeros(3)
@@ -138,7 +138,7 @@ class Correspondence:
 
 
 def register(source: Face, target: Face) -> Correspondence:
-    """Bring a source onto a target; raises `MeshError` where they do not fit."""
+    """Register a source with a target; raises `MeshError` if they do not fit."""
     names = sorted(set(source.marks) & set(target.marks))
     if len(names) < 4:
         raise MeshError(
@@ -152,12 +152,13 @@ def register(source: Face, target: Face) -> Correspondence:
     linear, shift = similarity(here, there)
     points = source.points @ linear.T + shift
     points = points + thin_plate(here @ linear.T + shift, there, points)
-    points = _settle(source, target, points)
+    points = _icp(source, target, points)
     distance = _distance(source, target, points)
-    if distance > LIMIT:
+    if distance > MAX_DISTANCE:
         raise MeshError(
             f"after registration the heads are {distance * 1000:.1f} mm apart, expected less than "
-            f"{LIMIT * 1000:.0f} mm; both must be in metres, Y up, looking along +Z. Give landmarks"
+            f"{MAX_DISTANCE * 1000:.0f} mm; both must be in meters, Y up, looking along +Z. "
+            "Give landmarks"
         )
     return _matched(source, target, points, linear, shift, distance)
 
@@ -166,10 +167,10 @@ def register(source: Face, target: Face) -> Correspondence:
 
 
 def _found_marks(face: Face) -> dict[str, int]:
-    """Points on the midline's profile and the corners of the mouth, sized by the eyes' distance."""
+    """Detect points on the midline's profile and the corners of the mouth."""
     assert face.eyes is not None
-    eye, unit = face.eyes.mean(0), float(np.linalg.norm(face.eyes[0] - face.eyes[1]))
-    x, y, z = ((face.points - eye) / unit).T
+    eye, eye_distance = face.eyes.mean(0), float(np.linalg.norm(face.eyes[0] - face.eyes[1]))
+    x, y, z = ((face.points - eye) / eye_distance).T
     on_skin = np.zeros(len(x), bool)
     on_skin[face.skin] = True
     middle = on_skin & (np.abs(x) < 0.05) & (z > -0.1)
@@ -193,22 +194,24 @@ def _found_marks(face: Face) -> dict[str, int]:
     take("lip_upper", z, front & still & (y < mouth + 0.25))
     take("lip_lower", z, front & falls & (y > mouth - 0.25))
     take("chin", z, front & falls & (np.abs(y - mouth + 0.65) < 0.2))
-    upper = _parting(face, on_skin & (np.abs(y - mouth) < 0.3) & (z > z[nose] - 0.9), unit)
+    upper = _parting(face, on_skin & (np.abs(y - mouth) < 0.3) & (z > z[nose] - 0.9), eye_distance)
     take("mouth_left", x, upper)
     take("mouth_right", -x, upper)
     return found
 
 
-def _parting(face: Face, near: NDArray[np.bool_], unit: float) -> NDArray[np.bool_]:
-    """Vertices of the upper lip that lie on the lower one and do not go with it."""
+def _parting(face: Face, near: NDArray[np.bool_], eye_distance: float) -> NDArray[np.bool_]:
+    """Return vertices of the upper lip that touch the lower one but do not move with it."""
     assert face.opening is not None
     upper = np.flatnonzero(near & (face.opening < 0.35))
     lower = np.flatnonzero(near & (face.opening > 0.35))
     parting = np.zeros(len(near), bool)
     if len(upper) and len(lower):
-        mate = lower[nearest(face.points[lower], face.points[upper])]
-        close = np.linalg.norm(face.points[mate] - face.points[upper], axis=1) < 0.05 * unit
-        parting[upper[close & (face.opening[mate] - face.opening[upper] > 0.25)]] = True
+        closest = lower[nearest(face.points[lower], face.points[upper])]
+        close = (
+            np.linalg.norm(face.points[closest] - face.points[upper], axis=1) < 0.05 * eye_distance
+        )
+        parting[upper[close & (face.opening[closest] - face.opening[upper] > 0.25)]] = True
     return parting
 
 
@@ -216,7 +219,7 @@ def _parting(face: Face, near: NDArray[np.bool_], unit: float) -> NDArray[np.boo
 
 
 def similarity(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
-    """(3, 3) turn times scale and (3,) shift that take points nearest to others."""
+    """Return the (3, 3) rotation times scale and (3,) shift that fit points to others best."""
     center, goal = source.mean(0), target.mean(0)
     a, b = source - center, target - goal
     left, sizes, right = np.linalg.svd(b.T @ a)
@@ -226,11 +229,11 @@ def similarity(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def _agreeing(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
-    """The points without those that were found in the wrong place, the worst first."""
+    """Return the points without outliers, removing the worst one first."""
     while len(source) > 5:
         linear, shift = similarity(source, target)
         apart = np.linalg.norm(source @ linear.T + shift - target, axis=1)
-        if apart.max() < WRONG:
+        if apart.max() < MAX_LANDMARK_ERROR:
             break
         keep = np.arange(len(source)) != apart.argmax()
         source, target = source[keep], target[keep]
@@ -238,26 +241,26 @@ def _agreeing(source: Doubles, target: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def thin_plate(source: Doubles, target: Doubles, points: Doubles) -> Doubles:
-    """(V, 3) smooth displacement of points that takes the source points to the target points."""
+    """Return a (V, 3) smooth displacement of points that moves source points to target points."""
     count = len(source)
     flat = np.column_stack([np.ones(count), source])
     bend = np.linalg.norm(source[:, None] - source, axis=-1)
-    soft = 1e-3 * bend.mean() * np.eye(count)  # landmarks are right to some millimetres
+    soft = 1e-3 * bend.mean() * np.eye(count)  # landmarks are right to some millimeters
     system = np.block([[bend + soft, flat], [flat.T, np.zeros((4, 4))]])
-    asked = np.concatenate([target - source, np.zeros((4, 3))])
-    weights = np.linalg.lstsq(system, asked, rcond=None)[0]
+    rhs = np.concatenate([target - source, np.zeros((4, 3))])
+    weights = np.linalg.lstsq(system, rhs, rcond=None)[0]
     far = np.linalg.norm(points[:, None] - source, axis=-1)
     return np.asarray(far @ weights[:count] + weights[count] + points @ weights[count + 1 :])
 
 
-def _settle(source: Face, target: Face, points: Doubles) -> Doubles:
-    """Draw the source onto the target's surface, neighbours together."""
+def _icp(source: Face, target: Face, points: Doubles) -> Doubles:
+    """Move the source onto the target's surface, neighbors together (iterative closest points)."""
     skin, edges = source.skin, _edges(source.triangles)
     for round_ in range(ROUNDS):
         here = Face(points, source.triangles, opening=source.opening)
-        mate = _mates(here, skin, target)
-        gap = target.points[mate] - points[skin]
-        normal = target.normals[mate]
+        closest = _closest(here, skin, target)
+        gap = target.points[closest] - points[skin]
+        normal = target.normals[closest]
         agree = (here.normals[skin] * normal).sum(1)
         apart = np.linalg.norm(gap, axis=1)
         pull = np.where((apart < REACH) & (agree > 0.4), 1.0, 0.0)
@@ -269,7 +272,7 @@ def _settle(source: Face, target: Face, points: Doubles) -> Doubles:
 
 
 def _smoothed(moves: Doubles, trust: Doubles, edges: Vertices, *, times: int) -> Doubles:
-    """Displacements averaged with those of neighbours; vertices without one take theirs."""
+    """Return displacements averaged over neighbors; vertices without one take their neighbors'."""
     start, end = np.concatenate([edges, edges[:, ::-1]]).T
     total: Doubles = moves
     share: Doubles = trust
@@ -309,14 +312,14 @@ def _matched(
     return Correspondence(vertices, triangles, points, linear, shift, distance)
 
 
-def _mates(face: Face, which: Vertices, other: Face) -> Vertices:
-    """Vertex of the other face's skin that is nearest to each of some vertices."""
+def _closest(face: Face, which: Vertices, other: Face) -> Vertices:
+    """Return the vertex of the other face's skin that is closest to each of some vertices."""
     found = nearest(_features(other, other.skin, face), _features(face, which, other))
     return other.skin[found]
 
 
 def _features(face: Face, which: Vertices, other: Face) -> Doubles:
-    """What must agree where two points are the same: position, direction, jaw."""
+    """Return features that agree for corresponding points: position, normal, share of the jaw."""
     parts = [face.points[which], NORMAL * face.normals[which]]
     if face.opening is not None and other.opening is not None:
         parts.append(OPENING * face.opening[which, None])
@@ -333,22 +336,22 @@ def _triangle_features(face: Face, rows: Vertices, other: Face) -> Doubles:
 
 
 def _distance(source: Face, target: Face, points: Doubles) -> float:
-    """Mean distance from the target's face to the warped source, across the surface."""
+    """Return the mean distance from the target's face to the warped source, along normals."""
     warped = Face(points, source.triangles)
-    mate = _mates(target, target.skin, warped)
-    gap = points[mate] - target.points[target.skin]
-    return float(np.abs((gap * warped.normals[mate]).sum(1)).mean())
+    closest = _closest(target, target.skin, warped)
+    gap = points[closest] - target.points[target.skin]
+    return float(np.abs((gap * warped.normals[closest]).sum(1)).mean())
 
 
-def nearest(among: ArrayLike, wanted: ArrayLike) -> Vertices:
-    """Row of `among` that is nearest to each row of `wanted`."""
+def nearest(among: ArrayLike, points: ArrayLike) -> Vertices:
+    """Return the row of `among` that is nearest to each of `points`."""
     center = np.asarray(among, np.float64).mean(0)
     pool = (np.asarray(among, np.float64) - center).astype(np.float32)
-    asked = (np.asarray(wanted, np.float64) - center).astype(np.float32)
+    queries = (np.asarray(points, np.float64) - center).astype(np.float32)
     half = np.square(pool).sum(1) / 2
     found = [
-        (half - asked[start : start + _BLOCK] @ pool.T).argmin(1)
-        for start in range(0, len(asked), _BLOCK)
+        (half - queries[start : start + _BLOCK] @ pool.T).argmin(1)
+        for start in range(0, len(queries), _BLOCK)
     ]
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 
@@ -357,7 +360,7 @@ def nearest(among: ArrayLike, wanted: ArrayLike) -> Vertices:
 
 
 def vertex_normals(points: Doubles, triangles: Triangles) -> Doubles:
-    """(V, 3) outward normals, triangles counted by their area."""
+    """Return (V, 3) outward normals, weighted by triangle area."""
     across = _crossed(points, triangles)
     sums = [
         sum(np.bincount(corner, across[:, axis], len(points)) for corner in triangles.T)
@@ -367,7 +370,7 @@ def vertex_normals(points: Doubles, triangles: Triangles) -> Doubles:
 
 
 def pieces(count: int, triangles: Triangles) -> Vertices:
-    """(V,) number of the connected piece that each vertex belongs to."""
+    """Return (V,) the number of the connected component of each vertex."""
     label = np.arange(count)
     while True:
         lowest = label[triangles].min(1)

@@ -1,14 +1,14 @@
-"""Weights of a head's shapes from its vertices: scans, mocap and vertex models become curves.
+"""Solve for the weights of a head's shapes, given vertices: scans, mocap, vertex models.
 
-For every frame the weights minimise, within their limits,
+The weights of every frame minimize, within their limits,
 
     the mean squared distance to the given vertices, in mm²
     + sparsity * the sum of the weights
     + smoothness * their squared change from frame to frame
     + symmetry * the squared difference between left and right,
 
-so a penalty means the same on every mesh. Without penalties, weights that made the vertices come
-back exactly.
+so a penalty means the same on every mesh. Without penalties, weights that produced the vertices
+are recovered exactly.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from ..head import Head
 
 Flags = NDArray[np.bool_]
 
-MILLIMETRES = 1000.0
+MILLIMETERS = 1000.0
 STILL = 5e-4
-"""Metres that a shape may move what still counts as skull."""
+"""Meters that a shape may move a vertex that still counts as skull."""
 
 BLOCK = 256
 """Frames compared with the shapes at once."""
 
 _ROUNDS = 40
-"""Most changes of the active set; from a good start it takes half a dozen."""
+"""Largest number of changes of the active set; from a good start about six suffice."""
 
 _STEPS = 3000
 _STILL = 1e-7
@@ -46,18 +46,18 @@ _STILL = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Solver:
-    """Finds the weights of a head's shapes; prepared once, used for any number of clips."""
+    """Solves for the weights of a head's shapes; prepared once for any number of clips."""
 
     head: Head
     shapes: tuple[str, ...] = ()
-    """Shapes to solve for, by default all of the head's."""
+    """Shapes to solve for; by default all of the head's."""
     sparsity: float = 0.0
     smoothness: float = 0.0
     symmetry: float = 0.0
     region: Floats | None = None
-    """(V,) how much each vertex counts; None for all alike."""
+    """(V,) weight of each vertex; None for equal weights."""
     rig: Rig | None = None
-    """Gives limits and mirror partners to the shapes it names, by default ARKit; others have
+    """Defines limits and mirror partners of the shapes that it names (default: ARKit); others have
     limits 0 and 1."""
 
     def __post_init__(self) -> None:
@@ -74,14 +74,14 @@ class Solver:
     # ------------------------------------------------------------------ solving
 
     def __call__(self, vertices: ArrayLike) -> Floats:
-        """(T, K) weights of `shapes` for (T, V, 3) metres; (K,) for one frame."""
+        """Return (T, K) weights of `shapes` for (T, V, 3) meters; (K,) for one frame."""
         points = np.asarray(vertices)
         frames = points[None] if points.ndim == 2 else points
-        weights = self._whole_clip(self._pulls(frames))
+        weights = self._whole_clip(self._rhs(frames))
         return np.asarray(weights[0] if points.ndim == 2 else weights, np.float32)
 
     def clip(self, vertices: ArrayLike, fps: Fraction | float | str) -> Clip:
-        """(T, V, 3) metres as a clip on the solver's rig; shapes it does not name are left out."""
+        """Solve (T, V, 3) meters as a clip on the solver's rig, without the shapes it lacks."""
         rig, weights = self._rig, self(np.asarray(vertices))
         values = np.tile(rig.rest, (len(weights), 1))
         for column, name in enumerate(self.shapes):
@@ -90,11 +90,11 @@ class Solver:
         return Clip(rig, values, Fraction(str(fps)))
 
     def stream(self) -> StreamingSolver:
-        """The same solve for frames that come one by one."""
+        """Return a solver for frames that arrive one by one."""
         return StreamingSolver(self)
 
     def distance(self, weights: ArrayLike, vertices: ArrayLike) -> Doubles:
-        """(T,) root mean square distance in mm between the shapes at work and the vertices."""
+        """Return (T,) root mean square distances in mm of the weighted shapes to the vertices."""
         every = slice(None)
         missed = self._offsets(np.asarray(vertices), every)
         missed = missed.reshape(len(missed), -1, 3)
@@ -102,11 +102,11 @@ class Solver:
         missed[:, self._seen] -= shaped.reshape(len(missed), -1, 3)
         return np.asarray(np.sqrt(np.square(missed).sum((1, 2))))
 
-    def _whole_clip(self, pulls: Doubles) -> Doubles:
-        weights = within_limits(self._products, pulls, *self._limits)
-        if not self.smoothness or len(pulls) < 2:
+    def _whole_clip(self, rhs: Doubles) -> Doubles:
+        weights = within_limits(self._products, rhs, *self._limits)
+        if not self.smoothness or len(rhs) < 2:
             return weights
-        return _descend(self._products, pulls, *self._limits, self.smoothness, weights)
+        return _descend(self._products, rhs, *self._limits, self.smoothness, weights)
 
     # ------------------------------------------------------------------ preparing
 
@@ -117,7 +117,7 @@ class Solver:
 
     @cached_property
     def _emphasis(self) -> Doubles:
-        """(V,) factors whose squares sum to 1: sums of squares become means."""
+        """(V,) factors whose squares sum to 1, which turns sums of squares into means."""
         region = np.ones(len(self.head.neutral)) if self.region is None else self.region
         return np.sqrt(np.asarray(region, np.float64) / max(float(region.sum()), 1e-12))
 
@@ -127,19 +127,19 @@ class Solver:
 
     @cached_property
     def _seen(self) -> NDArray[np.intp]:
-        """Vertices that count and that any of the shapes moves; the others say nothing."""
+        """Vertices with a weight that any of the shapes moves; the others carry no information."""
         moved = np.abs(self._deltas).max((0, 2), initial=0) > 0
         return np.flatnonzero(moved & (self._emphasis > 0))
 
     @cached_property
     def _basis(self) -> Doubles:
-        """(3 seen, K) what each shape moves, in mm and by `_emphasis`."""
-        scale = MILLIMETRES * self._emphasis[self._seen, None]
+        """(3 seen, K) motion of each shape, in mm, scaled by `_emphasis`."""
+        scale = MILLIMETERS * self._emphasis[self._seen, None]
         moved = self._deltas[:, self._seen].astype(np.float64) * scale
         return np.ascontiguousarray(moved.reshape(len(moved), 3 * len(self._seen)).T)
 
     def _offsets(self, frames: NDArray[Any], which: NDArray[np.intp] | slice) -> Doubles:
-        """(T, 3 n) how far some vertices are from the neutral, in mm and by `_emphasis`."""
+        """Return (T, 3 n) offsets of vertices from the neutral, in mm, scaled by `_emphasis`."""
         count = len(self.head.neutral)
         if frames.shape[1:] != (count, 3):
             raise MeshError(
@@ -148,11 +148,11 @@ class Solver:
         if not np.isfinite(frames).all():
             raise MeshError("vertices must be finite")
         moved = frames[:, which] - self.head.neutral[which].astype(np.float64)
-        moved *= MILLIMETRES * self._emphasis[which, None]
+        moved *= MILLIMETERS * self._emphasis[which, None]
         return np.asarray(moved.reshape(len(frames), 3 * moved.shape[1]))
 
-    def _pulls(self, frames: NDArray[Any]) -> Doubles:
-        """(T, K) how strongly the vertices ask for each shape."""
+    def _rhs(self, frames: NDArray[Any]) -> Doubles:
+        """Return the (T, K) right-hand side of the normal equations."""
         blocks = [
             self._offsets(frames[start : start + BLOCK], self._seen) @ self._basis
             for start in range(0, max(len(frames), 1), BLOCK)
@@ -161,7 +161,7 @@ class Solver:
 
     @cached_property
     def _products(self) -> Doubles:
-        """(K, K) products of the shapes with each other, symmetry included."""
+        """(K, K) matrix of the normal equations: products of the shapes, plus symmetry."""
         products = self._basis.T @ self._basis
         for left, right in self._pairs:
             apart = np.zeros(len(products))
@@ -184,10 +184,10 @@ class Solver:
 
 
 class StreamingSolver:
-    """Solves frame after frame; with `smoothness` each one stays near the one before it.
+    """Solves frame after frame; with `smoothness` each one stays close to the previous one.
 
-    Without smoothness the weights are those of the whole clip. With it they look back only, so
-    they lag a little where `Solver` also looks ahead.
+    Without smoothness the weights are those of the whole clip. With it the solver looks back only,
+    so it lags slightly where `Solver` also looks ahead.
     """
 
     def __init__(self, solver: Solver) -> None:
@@ -195,18 +195,18 @@ class StreamingSolver:
         self._last: Doubles | None = None
 
     def __call__(self, vertices: ArrayLike) -> Floats:
-        """(K,) weights for (V, 3) metres."""
+        """Return (K,) weights for (V, 3) meters."""
         solver = self._solver
-        pulls = solver._pulls(np.asarray(vertices)[None])
+        rhs = solver._rhs(np.asarray(vertices)[None])
         products = solver._products
         if self._last is not None and solver.smoothness:
-            pulls = pulls + solver.smoothness * self._last
+            rhs = rhs + solver.smoothness * self._last
             products = products + solver.smoothness * np.eye(len(products))
-        self._last = within_limits(products, pulls, *solver._limits, start=self._last)
+        self._last = within_limits(products, rhs, *solver._limits, start=self._last)
         return np.asarray(self._last[0], np.float32)
 
     def reset(self) -> None:
-        """Forget the frames before."""
+        """Forget the previous frames."""
         self._last = None
 
 
@@ -214,22 +214,22 @@ class StreamingSolver:
 
 
 def within_limits(
-    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, *, start: Doubles | None = None
+    products: Doubles, rhs: Doubles, low: Doubles, high: Doubles, *, start: Doubles | None = None
 ) -> Doubles:
-    """(T, K) w within limits that minimise w P w / 2 - w p for every row p, exactly.
+    """Return (T, K) w within limits that minimize w P w / 2 - w p for every row p, exactly.
 
-    All rows are solved at once by guessing which weights lie at a limit, solving for the rest and
-    correcting the guess; rows that have not settled in the end are left to gradient steps.
+    An active-set method on all rows at once: guess which weights are at a limit, solve for the
+    rest, correct the guess. Rows that do not converge are solved by gradient steps.
     """
-    weights: Doubles = np.array(np.linalg.solve(products, pulls.T).T if start is None else start)
+    weights: Doubles = np.array(np.linalg.solve(products, rhs.T).T if start is None else start)
     at_low, at_high = weights <= low, weights >= high
-    open_rows = np.arange(len(pulls))
-    slack = 1e-12 * float(np.abs(pulls).max(initial=0)) + 1e-30
+    open_rows = np.arange(len(rhs))
+    slack = 1e-12 * float(np.abs(rhs).max(initial=0)) + 1e-30
     for _ in range(_ROUNDS):
         lower, upper = at_low[open_rows], at_high[open_rows]
-        solved = _solve_free(products, pulls[open_rows], low, high, lower, upper)
+        solved = _solve_free(products, rhs[open_rows], low, high, lower, upper)
         weights[open_rows] = solved
-        slope = solved @ products - pulls[open_rows]
+        slope = solved @ products - rhs[open_rows]
         now_lower = np.where(lower, slope >= -slack, solved < low) & ~upper
         now_upper = np.where(upper, slope <= slack, solved > high) & ~lower
         settled = ((now_lower == lower) & (now_upper == upper)).all(1)
@@ -238,37 +238,37 @@ def within_limits(
         if not len(open_rows):
             return weights
     near = np.clip(weights[open_rows], low, high)
-    near = _descend(products, pulls[open_rows], low, high, 0.0, near)
-    exact = _solve_free(products, pulls[open_rows], low, high, near <= low, near >= high)
+    near = _descend(products, rhs[open_rows], low, high, 0.0, near)
+    exact = _solve_free(products, rhs[open_rows], low, high, near <= low, near >= high)
     inside = ((exact >= low) & (exact <= high)).all(1, keepdims=True)
     weights[open_rows] = np.where(inside, exact, near)
     return weights
 
 
 def _solve_free(
-    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, lower: Flags, upper: Flags
+    products: Doubles, rhs: Doubles, low: Doubles, high: Doubles, lower: Flags, upper: Flags
 ) -> Doubles:
-    """(T, K) weights: those at a limit stay there, the others do the best they can."""
+    """Return (T, K) weights: those at a limit fixed, the others optimal."""
     free = ~(lower | upper)
     fixed = np.where(lower, low, np.where(upper, high, 0.0))
-    asked = np.where(free, pulls - fixed @ products, fixed)
+    targets = np.where(free, rhs - fixed @ products, fixed)
     systems = np.where(free[:, :, None] & free[:, None, :], products, np.eye(len(products)))
-    return np.asarray(np.linalg.solve(systems, asked[..., None])[..., 0])
+    return np.asarray(np.linalg.solve(systems, targets[..., None])[..., 0])
 
 
 def _descend(
-    products: Doubles, pulls: Doubles, low: Doubles, high: Doubles, smooth: float, start: Doubles
+    products: Doubles, rhs: Doubles, low: Doubles, high: Doubles, smooth: float, start: Doubles
 ) -> Doubles:
-    """Accelerated projected gradient with restarts, neighbouring rows tied by `smooth`."""
+    """Solve by accelerated projected gradient with restarts; `smooth` couples neighboring rows."""
     scale = np.sqrt(np.diag(products) + 2 * smooth)
-    scaled, asked = products / np.outer(scale, scale), pulls / scale
+    scaled, scaled_rhs = products / np.outer(scale, scale), rhs / scale
     tie = smooth / scale**2
     rate = 1 / (np.linalg.eigvalsh(scaled)[-1] + 4 * tie.max())
     floor, ceiling = low * scale, high * scale
     weights = ahead = start * scale
     momentum = 1.0
     for _ in range(_STEPS):
-        slope = ahead @ scaled - asked
+        slope = ahead @ scaled - scaled_rhs
         if smooth:
             change = np.diff(ahead, axis=0) * tie
             slope[:-1] -= change
@@ -289,7 +289,7 @@ def _descend(
 
 
 def skull(head: Head) -> Floats:
-    """(V,) what of a head goes with the skull alone: no shape moves it, and no neck holds it."""
+    """Return (V,) the share in which a vertex moves with the skull only, not by shapes or neck."""
     moved = np.linalg.norm(head.deltas, axis=-1).max(0, initial=0)
     share = 1 / (1 + (moved / STILL) ** 4)
     for name in ("head", "neck"):
@@ -301,10 +301,10 @@ def skull(head: Head) -> Floats:
 def without_head_motion(
     vertices: ArrayLike, neutral: ArrayLike, region: ArrayLike | None = None
 ) -> tuple[Floats, Doubles]:
-    """(T, V, 3) metres with the head brought back onto the neutral, and its (T, 3, 4) motion.
+    """Return (T, V, 3) meters with the head aligned to the neutral, and its (T, 3, 4) motion.
 
-    `region` (V,) says what belongs to the skull, as `skull` does. The motion takes a point of the
-    neutral to where it is in the frame.
+    `region` (V,) weights the vertices of the skull, as `skull` returns them. The motion maps a
+    point of the neutral to its place in the frame.
     """
     frames, rest = np.asarray(vertices, np.float64), np.asarray(neutral, np.float64)
     share = np.ones(len(rest)) if region is None else np.asarray(region, np.float64)

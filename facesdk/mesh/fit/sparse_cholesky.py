@@ -1,8 +1,8 @@
-"""Sparse systems on the vertices of a mesh, solved directly.
+"""Solve sparse symmetric systems on the vertices of a mesh directly.
 
-Nested dissection: the mesh is cut in two, and again, and what lies on the cuts is eliminated last.
-What remains to be computed are small dense blocks, which numpy does well: 5,000 vertices and 156
-right sides take some tenths of a second.
+Nested dissection: the mesh is cut in two, recursively, and the vertices on the cuts are eliminated
+last. The remaining work is on small dense blocks, which numpy does efficiently: 5,000 vertices and
+156 right-hand sides take some tenths of a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...arrays import Doubles
 Vertices = NDArray[np.intp]
 
 LEAF = 120
-"""Vertices that are eliminated at once rather than cut again."""
+"""Largest number of vertices to eliminate at once without another cut."""
 
 
 class _Front(NamedTuple):
@@ -25,27 +25,27 @@ class _Front(NamedTuple):
 
     own: Vertices
     border: Vertices
-    """Vertices eliminated later that these are coupled to."""
+    """Vertices eliminated later to which these are coupled."""
     inverse: Doubles
     coupling: Doubles
     """(border, own)."""
 
 
 class _Update(NamedTuple):
-    """What eliminating vertices leaves on their border."""
+    """Contribution of eliminated vertices to their border."""
 
     border: Vertices
     matrix: Doubles
 
 
-class MeshSystem:
-    """A symmetric positive definite matrix, factored; entries given twice are added up."""
+class SparseSystem:
+    """A factored symmetric positive definite matrix; duplicate entries are summed."""
 
     def __init__(
         self, rows: ArrayLike, columns: ArrayLike, values: ArrayLike, *, points: ArrayLike
     ) -> None:
         self._points = np.asarray(points, np.float64)
-        """(V, 3) where the unknowns lie; they only guide the cuts."""
+        """(V, 3) positions of the unknowns; they only guide the cuts."""
         count = len(self._points)
         keys, place = np.unique(
             np.asarray(rows, np.int64) * count + np.asarray(columns), return_inverse=True
@@ -59,7 +59,7 @@ class MeshSystem:
         self._eliminate(np.arange(count))
 
     def solve(self, right: ArrayLike) -> Doubles:
-        """(V, n) solutions of (V, n) right sides."""
+        """Return the (V, n) solutions for (V, n) right-hand sides."""
         x = np.array(right, np.float64)
         for own, border, _, coupling in self._fronts:
             x[border] -= coupling @ x[own]
@@ -77,7 +77,7 @@ class MeshSystem:
         return self._front(between, updates) if len(between) else updates
 
     def _cut(self, vertices: Vertices) -> tuple[Vertices, Vertices, Vertices]:
-        """Two halves, and the vertices of the first that touch the second."""
+        """Return two halves, and the vertices of the first that touch the second."""
         points = self._points[vertices]
         along = points[:, np.ptp(points, axis=0).argmax()]
         order = np.argsort(along, kind="stable")
@@ -91,7 +91,7 @@ class MeshSystem:
         return left[~touches], right, left[touches]
 
     def _rows_of(self, vertices: Vertices) -> tuple[Vertices, Vertices]:
-        """Entries in the rows of some vertices, and the position of the vertex of each."""
+        """Return the entries in the rows of some vertices, and the index of the vertex of each."""
         lengths = self._starts[vertices + 1] - self._starts[vertices]
         owner = np.repeat(np.arange(len(vertices)), lengths)
         first = np.cumsum(lengths) - lengths
@@ -124,7 +124,7 @@ class MeshSystem:
         entries: Vertices,
         updates: list[_Update],
     ) -> Doubles:
-        """Dense matrix of a front: its rows of the system, and what was left on it so far."""
+        """Return the dense matrix of a front: its rows of the system plus the pending updates."""
         matrix: NDArray[Any] = np.zeros((own + border, own + border))
         places = self._place[columns]
         matrix[owner, places] = self._values[entries]

@@ -1,4 +1,4 @@
-"""Darkness in creases and hollows, from how deep every pixel lies."""
+"""Ambient occlusion in screen space, from the depth of every pixel."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..camera import Camera
 from ..light import Lighting
 
 _COARSE = 0.0015
-"""Metres of a pixel that is small enough to look for hollows in."""
+"""Meters per pixel at which occlusion is computed."""
 
 _REACHES = ((0.004, 0.006, 0.45), (0.014, 0.016, 0.55))
-"""Metres around, metres deeper that count as closed, and the share of each."""
+"""Radius in meters, depth in meters that counts as closed, and weight, of each scale."""
 
 _LITTLE = np.float32(1e-6)
 
@@ -21,9 +21,9 @@ _LITTLE = np.float32(1e-6)
 def openness(
     depth: Floats, covered: NDArray[np.bool_], camera: Camera, lighting: Lighting
 ) -> Floats:
-    """(H, W) share of the light that finds its way to each pixel, out of creases and hollows.
+    """Return the (H, W) share of light that reaches each pixel.
 
-    A pixel that lies deeper than its surroundings is in a hollow of them.
+    A pixel that lies deeper than its surroundings is occluded by them.
     """
     pixel = camera.height / depth.shape[0]
     mask = covered.astype(np.float32)
@@ -56,7 +56,7 @@ def _halved(image: Floats) -> Floats:
 
 
 def _doubled(image: Floats, shape: tuple[int, ...]) -> Floats:
-    """Twice the size, in between linear."""
+    """Upsample to twice the size by linear interpolation."""
     for axis in (0, 1):
         image = np.moveaxis(image, axis, 0)
         padded = np.concatenate([image[:1], image, image[-1:]])
@@ -67,7 +67,7 @@ def _doubled(image: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _blurred(image: Floats, radius: int) -> Floats:
-    """Box means, twice, which is nearly round."""
+    """Blur twice by box means, which is nearly Gaussian."""
     for _ in range(2):
         for axis in (0, 1):
             image = _boxed(image, radius, axis)

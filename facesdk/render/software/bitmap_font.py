@@ -1,16 +1,16 @@
-"""Small writing on pictures: five by seven dots a letter."""
+"""Draw small text on images with a bitmap font of 5 x 7 dots."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..look import Picture
+from ..look import Image
 
 WIDTH, HEIGHT = 6, 9
-"""Pixels from one letter to the next, and from one line to the next."""
+"""Pixels from one character to the next, and from one line to the next."""
 
-# every number is a row, the highest of its five bits on the left
+# each number is a row of five bits, the highest on the left
 _DOTS = {
     "A": (14, 17, 17, 31, 17, 17, 17), "B": (30, 17, 17, 30, 17, 17, 30),
     "C": (14, 17, 16, 16, 16, 17, 14), "D": (30, 17, 17, 17, 17, 17, 30),
@@ -51,15 +51,15 @@ _DOTS = {
 }  # fmt: skip
 
 
-def write(
-    picture: Picture, text: str, x: int, y: int, color: tuple[int, int, int], *, scale: int = 1
+def draw_text(
+    image: Image, text: str, x: int, y: int, color: tuple[int, int, int], *, scale: int = 1
 ) -> None:
-    """Write on a picture, the top left of the first letter at x, y; what does not fit is cut."""
+    """Draw text with the top left of the first character at x, y; what does not fit is cut off."""
     dots = np.kron(_line(text), np.ones((scale, scale), bool))
     x, y = max(x, 0), max(y, 0)
-    here = picture[y : y + dots.shape[0], x : x + dots.shape[1]]
+    here = image[y : y + dots.shape[0], x : x + dots.shape[1]]
     here[dots[: here.shape[0], : here.shape[1]], :3] = color
-    if picture.shape[2] == 4:
+    if image.shape[2] == 4:
         here[dots[: here.shape[0], : here.shape[1]], 3] = 255
 
 

@@ -1,7 +1,7 @@
-"""Pictures of a head drawn by numpy alone: nothing to install, the same bytes every time.
+"""Render a head with numpy only: nothing to install, the same bytes every time.
 
-The skin is lit at its vertices and the light spread over the triangles; what is wet is lit at
-every pixel. Pixels in which two surfaces meet are drawn from four samples, the others from one.
+Skin is lit per vertex and interpolated over triangles; wet surfaces are lit per pixel. Pixels in
+which two surfaces meet are rendered from four samples, the others from one.
 """
 
 from __future__ import annotations
@@ -15,64 +15,67 @@ from numpy.typing import NDArray
 from ...arrays import Floats
 from ...mesh import Head
 from ..camera import Camera
-from ..light import developed, linear, shade
-from ..look import Look, Picture, backdrop
-from ..surface import Surface
+from ..light import linear, shade, tone_mapped
+from ..look import Image, Look, backdrop
+from ..render_mesh import RenderMesh
 from .ambient_occlusion import openness
 from .raster import NOTHING, facing, planes, visible
 
 Ints = NDArray[np.int32]
 
 _JUMP = 0.004
-"""Metres between neighbouring pixels beyond which two surfaces meet there."""
+"""Meters of depth between neighboring pixels that count as an edge between surfaces."""
 
 _FAR = np.float32(-10)
-"""Metres towards the camera where there is nothing."""
+"""Meters toward the camera, for the background."""
 
 _WIRE = (0.05, 0.07, 0.10)
 
 
-class Painter:
-    """Draws one head as seen by one camera after the other."""
+class SoftwarePainter:
+    """Draws one head, as seen by one camera after the other."""
 
     def __init__(self, head: Head, look: Look | None = None) -> None:
         self.look = look or Look()
-        self._surface = Surface(head)
+        self._mesh = RenderMesh(head)
 
-    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Picture:
-        """The head with its vertices at (V, 3) metres; `colors` (V, 3) sRGB replace its own."""
+    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Image:
+        """Return an image of the head with its vertices at (V, 3) meters.
+
+        `colors` (V, 3) sRGB replace the head's own.
+        """
         width, height = self.look.size
-        scene = _Scene(self._surface, self.look, camera, points, colors)
+        scene = _Scene(self._mesh, self.look, camera, points, colors)
         numbers = visible(scene.screen, scene.triangles, width, height)
         covered = numbers != NOTHING
         pixels = np.flatnonzero(covered)
-        light, depth = scene.at(numbers.reshape(-1)[pixels], *_centres(pixels, width))
+        light, depth = scene.at(numbers.reshape(-1)[pixels], *_centers(pixels, width))
         depths = np.full(numbers.shape, _FAR, np.float32)
         depths.reshape(-1)[pixels] = depth
         clear = openness(depths, covered, camera, self.look.lighting).reshape(-1, 1)
-        picture = self._canvas()
-        flat = picture.reshape(-1, picture.shape[2])
-        flat[pixels, :3] = developed(light * clear[pixels])
+        image = self._canvas()
+        flat = image.reshape(-1, image.shape[2])
+        flat[pixels, :3] = tone_mapped(light * clear[pixels])
         if self.look.transparent:
             flat[pixels, 3] = 255
         if self.look.smooth:
             self._smooth(flat, scene, numbers, depths, clear)
-        return picture
+        return image
 
-    def _canvas(self) -> Picture:
+    def _canvas(self) -> Image:
         if self.look.transparent:
             width, height = self.look.size
             return np.zeros((height, width, 4), np.uint8)
         return self._behind.copy()
 
     @cached_property
-    def _behind(self) -> Picture:
+    def _behind(self) -> Image:
         return backdrop(self.look)
 
     def _smooth(
-        self, flat: Picture, scene: _Scene, numbers: Ints, depths: Floats, clear: Floats
+        self, flat: Image, scene: _Scene, numbers: Ints, depths: Floats, clear: Floats
     ) -> None:
-        """Draw the pixels in which surfaces meet anew, from four samples each."""
+        """Render the pixels in which surfaces meet again, from four samples each."""
         meets = _meeting(scene.parts, numbers, depths)
         pixels = np.flatnonzero(meets)
         if not len(pixels):
@@ -84,12 +87,12 @@ class Painter:
         samples = _quarters(pixels, width)
         found = fine.reshape(-1)[samples]
         hit = np.flatnonzero(found != NOTHING)
-        x, y = _centres(samples[hit], 2 * width)
+        x, y = _centers(samples[hit], 2 * width)
         half = np.float32(0.5)
         light, _ = scene.at(some[found[hit]], half * x, half * y)
         owner = np.tile(pixels, 4)
         colors = np.zeros((len(samples), 3), np.float32)
-        colors[hit] = developed(light * clear[owner[hit]])
+        colors[hit] = tone_mapped(light * clear[owner[hit]])
         # a sample between triangles that were left out is as its pixel was
         within = ~_grown(numbers == NOTHING).reshape(-1)
         lost = np.flatnonzero((found == NOTHING) & within[owner])
@@ -99,10 +102,8 @@ class Painter:
         share = covered.reshape(4, -1, 1).sum(axis=0).astype(np.float32)
         self._blend(flat, pixels, colors.reshape(4, -1, 3).sum(axis=0), share)
 
-    def _blend(
-        self, flat: Picture, pixels: NDArray[np.intp], total: Floats, covered: Floats
-    ) -> None:
-        """Put sums over up to four samples into the picture, what is not covered behind them."""
+    def _blend(self, flat: Image, pixels: NDArray[np.intp], total: Floats, covered: Floats) -> None:
+        """Write sums of up to four samples into the image, the rest from the background."""
         half = np.float32(0.5)
         if self.look.transparent:
             flat[pixels, :3] = total / np.maximum(covered, 1) + half
@@ -113,24 +114,24 @@ class Painter:
 
 
 def _quarters(pixels: NDArray[np.intp], width: int) -> NDArray[np.intp]:
-    """(4 N,) samples of pixels in a picture twice as large, the first of all, the second ..."""
+    """Return (4 N,) samples of pixels in an image of twice the size, grouped by position."""
     row, column = np.divmod(pixels, width)
     first = 4 * width * row + 2 * column
     return np.concatenate([first, first + 1, first + 2 * width, first + 2 * width + 1])
 
 
-def _centres(samples: NDArray[np.intp], width: int) -> tuple[Floats, Floats]:
-    """Columns and rows of the middle of numbered samples."""
+def _centers(samples: NDArray[np.intp], width: int) -> tuple[Floats, Floats]:
+    """Return the columns and rows of the centers of numbered samples."""
     row, column = np.divmod(samples.astype(np.int32), np.int32(width))
     half = np.float32(0.5)
     return column.astype(np.float32) + half, row.astype(np.float32) + half
 
 
 class _Scene:
-    """One frame: its vertices lit, ready to be looked at sample by sample."""
+    """One frame with lit vertices, to be sampled at any pixel."""
 
     def __init__(
-        self, surface: Surface, look: Look, camera: Camera, points: Floats, colors: Floats | None
+        self, surface: RenderMesh, look: Look, camera: Camera, points: Floats, colors: Floats | None
     ) -> None:
         seen = camera.seen(points)
         self.screen = camera.project(seen, *look.size)
@@ -147,7 +148,7 @@ class _Scene:
         self._planes = planes(self.screen, self.triangles, lit)
 
     def touching(self, mask: NDArray[np.bool_], numbers: Ints) -> Ints:
-        """Triangles that are seen in a mask or have a corner in it."""
+        """Return triangles that are visible in a mask or have a corner in it."""
         height, width = mask.shape
         x, y = (self.screen[:, k].astype(np.int32) for k in (0, 1))
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -158,7 +159,7 @@ class _Scene:
         return np.flatnonzero(touch).astype(np.int32)
 
     def at(self, numbers: Ints, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """(N, 3) light and (N,) depth where triangles are seen at (N,) positions in pixels."""
+        """Return (N, 3) light and (N,) depth of triangles at (N,) positions in pixels."""
         plane = self._planes[numbers]
         mixed = plane[:, 1]
         mixed *= x[:, None]
@@ -174,7 +175,7 @@ class _Scene:
         return light, mixed[:, 3]
 
     def _shaded(self, numbers: Ints, x: Floats, y: Floats) -> Floats:
-        """(N, 3) light worked out at points, not spread from the corners."""
+        """Return (N, 3) light computed per point rather than interpolated."""
         corners, share = self.triangles[numbers], self._shares(numbers, x, y)
         normals = _mix(self._normals, corners, share)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -184,7 +185,7 @@ class _Scene:
         return shade(normals, materials, self._look.lighting, wet=True)
 
     def _shares(self, numbers: Ints, x: Floats, y: Floats) -> Floats:
-        """(N, 3) weights of the corners of triangles at positions."""
+        """Return (N, 3) barycentric weights of triangles at positions."""
         points = self.screen[:, :2][self.triangles[numbers]]
         unit = np.eye(3, dtype=np.float32)
         corners = np.arange(3 * len(numbers), dtype=np.int32).reshape(-1, 3)
@@ -204,7 +205,7 @@ class _Scene:
 
 
 def _mix(values: Floats, corners: Ints, share: Floats) -> Floats:
-    """(N, K) values of the vertices in the share of each corner."""
+    """Return (N, K) vertex values interpolated by corner weights."""
     mixed = values[corners[:, 0]] * share[:, :1]
     mixed += values[corners[:, 1]] * share[:, 1:2]
     mixed += values[corners[:, 2]] * share[:, 2:]
@@ -212,7 +213,7 @@ def _mix(values: Floats, corners: Ints, share: Floats) -> Floats:
 
 
 def _meeting(parts: Ints, numbers: Ints, depths: Floats) -> NDArray[np.bool_]:
-    """(H, W) whether a pixel and its neighbour show different surfaces."""
+    """Return (H, W) whether a pixel and its neighbor show different surfaces."""
     part = np.where(numbers == NOTHING, 0, parts[numbers])
     meets = np.zeros(numbers.shape, bool)
     for one, two in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
@@ -223,7 +224,7 @@ def _meeting(parts: Ints, numbers: Ints, depths: Floats) -> NDArray[np.bool_]:
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask and all pixels that touch it."""
+    """Return the mask grown by one pixel."""
     grown = mask.copy()
     grown[1:] |= mask[:-1]
     grown[:-1] |= mask[1:]

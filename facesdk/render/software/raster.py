@@ -1,8 +1,8 @@
-"""Which triangle is seen at each sample: a z-buffer in numpy, whole arrays at a time.
+"""A z-buffer in numpy: which triangle is visible at each sample.
 
-A triangle becomes spans, one a row that it covers, and a span becomes fragments, so the work
-grows with what is covered and not with bounding boxes. An edge crosses a row at the same number
-for both of its triangles, which leaves neither gaps nor doubles between them.
+A triangle becomes spans, one per row that it covers, and a span becomes fragments, so the work
+grows with the covered area rather than with bounding boxes. An edge crosses a row at the same
+number for both of its triangles, which leaves neither gaps nor overlaps.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ...arrays import Floats
 Ints = NDArray[np.int32]
 
 NOTHING = -1
-"""Triangle number where there is none."""
+"""Triangle number of the background."""
 
 _SLIVER = 1e-3
-"""Square samples of twice a triangle under which it has no telling plane."""
+"""Twice the area in square samples below which a triangle has no reliable plane."""
 
 _SPAN_BITS = 32
 _MASK = (1 << _SPAN_BITS) - 1
@@ -26,10 +26,10 @@ _DEPTH_STEPS = 1 << 30
 
 
 def visible(points: Floats, triangles: Ints, width: int, height: int) -> Ints:
-    """(height, width) number of the triangle seen at the centre of every sample, or -1.
+    """Return (height, width) numbers of the triangle visible at each sample center, or -1.
 
-    `points` (V, 3) are x to the right and y down in samples, and nearness: larger is in front.
-    Both sides of a triangle are seen; `facing` tells which to leave out.
+    `points` (V, 3) are x and y in samples, y down, and nearness: larger is in front. Triangles are
+    visible from both sides; `facing` selects those to draw.
     """
     corners = _from_top(points[triangles])
     rows, of = _rows(corners, height)
@@ -47,7 +47,7 @@ def visible(points: Floats, triangles: Ints, width: int, height: int) -> Ints:
 
 
 def _keys(near: Floats, span: Ints) -> NDArray[np.int64]:
-    """Nearness and span in one integer, so that the larger one is what is seen."""
+    """Return nearness and span in one integer, of which the largest is visible."""
     low, high = near.min(initial=np.inf), near.max(initial=-np.inf)
     scale = np.float32(_DEPTH_STEPS / max(float(high - low), 1e-12))
     keys = ((near - low) * scale).astype(np.int64)
@@ -58,7 +58,7 @@ def _keys(near: Floats, span: Ints) -> NDArray[np.int64]:
 
 
 def facing(points: Floats, triangles: Ints) -> NDArray[np.bool_]:
-    """(F,) whether a triangle's corners run anticlockwise as seen, y down."""
+    """Return (F,) whether a triangle's corners run counterclockwise as seen, with y down."""
     x, y = points[:, 0], points[:, 1]
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     xa, ya = x[a], y[a]
@@ -67,7 +67,7 @@ def facing(points: Floats, triangles: Ints) -> NDArray[np.bool_]:
 
 
 def planes(points: Floats, triangles: Ints, values: Floats) -> Floats:
-    """(F, 3, K) what (V, K) values are on each triangle: at x = y = 0, more a column, a row."""
+    """Return (F, 3, K) planes of (V, K) values: at x = y = 0, change per column, change per row."""
     a, b, c = (triangles[:, k] for k in range(3))
     x, y = points[:, 0], points[:, 1]
     ux, uy, vx, vy = x[b] - x[a], y[b] - y[a], x[c] - x[a], y[c] - y[a]
@@ -84,7 +84,7 @@ def planes(points: Floats, triangles: Ints, values: Floats) -> Floats:
 
 
 def _from_top(corners: Floats) -> Floats:
-    """(3, 3, F) corner from the top, coordinate, triangle."""
+    """Return (3, 3, F): corner from the top, coordinate, triangle."""
     y = corners[:, :, 1]
     top, bottom = y.argmin(axis=1), y.argmax(axis=1)
     every = np.arange(len(corners))
@@ -93,7 +93,7 @@ def _from_top(corners: Floats) -> Floats:
 
 
 def _rows(corners: Floats, height: int) -> tuple[Ints, Ints]:
-    """Every row that a triangle covers, and the triangle's number."""
+    """Return every row that a triangle covers, and the triangle's number."""
     first = np.clip(np.ceil(corners[0, 1] - 0.5), 0, height).astype(np.int32)
     end = np.clip(np.ceil(corners[2, 1] - 0.5), 0, height).astype(np.int32)
     count = np.maximum(end - first, 0)
@@ -102,7 +102,7 @@ def _rows(corners: Floats, height: int) -> tuple[Ints, Ints]:
 
 
 def _repeated(count: Ints) -> tuple[Ints, Ints]:
-    """Every number as often as counted, and its place among its equals: 0, 1, 2 ..."""
+    """Repeat every index by its count; return it and its rank among its repeats: 0, 1, 2 ..."""
     some = np.flatnonzero(count).astype(np.int32)
     ends = np.cumsum(count[some], dtype=np.int32)
     total = int(ends[-1]) if len(ends) else 0
@@ -114,7 +114,7 @@ def _repeated(count: Ints) -> tuple[Ints, Ints]:
 
 
 def _spans(corners: Floats, of: Ints, rows: Ints, width: int) -> tuple[Ints, Ints, Floats, Floats]:
-    """First column, length, nearness there and its change a column, for every row."""
+    """Return first column, length, nearness there and its change per column, for every row."""
     (x0, y0, _), (x1, y1, _), (x2, y2, _) = corners
     base, by_x, by_y = _plane(corners)
     half = np.float32(0.5)
@@ -132,12 +132,12 @@ def _spans(corners: Floats, of: Ints, rows: Ints, width: int) -> tuple[Ints, Int
 
 
 def _plane(corners: Floats) -> tuple[Floats, Floats, Floats]:
-    """Nearness of each triangle at its first corner, and its change with x and with y."""
+    """Return the nearness of each triangle at its first corner, and its change with x and y."""
     ux, uy, uz = corners[1] - corners[0]
     vx, vy, vz = corners[2] - corners[0]
     area = ux * vy - vx * uy
     by_x, by_y = _ratio(uz * vy - vz * uy, area), _ratio(ux * vz - vx * uz, area)
-    # a sliver's plane would shoot through everything in front of it
+    # a sliver's plane could reach in front of everything
     steep = np.abs(area) < _SLIVER
     return corners[0, 2], np.where(steep, 0, by_x), np.where(steep, 0, by_y)
 

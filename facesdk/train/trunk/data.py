@@ -12,28 +12,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...arrays import Columns, Floats
 from ...articulation import GRID, Alphabet, Rules, TimedPhone, articulate, loudness
-from ...audio.features import RATE, mel_power
-from ...datasets import Corpus, Utterance
+from ...audio.features import FLOOR, RATE, mel_power
+from ...datasets.speech import Corpus, Utterance
+from ...files import whole_file
+from ..config import require
 from . import augment
 from .network import STACK
 
 STEP = 320
 """Samples in one step of the trunk (20 ms)."""
-FRAMES = RATE // STEP
-"""Unit frames a second."""
+UNIT_FPS = RATE // STEP
+"""Unit frames per second."""
 
 UNITS = (
     "jaw", "aperture", "closure", "labiodental", "rounding", "protrusion", "spread", "sibilant",
     "tongue_tip", "tongue_dental", "tongue_back", "tongue_lateral", "voicing", "loudness", "accent",
 )  # fmt: skip
-"""What the trunk predicts, once as the lips move and once in time with the sound.
+"""Units that the trunk predicts, once as the lips move and once in time with the sound.
 
 Other units come from the motion layer.
 """
 
 SILENCE = "SIL"
-_POWER_FLOOR = 1e-9
+POWER_FLOOR = 1e-9
+"""Band power of digital silence, in files and around crops."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,11 @@ class Line:
     segments: tuple[tuple[str, float, float], ...]
     """Sounds with start and end, for scoring."""
     weight: float = 1.0
-    """How much more often than others it is trained on."""
+    """Factor on how often it is drawn."""
 
 
 class Labels:
-    """The sounds that the phone head tells apart: silence and every sound with its own rule."""
+    """Classes of the phone head: silence and every sound with a rule of its own."""
 
     def __init__(self, rules: Rules) -> None:
         plain = sorted(s for s, p in rules.phones.phones.items() if not p.path)
@@ -66,15 +70,15 @@ class Labels:
     def of(
         self, phones: Sequence[TimedPhone], alphabet: Alphabet, frames: int, rules: Rules
     ) -> NDArray[np.int16]:
-        """(T,) label per frame of 20 ms."""
+        """Return the (T,) label of every frame of 20 ms."""
         out = np.zeros(frames, np.int16)
         for timed in phones:
             phone = rules.phones.find(timed.symbol, alphabet)
             if phone is None:
                 continue
             for share, symbol in phone.path or ((0.0, phone.symbol),):
-                first = round((timed.start + share * (timed.end - timed.start)) * FRAMES)
-                out[first : max(round(timed.end * FRAMES), first + 1)] = self._index[symbol]
+                first = round((timed.start + share * (timed.end - timed.start)) * UNIT_FPS)
+                out[first : max(round(timed.end * UNIT_FPS), first + 1)] = self._index[symbol]
         return out
 
 
@@ -85,7 +89,7 @@ def load_corpus(
     rules: Rules,
     keep: Callable[[Utterance], bool] = lambda _: True,
 ) -> list[Line]:
-    """All lines of a corpus that `keep` accepts; mel frames are cached below `cache`."""
+    """Return all lines of a corpus that `keep` accepts; mel frames are cached below `cache`."""
     corpus = Corpus(folder)
     utterances = list(corpus)
     mels, levels = _features(corpus, utterances, cache)
@@ -99,7 +103,7 @@ def load_corpus(
 
 def _features(
     corpus: Corpus, utterances: Sequence[Utterance], cache: Path
-) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float32]]]:
+) -> tuple[list[NDArray[np.float16]], list[Floats]]:
     key = hashlib.sha256(corpus.index.read_bytes()).hexdigest()[:16]
     file = cache / f"{corpus.folder.name}-{key}.npz"
     if not file.exists():
@@ -109,40 +113,41 @@ def _features(
             samples = corpus.audio(utterance)
             mels.append(line_mel(samples))
             levels.append(loudness(samples, RATE, rate=GRID).astype(np.float16))
-        np.savez(
-            file,
-            mel=np.concatenate(mels),
-            level=np.concatenate(levels),
-            mel_ends=np.cumsum([len(m) for m in mels]),
-            level_ends=np.cumsum([len(x) for x in levels]),
-        )
+        with whole_file(file) as stream:
+            np.savez(
+                stream,
+                mel=np.concatenate(mels),
+                level=np.concatenate(levels),
+                mel_ends=np.cumsum([len(m) for m in mels]),
+                level_ends=np.cumsum([len(x) for x in levels]),
+            )
     with np.load(file) as stored:
         mel = np.split(stored["mel"], stored["mel_ends"][:-1])
         level = np.split(stored["level"], stored["level_ends"][:-1])
     return mel, [x.astype(np.float32) for x in level]
 
 
-def line_mel(samples: NDArray[np.float32]) -> NDArray[np.float16]:
-    """(2 T, 64) log10 band power of a line: one step of silence first, whole steps only."""
+def line_mel(samples: Floats) -> NDArray[np.float16]:
+    """Return (2 T, 64) log10 band power: one step of silence, then the whole steps of a line."""
     steps = len(samples) // STEP
     padded = np.concatenate([np.zeros(STEP, np.float32), samples[: steps * STEP]])
-    return np.asarray(np.log10(mel_power(padded) + _POWER_FLOOR), np.float16)
+    return np.asarray(np.log10(mel_power(padded) + POWER_FLOOR), np.float16)
 
 
 def _line(
     utterance: Utterance,
     mel: NDArray[np.float16],
-    level: NDArray[np.float32],
+    level: Floats,
     labels: Labels,
     rules: Rules,
 ) -> Line:
     frames = len(mel) // STACK
     alphabet: Alphabet = "arpabet" if utterance.alphabet == "arpabet" else "ipa"
     both = []
-    for chosen in (rules, rules.synchronous()):
+    for timing in (rules, rules.synchronous()):
         clip = articulate(
             utterance.phones, seconds=utterance.seconds, alphabet=alphabet,
-            loudness=level, rules=chosen,
+            loudness=level, rules=timing,
         )  # fmt: skip
         both.append(clip.values[:, [clip.rig.index(u) for u in UNITS]])
     targets = np.pad(np.concatenate(both, 1), ((0, frames), (0, 0)), "edge")[:frames]
@@ -163,7 +168,7 @@ def _symbol(timed: TimedPhone, alphabet: Alphabet, rules: Rules) -> str:
 
 
 def mel_mean(lines: Iterable[Line], sample: int = 400) -> list[float]:
-    """(64,) mean natural-log band power over the loud half of some lines."""
+    """Return (64,) mean natural-log band power over the loud half of some lines."""
     chosen = list(lines)
     chosen = chosen[:: max(1, len(chosen) // sample)]
     frames = []
@@ -174,9 +179,41 @@ def mel_mean(lines: Iterable[Line], sample: int = 400) -> list[float]:
     return [float(x) for x in np.concatenate(frames).mean(0)]
 
 
+def crop_frames(
+    frames: int, steps: int, rng: np.random.Generator
+) -> tuple[Columns, NDArray[np.bool_]]:
+    """Draw a crop of a line: (steps,) frame indices, and a mask that is False outside the line."""
+    start = int(rng.integers(-steps // 8, max(1, frames - steps + steps // 8)))
+    index = np.arange(start, start + steps)
+    return np.clip(index, 0, frames - 1), (index >= 0) & (index < frames)
+
+
+def crop_mel(mel: NDArray[np.float16], index: Columns, mask: NDArray[np.bool_]) -> Floats:
+    """Return (2 steps, 64) log10 band power of a crop, silent outside the line."""
+    crop: Floats = mel[(index[:, None] * STACK + np.arange(STACK)).ravel()].astype(np.float32)
+    crop[~np.repeat(mask, STACK)] = np.log10(POWER_FLOOR)
+    return crop
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """Sizes of the training batches."""
+
+    size: int = 16
+    """Crops per batch."""
+    steps: int = 200
+    """Steps of 20 ms per crop."""
+    clutter: float = 0.08
+    """Share of crops that are noise or chords, whose target is rest."""
+
+    def __post_init__(self) -> None:
+        require(self, "size steps", 1)
+        require(self, "clutter", 0, 1)
+
+
 @dataclass(frozen=True)
 class Batch:
-    """A training batch on equal-length crops."""
+    """Crops of equal length."""
 
     mel: Tensor
     """(B, 2 T, 64) natural-log band power with all augmentation."""
@@ -185,22 +222,23 @@ class Batch:
     phones: Tensor
     """(B, T) labels."""
 
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on a device."""
+        return Batch(self.mel.to(device), self.targets.to(device), self.phones.to(device))
+
 
 class Batches:
     """Endless random crops, the same for the same seed and step: training resumes exactly."""
 
-    def __init__(
-        self, lines: Sequence[Line], *, size: int, steps: int, seed: int, clutter: float = 0.08
-    ) -> None:
-        self._lines = lines
-        self._size, self._steps, self._seed, self._clutter = size, steps, seed, clutter
+    def __init__(self, lines: Sequence[Line], config: BatchConfig, *, seed: int = 0) -> None:
+        self._lines, self._config, self.seed = lines, config, seed
         weight = np.array([line.weight * len(line.targets) for line in lines])
-        self._odds = weight / weight.sum()
+        self._probability = weight / weight.sum()
 
     def batch(self, step: int) -> Batch:
-        """The batch of one training step."""
-        rng = np.random.default_rng([self._seed, step])
-        chosen = rng.choice(len(self._lines), self._size, p=self._odds)
+        """Return the batch of one training step."""
+        rng = np.random.default_rng([self.seed, step])
+        chosen = rng.choice(len(self._lines), self._config.size, p=self._probability)
         crops = [self._crop(self._lines[i], rng) for i in chosen]
         mel, targets, phones = (np.stack(part) for part in zip(*crops, strict=True))
         return self._augment(
@@ -210,36 +248,29 @@ class Batches:
 
     def _crop(
         self, line: Line, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        frames, steps = len(line.targets), self._steps
-        start = int(rng.integers(-steps // 8, max(1, frames - steps + steps // 8)))
-        index = np.arange(start, start + steps)
-        inside = (index >= 0) & (index < frames)
-        clipped = np.clip(index, 0, frames - 1)
-        mel_index = (clipped[:, None] * STACK + np.arange(STACK)).ravel()
-        mel = line.mel[mel_index].astype(np.float32)
-        mel[~np.repeat(inside, STACK)] = np.log10(_POWER_FLOOR)
-        phones = np.where(inside, line.phones[clipped], 0).astype(np.int64)
-        return mel, line.targets[clipped].astype(np.float32), phones
+    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        index, mask = crop_frames(len(line.targets), self._config.steps, rng)
+        phones = np.where(mask, line.phones[index], 0).astype(np.int64)
+        return crop_mel(line.mel, index, mask), line.targets[index].astype(np.float32), phones
 
     def _augment(self, mel: Tensor, targets: Tensor, phones: Tensor, rng: torch.Generator) -> Batch:
         power = 10**mel
-        power, clutter = augment.not_speech(power, rng, self._clutter)
+        power, clutter = augment.not_speech(power, rng, self._config.clutter)
         for change in (
             augment.whisper,
             augment.vocal_tract,
-            augment.equaliser,
+            augment.equalizer,
             augment.reverb,
             augment.noise,
             augment.telephone,
             augment.gain,
         ):
             power = change(power, rng)
-        log_mel = torch.log(power + 1e-6)
+        log_mel = torch.log(power + FLOOR)
         rest = targets.new_tensor(_rest_targets())
         targets = torch.where(clutter[:, None, None], rest, targets)
         phones = torch.where(clutter[:, None], 0, phones)
-        return Batch(augment.mask(log_mel, rng), targets, phones)
+        return Batch(augment.spec_augment(log_mel, rng), targets, phones)
 
 
 def _rest_targets() -> list[float]:

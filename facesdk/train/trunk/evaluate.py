@@ -1,12 +1,13 @@
 """Scores of a trunk on held-out speech with known phones.
 
-Areas under the ROC curve over frames: does the closure unit tell bilabials from other sounds, and
-so on. Closure events follow one fixed definition: the best closure value around a bilabial,
-against that around sounds far from any, at a threshold that lets 5 % of the latter through.
+Areas under the ROC curve over frames measure whether the closure unit separates bilabials from
+other sounds, and so on. Closure events compare the highest closure value around a bilabial with
+that around sounds far from any, at a threshold that 5 % of the latter exceed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,9 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...arrays import Doubles
+from ...arrays import Doubles, Floats
 from ...articulation import Rules
-from .data import FRAMES, UNITS, Line
+from ...audio.features import FLOOR
+from .data import UNIT_FPS, UNITS, Line
 from .network import Trunk
 
 Curves = Literal["units", "articulation"]
@@ -32,7 +34,10 @@ ROUNDED_FROM = 0.45
 
 
 def area_under_curve(scores: Doubles, positive: NDArray[np.bool_]) -> float:
-    """Probability that a positive outscores a negative (Mann and Whitney), ties count half."""
+    """Return the probability that a positive outscores a negative; ties count half.
+
+    This is the statistic of Mann and Whitney.
+    """
     order = np.argsort(scores, kind="stable")
     _, inverse, counts = np.unique(scores[order], return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
@@ -44,11 +49,11 @@ def area_under_curve(scores: Doubles, positive: NDArray[np.bool_]) -> float:
 def closure_events(
     closure: Doubles, segments: Sequence[tuple[str, float, float]]
 ) -> tuple[list[float], list[float]]:
-    """Best closure value at each bilabial, and at each other sound at least 80 ms from any.
+    """Return the highest closure at each bilabial, and at each sound at least 80 ms from any.
 
     A bilabial's window runs from 20 ms before to 80 ms after it; another sound's to 40 ms after.
     """
-    rate = FRAMES
+    rate = UNIT_FPS
     hits, false = [], []
     closed = [(s, e) for p, s, e in segments if p in BILABIALS]
     for phone, start, end in segments:
@@ -63,83 +68,90 @@ def closure_events(
     return hits, false
 
 
-def predict(trunk: Trunk, line: Line) -> NDArray[np.float32]:
-    """(look-aheads, T, curves) of one line, in frame time."""
-    delays = trunk.config.delays
+def predict(trunk: Trunk, line: Line) -> Floats:
+    """Return (look-aheads, T, curves) of one line, in frame time."""
+    delays = trunk.config.delay_steps
     mel = torch.from_numpy(line.mel.astype(np.float32) * np.log(10.0)).float()
-    silence = torch.full((2 * max(delays), mel.shape[1]), float(np.log(1e-6)))
-    floored = torch.log(torch.exp(mel) + 1e-6)
+    silence = torch.full((2 * max(delays), mel.shape[1]), math.log(FLOOR))
+    floored = torch.log(torch.exp(mel) + FLOOR)
     with torch.no_grad():
         curves = trunk.curves(torch.cat([floored, silence])[None])[0].numpy()
     frames = len(line.targets)
-    heads = [curves[delay : delay + frames, head] for head, delay in enumerate(delays)]
-    return np.asarray(np.stack(heads))
+    aligned = [curves[steps : steps + frames, i] for i, steps in enumerate(delays)]
+    return np.asarray(np.stack(aligned))
 
 
 @dataclass(frozen=True)
 class _Tracks:
     """All frames of some lines, one after the other."""
 
-    given: Doubles
-    """(T, units) as predicted."""
-    wanted: Doubles
-    """(T, units) as the rules have it."""
+    prediction: Doubles
+    """(T, units)."""
+    target: Doubles
+    """(T, units) by the articulation rules."""
     phones: NDArray[np.str_]
     """(T,) sound at each frame."""
     closures: tuple[list[float], list[float]]
     """Event scores of bilabials and of other sounds."""
 
-    def area(self, unit: str, sounds: Iterable[str], among: NDArray[np.bool_]) -> float:
-        """How well a unit tells some sounds from the others, over chosen frames."""
-        scores = self.given[among, UNITS.index(unit)]
-        return area_under_curve(scores, np.isin(self.phones[among], list(sounds)))
+    def area(self, unit: str, sounds: Iterable[str], mask: NDArray[np.bool_]) -> float:
+        """Return how well a unit separates some sounds from the others in the masked frames."""
+        scores = self.prediction[mask, UNITS.index(unit)]
+        return area_under_curve(scores, np.isin(self.phones[mask], list(sounds)))
 
     def correlation(self, unit: str) -> float:
-        """Between predicted and wanted curve; 0 where one of them never moves."""
+        """Return the correlation of prediction and target; 0 if one of them never moves."""
         column = UNITS.index(unit)
-        given, wanted = self.given[:, column], self.wanted[:, column]
-        if not (given.std() and wanted.std()):
+        prediction, target = self.prediction[:, column], self.target[:, column]
+        if not (prediction.std() and target.std()):
             return 0.0
-        return float(np.corrcoef(given, wanted)[0, 1])
+        return float(np.corrcoef(prediction, target)[0, 1])
 
 
 class Scorer:
-    """Figures over all frames of some lines; the trunk hears them once for all look-aheads."""
+    """Figures over all frames of some lines; the trunk is run once for all look-aheads."""
 
     def __init__(self, trunk: Trunk, lines: Iterable[Line]) -> None:
         self._lines = list(lines)
-        self._given = [predict(trunk, line) for line in self._lines]
+        self._predictions = [predict(trunk, line) for line in self._lines]
         self._sounds = np.array(trunk.config.phones)
 
-    def __call__(self, head: int = -1, curves: Curves = "articulation") -> dict[str, float]:
-        """Figures by name for one look-ahead, on the curves of the lips or of the sounds."""
-        tracks = self._tracks(head, curves)
+    def __call__(
+        self, look_ahead_index: int = -1, curves: Curves = "articulation"
+    ) -> dict[str, float]:
+        """Return figures by name for one look-ahead."""
+        tracks = self._tracks(look_ahead_index, curves)
         vowels = {s: p for s, p in Rules.load().phones.phones.items() if p.vowel and not p.path}
         rounded = [s for s, p in vowels.items() if p.targets.get("rounding", 0) >= ROUNDED_FROM]
-        spoken = tracks.phones != "SIL"
+        speech = tracks.phones != "SIL"
         hits, false = tracks.closures
         figures = {
-            "bilabial_auc": tracks.area("closure", BILABIALS, spoken),
-            "labiodental_auc": tracks.area("labiodental", LABIODENTALS, spoken),
-            "sibilant_auc": tracks.area("sibilant", SIBILANTS, spoken),
+            "bilabial_auc": tracks.area("closure", BILABIALS, speech),
+            "labiodental_auc": tracks.area("labiodental", LABIODENTALS, speech),
+            "sibilant_auc": tracks.area("sibilant", SIBILANTS, speech),
             "rounding_auc": tracks.area("rounding", rounded, np.isin(tracks.phones, list(vowels))),
             "closures_at_5_percent": float((np.array(hits) > np.quantile(false, 0.95)).mean()),
         }
         figures |= {f"{unit}_r": tracks.correlation(unit) for unit in COMPARED}
         return {name: round(value, 4) for name, value in figures.items()}
 
-    def _tracks(self, head: int, curves: Curves) -> _Tracks:
+    def _tracks(self, look_ahead_index: int, curves: Curves) -> _Tracks:
         first = 0 if curves == "units" else len(UNITS)
         columns = slice(first, first + len(UNITS))
-        given = [outputs[head, :, columns].astype(np.float64) for outputs in self._given]
+        predictions = [
+            x[look_ahead_index, :, columns].astype(np.float64) for x in self._predictions
+        ]
         hits: list[float] = []
         false: list[float] = []
-        for line, found in zip(self._lines, given, strict=True):
-            events = closure_events(found[:, UNITS.index("closure")], line.segments)
+        for line, curve in zip(self._lines, predictions, strict=True):
+            events = closure_events(curve[:, UNITS.index("closure")], line.segments)
             hits += events[0]
             false += events[1]
-        wanted = [line.targets[:, columns].astype(np.float64) for line in self._lines]
+        targets = [line.targets[:, columns].astype(np.float64) for line in self._lines]
         phones = [self._sounds[line.phones] for line in self._lines]
         return _Tracks(
-            np.concatenate(given), np.concatenate(wanted), np.concatenate(phones), (hits, false)
+            np.concatenate(predictions),
+            np.concatenate(targets),
+            np.concatenate(phones),
+            (hits, false),
         )

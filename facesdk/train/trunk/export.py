@@ -1,8 +1,8 @@
 """A trained trunk as one ONNX file: PCM in, units out, all state in named tensors.
 
-The graph is written operator by operator, so it holds nothing but what game engines document:
-Add, Concat, Conv, CumSum, Div, Exp, Log, MatMul, Mul, ReduceMean, Relu, Reshape, Sigmoid, Slice,
-Split, Sub, Transpose, Unsqueeze. No control flow; only batch and chunk length are dynamic.
+The graph is written operator by operator and contains only what game engines document: Add,
+Concat, Conv, CumSum, Div, Exp, Log, MatMul, Mul, ReduceMean, Relu, Reshape, Sigmoid, Slice, Split,
+Sub, Transpose, Unsqueeze. There is no control flow; only batch and chunk length are open.
 """
 
 from __future__ import annotations
@@ -10,85 +10,70 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
+from ...arrays import Floats
 from ...audio import features
-from .data import STEP
+from ...files import whole_file
+from ...onnx_export.builder import GraphBuilder, block_diagonal
+from .data import STEP, UNIT_FPS
+from .fit import load_trunk
 from .network import STACK, Block, Trunk
 
 OPSET = 17
-FRAME_RATE = features.RATE // STEP
 _TAIL = features.WINDOW - features.HOP
-_TO_THE_END = (1 << 31) - 1
-"""Of a slice; engines read 32 bits."""
 
 
-class _Graph:
-    """An ONNX graph under construction; tensors are known by their names."""
+def export_checkpoint(checkpoint: Path, folder: Path) -> Path:
+    """Write the trunk of a training checkpoint as a model folder; return the manifest."""
+    name = checkpoint.parent.name or checkpoint.stem
+    facts = {"name": name, "model_version": "0", "license": "unknown"}
+    return export(load_trunk(checkpoint), folder, facts=facts)
 
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-        self.inputs: list[onnx.ValueInfoProto] = []
-        self.outputs: list[onnx.ValueInfoProto] = []
 
-    def input(self, name: str, shape: Sequence[str | int]) -> str:
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-        return name
+def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
+    """Write `model.onnx` and its manifest `model.json` into a folder; return the manifest.
 
-    def output(self, tensor: str, name: str, shape: Sequence[str | int]) -> None:
-        for node in self.nodes:
-            for kind in (node.input, node.output):
-                for i, used in enumerate(kind):
-                    if used == tensor:
-                        kind[i] = name
-        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    `facts` are added to the manifest: name, version, license, training data, scores.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    payload = build_graph(trunk).SerializeToString()
+    config = trunk.config
+    manifest = {
+        "format": "facesdk.model",
+        "version": 1,
+        **facts,
+        "file": "model.onnx",
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        "sample_rate": features.RATE,
+        "frame_rate": [UNIT_FPS, 1],
+        "step_samples": STEP,
+        "units": list(config.units),
+        "articulation": list(config.articulation),
+        "look_aheads_ms": list(config.look_aheads_ms),
+        "states": {name: list(shape) for name, shape in state_shapes(trunk).items()},
+        "parameters": sum(p.numel() for n, p in trunk.named_parameters() if "phones" not in n),
+    }
+    return write_model(folder, payload, manifest)
 
-    def constant(self, value: Any, kind: type = np.float32) -> str:
-        array: NDArray[Any] = np.asarray(value, kind, order="C")
-        name = "c_" + hashlib.sha256(array.tobytes() + repr(array.shape).encode()).hexdigest()[:12]
-        if array.dtype != np.float32:
-            name += "i"
-        self.constants.setdefault(name, numpy_helper.from_array(array, name))
-        return name
 
-    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        names = [f"t{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
-        return names[0] if outputs == 1 else names
-
-    def slice(self, tensor: str, start: int, end: int, axis: int) -> str:
-        ends = _TO_THE_END if end == 0 else end
-        bounds = [self.constant([v], np.int64) for v in (start, ends, axis)]
-        name: str = self.add("Slice", tensor, *bounds)
-        return name
-
-    def linear(self, tensor: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
-        product = self.add("MatMul", tensor, self.constant(weight))
-        name: str = self.add("Add", product, self.constant(bias))
-        return name
-
-    def model(self, name: str, metadata: Mapping[str, str]) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self.nodes, name, self.inputs, self.outputs, list(self.constants.values())
-        )
-        opset = helper.make_opsetid("", OPSET)
-        model = helper.make_model(graph, opset_imports=[opset], producer_name="facesdk")
-        model.ir_version = 8
-        helper.set_model_props(model, dict(metadata))
-        onnx.checker.check_model(model, full_check=True)
-        return model
+def write_model(folder: Path, payload: bytes, manifest: Mapping[str, Any]) -> Path:
+    """Write a graph and its manifest into a folder; return the path of the manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    for name, content in (("model.onnx", payload), ("model.json", text.encode())):
+        with whole_file(folder / name) as file:
+            file.write(content)
+    return folder / "model.json"
 
 
 def state_shapes(trunk: Trunk) -> dict[str, tuple[int, ...]]:
-    """Shape of every state tensor, without the batch axis; a session starts from zeros."""
+    """Return the shape of every state tensor without the batch axis; streams start from zeros."""
     past = 2 * sum(trunk.config.dilations)
     return {
         "samples": (_TAIL,),
@@ -98,13 +83,12 @@ def state_shapes(trunk: Trunk) -> dict[str, tuple[int, ...]]:
 
 
 def build_graph(trunk: Trunk) -> onnx.ModelProto:
-    """The trunk as an ONNX model.
+    """Return the trunk as an ONNX model.
 
-    Inputs `audio` (batch, 320 T) and `state_*`; outputs `units` and `articulation`, both
-    (batch, T, look-aheads, curves), and `next_*`, to be fed back as `state_*` with the
-    following chunk.
+    Inputs are `audio` (batch, 320 T) and `state_*`. Outputs are `units` and `articulation`, both
+    (batch, T, look-aheads, curves), and `next_*`, to be passed as `state_*` with the next chunk.
     """
-    graph = _Graph()
+    graph, config = GraphBuilder(), trunk.config
     states = {
         name: graph.input(f"state_{name}", ("batch", *shape))
         for name, shape in state_shapes(trunk).items()
@@ -112,70 +96,77 @@ def build_graph(trunk: Trunk) -> onnx.ModelProto:
     audio = graph.input("audio", ("batch", "samples"))
     following: dict[str, str] = {}
     mel, following["samples"] = _log_mel(graph, audio, states["samples"])
-    steps, following["mean"] = _normalise(graph, trunk, mel, states["mean"])
-    x = graph.add("Relu", graph.linear(steps, *_weights(trunk.enter)))
+    steps, following["mean"] = _normalize(graph, trunk, mel, states["mean"])
+    x = graph.add("Relu", graph.linear(steps, *weights(trunk.enter)))
     x, following["history"] = _blocks(graph, trunk, x, states["history"])
-    config = trunk.config
     names = {"units": config.units, "articulation": config.articulation}
     for output, tensor in _heads(graph, trunk, graph.add("Relu", x)).items():
-        graph.output(tensor, output, ("batch", "steps", len(config.delays), len(names[output])))
-    for name, shape in state_shapes(trunk).items():
-        graph.output(following[name], f"next_{name}", ("batch", *shape))
-    return graph.model("facesdk_trunk", {n: ",".join(curves) for n, curves in names.items()})
+        shape = ("batch", "steps", len(config.delay_steps), len(names[output]))
+        graph.output(tensor, output, shape)
+    for name, state_shape in state_shapes(trunk).items():
+        graph.output(following[name], f"next_{name}", ("batch", *state_shape))
+    metadata = {name: ",".join(curves) for name, curves in names.items()}
+    return graph.model("facesdk_trunk", OPSET, metadata)
 
 
-def _weights(layer: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return layer.weight.detach().numpy().T, layer.bias.detach().numpy()
+def weights(layer: Any) -> tuple[Floats, Floats]:
+    """Return (in, out) weights and (out,) bias of a linear layer; the bias is empty without one."""
+    bias = np.zeros(0, np.float32) if layer.bias is None else layer.bias.detach().numpy()
+    return layer.weight.detach().numpy().T, bias
 
 
-def _log_mel(graph: _Graph, audio: str, tail: str) -> tuple[str, str]:
+def side_by_side(layers: Any) -> tuple[Floats, Floats]:
+    """Return one layer's weights and bias for several layers that read the same input."""
+    matrices, biases = zip(*map(weights, layers), strict=True)
+    return np.concatenate(matrices, 1), np.concatenate(biases)
+
+
+def diagonal(layers: Any) -> tuple[Floats, Floats]:
+    """Return one layer's weights and bias for several layers that each read their own input."""
+    matrices, biases = zip(*map(weights, layers), strict=True)
+    return block_diagonal(matrices), np.concatenate(biases)
+
+
+def _log_mel(graph: GraphBuilder, audio: str, tail: str) -> tuple[str, str]:
     samples = graph.add("Concat", tail, audio, axis=1)
     cosine, sine = features.dft_matrices()
     kernel = np.concatenate([cosine, sine], 1).T[:, None]
-    framed = graph.add("Unsqueeze", samples, graph.constant([1], np.int64))
+    framed = graph.unsqueeze(samples, 1)
     spectrum = graph.add("Conv", framed, graph.constant(kernel), strides=[features.HOP])
-    half = graph.constant([cosine.shape[1]] * 2, np.int64)
-    real, imaginary = graph.add("Split", spectrum, half, outputs=2, axis=1)
+    real, imaginary = graph.split(spectrum, [cosine.shape[1]] * 2, axis=1)
     power = graph.add("Add", graph.add("Mul", real, real), graph.add("Mul", imaginary, imaginary))
     frames = graph.add("Transpose", power, perm=[0, 2, 1])
-    bands = graph.add("MatMul", frames, graph.constant(features.mel_matrix()))
-    mel = graph.add("Log", graph.add("Add", bands, graph.constant(features.FLOOR)))
-    return mel, graph.slice(samples, -_TAIL, 0, 1)
+    bands = graph.product(frames, features.mel_matrix())
+    mel = graph.add("Log", graph.plus(bands, features.FLOOR))
+    return mel, graph.slice(samples, -_TAIL, None, axis=1)
 
 
-def _normalise(graph: _Graph, trunk: Trunk, mel: str, state: str) -> tuple[str, str]:
-    """Running spectral mean in closed form over the chunk; see `RunningMean`."""
-    mean = trunk.normalise
+def _normalize(graph: GraphBuilder, trunk: Trunk, mel: str, state: str) -> tuple[str, str]:
+    """Add the running spectral mean in closed form over the chunk; see `RunningMean`."""
+    mean = trunk.normalize
     prior = mean.prior.numpy()
     relative = graph.add("Sub", mel, graph.constant(prior))
     level = graph.add("ReduceMean", relative, axes=[-1], keepdims=1)
-    weight = graph.add("Exp", graph.add("Mul", level, graph.constant(mean.exponent)))
+    weight = graph.add("Exp", graph.times(level, mean.exponent))
     axis = graph.constant(1, np.int64)
-    zeros = graph.add("Mul", weight, graph.constant(0.0))
-    steps = graph.add("CumSum", graph.add("Add", zeros, graph.constant(1.0)), axis)
-    exponent = graph.add("Mul", steps, graph.constant(math.log(mean.keep)))
-    decay = graph.add("Exp", exponent)
+    ones = graph.plus(graph.times(weight, 0.0), 1.0)
+    decay = graph.add("Exp", graph.times(graph.add("CumSum", ones, axis), math.log(mean.keep)))
     growth = graph.add("Div", weight, decay)
-    before = graph.add("Unsqueeze", state, graph.constant([1], np.int64))
     content = graph.add("Concat", graph.add("Mul", growth, mel), growth, axis=2)
-    summed = graph.add("Add", before, graph.add("CumSum", content, axis))
+    summed = graph.add("Add", graph.unsqueeze(state, 1), graph.add("CumSum", content, axis))
     running = graph.add("Mul", decay, summed)
-    total = graph.slice(running, 0, features.BANDS, 2)
-    mass = graph.slice(running, features.BANDS, features.BANDS + 1, 2)
-    numerator = graph.add("Add", total, graph.constant(mean.weight * prior))
-    average = graph.add("Div", numerator, graph.add("Add", mass, graph.constant(mean.weight)))
-    centred = graph.add("Sub", mel, average)
-    scaled = graph.add("Mul", centred, graph.constant(trunk.config.feature_scale))
-    shape = graph.constant([0, -1, STACK * features.BANDS], np.int64)
-    last = graph.slice(running, -1, 0, 1)
-    kept = graph.add("Reshape", last, graph.constant([0, -1], np.int64))
-    return graph.add("Reshape", scaled, shape), kept
+    total = graph.slice(running, 0, features.BANDS, axis=2)
+    mass = graph.slice(running, features.BANDS, features.BANDS + 1, axis=2)
+    numerator = graph.plus(total, mean.weight * prior)
+    average = graph.add("Div", numerator, graph.plus(mass, mean.weight))
+    scaled = graph.times(graph.add("Sub", mel, average), trunk.config.feature_scale)
+    kept = graph.reshape(graph.slice(running, -1, None, axis=1), [0, -1])
+    return graph.reshape(scaled, [0, -1, STACK * features.BANDS]), kept
 
 
-def _blocks(graph: _Graph, trunk: Trunk, x: str, history: str) -> tuple[str, str]:
-    """All blocks; their pasts lie in one tensor, one below the other."""
-    rows = graph.constant([2 * d for d in trunk.config.dilations], np.int64)
-    pasts = graph.add("Split", history, rows, outputs=len(trunk.blocks), axis=1)
+def _blocks(graph: GraphBuilder, trunk: Trunk, x: str, history: str) -> tuple[str, str]:
+    """Add all blocks; their past frames are stacked along the time axis of one tensor."""
+    pasts = graph.split(history, [2 * d for d in trunk.config.dilations], axis=1)
     kept = []
     for block, past in zip(trunk.blocks, pasts, strict=True):
         assert isinstance(block, Block)
@@ -184,62 +175,23 @@ def _blocks(graph: _Graph, trunk: Trunk, x: str, history: str) -> tuple[str, str
     return x, graph.add("Concat", *kept, axis=1)
 
 
-def _block(graph: _Graph, block: Block, x: str, state: str) -> tuple[str, str]:
+def _block(graph: GraphBuilder, block: Block, x: str, state: str) -> tuple[str, str]:
     d = block.dilation
     past = graph.add("Concat", state, x, axis=1)
-    older, newer = graph.slice(past, 0, -2 * d, 1), graph.slice(past, d, -d, 1)
+    older, newer = graph.slice(past, 0, -2 * d, axis=1), graph.slice(past, d, -d, axis=1)
     window = graph.add("Concat", older, newer, x, axis=2)
-    hidden = graph.add("Relu", graph.linear(window, *_weights(block.enter)))
-    out = graph.add("Add", x, graph.linear(hidden, *_weights(block.leave)))
-    return out, graph.slice(past, -2 * d, 0, 1)
+    hidden = graph.add("Relu", graph.linear(window, *weights(block.enter)))
+    out = graph.add("Add", x, graph.linear(hidden, *weights(block.leave)))
+    return out, graph.slice(past, -2 * d, None, axis=1)
 
 
-def _heads(graph: _Graph, trunk: Trunk, x: str) -> dict[str, str]:
-    """All look-aheads at once: one wide hidden layer, one block-diagonal output layer."""
-    config = trunk.config
-    heads: Any = trunk.heads
-    enter = np.concatenate([_weights(h.enter)[0] for h in heads], 1)
-    enter_bias = np.concatenate([_weights(h.enter)[1] for h in heads])
-    hidden = graph.add("Relu", graph.linear(x, enter, enter_bias))
-    width, count, curves = config.head_channels, len(heads), config.curves
-    leave = np.zeros((count, width, count, curves), np.float32)
-    for i, head in enumerate(heads):
-        leave[i, :, i] = _weights(head.leave)[0]
-    leave_bias = np.concatenate([_weights(h.leave)[1] for h in heads])
-    flat = leave.reshape(count * width, count * curves)
-    values = graph.add("Sigmoid", graph.linear(hidden, flat, leave_bias))
-    shaped = graph.add("Reshape", values, graph.constant([0, -1, count, curves], np.int64))
+def _heads(graph: GraphBuilder, trunk: Trunk, x: str) -> dict[str, str]:
+    """Add all look-aheads at once: one wide hidden layer, one block-diagonal output layer."""
+    config, heads = trunk.config, list(trunk.heads)
+    hidden = graph.add("Relu", graph.linear(x, *side_by_side([h.enter for h in heads])))
+    values = graph.add("Sigmoid", graph.linear(hidden, *diagonal([h.leave for h in heads])))
+    shaped = graph.reshape(values, [0, -1, len(heads), config.curves])
     if not config.articulation:
         return {"units": shaped}
-    sizes = graph.constant([len(config.units), len(config.articulation)], np.int64)
-    units, articulation = graph.add("Split", shaped, sizes, outputs=2, axis=-1)
+    units, articulation = graph.split(shaped, [len(config.units), len(config.articulation)])
     return {"units": units, "articulation": articulation}
-
-
-def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
-    """Write `model.onnx` and its manifest `model.json` into a folder; returns the manifest.
-
-    `facts` go into the manifest: name, version, licence, training data, scores.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    payload = build_graph(trunk).SerializeToString()
-    (folder / "model.onnx").write_bytes(payload)
-    config = trunk.config
-    manifest = {
-        "format": "facesdk.model",
-        "version": 1,
-        **facts,
-        "file": "model.onnx",
-        "sha256": hashlib.sha256(payload).hexdigest(),
-        "sample_rate": features.RATE,
-        "frame_rate": [FRAME_RATE, 1],
-        "step_samples": STEP,
-        "units": list(config.units),
-        "articulation": list(config.articulation),
-        "look_aheads_ms": [1000 * d // FRAME_RATE for d in config.delays],
-        "states": {name: list(shape) for name, shape in state_shapes(trunk).items()},
-        "parameters": sum(p.numel() for n, p in trunk.named_parameters() if "phones" not in n),
-    }
-    path = folder / "model.json"
-    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path

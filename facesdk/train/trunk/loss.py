@@ -1,4 +1,4 @@
-"""What the trunk is trained to minimise."""
+"""The loss of the trunk."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from ..table_layer import UnitMeshLoss
 from .data import UNITS, Batch
-from .surface import Surface
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class LossWeights:
     """Relative weights of the terms."""
 
     velocity: float = 3.0
-    """Squared error of the change from frame to frame: keeps curves from trembling."""
+    """Squared error of the change from frame to frame: prevents jitter."""
     phones: float = 0.25
-    """Cross-entropy of the phone head; it teaches the trunk phonetics, nothing more."""
+    """Cross-entropy of the phone head; training only."""
     closure: float = 3.0
-    """Extra weight on frames with a lip contact: rare, short and what viewers notice first."""
+    """Extra weight on frames with a lip contact: rare, short, and noticed first by viewers."""
     articulation: float = 0.7
     """Weight of the curves in time with the sound against those of the lips."""
     vertices: float = 0.02
-    """Squared error in mm of the built-in head's lips, driven through the ARKit table."""
+    """Squared error in mm² on the built-in head, driven through the ARKit table."""
     unit: tuple[tuple[str, float], ...] = (
         ("jaw", 1.5), ("aperture", 2.0), ("closure", 2.5), ("labiodental", 1.5), ("rounding", 1.5),
         ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
@@ -34,36 +34,42 @@ class LossWeights:
     )  # fmt: skip
 
 
-class Loss:
-    """Weighted sum over the look-aheads of unit, velocity and phone terms."""
+class Loss(nn.Module):
+    """Weighted sum of unit, velocity, vertex and phone terms, averaged over the look-aheads."""
 
-    def __init__(self, weights: LossWeights, delays: Sequence[int]) -> None:
+    factors: Tensor
+
+    def __init__(self, weights: LossWeights, delay_steps: Sequence[int]) -> None:
+        super().__init__()
         self._weights = weights
-        self._delays = tuple(delays)
-        factors = dict(weights.unit)
-        plain = torch.tensor([factors.get(u, 1.0) for u in UNITS])
-        self._factors = torch.cat([plain, weights.articulation * plain])
+        self._delay_steps = tuple(delay_steps)
+        by_unit = dict(weights.unit)
+        plain = torch.tensor([by_unit.get(u, 1.0) for u in UNITS])
+        self.register_buffer("factors", torch.cat([plain, weights.articulation * plain]))
         self._contacts = [UNITS.index("closure"), UNITS.index("labiodental")]
-        self._surface = Surface() if weights.vertices else None
+        self._mesh = UnitMeshLoss(UNITS) if weights.vertices else None
 
-    def __call__(
+    def forward(
         self, logits: Sequence[Tensor], phones: Sequence[Tensor], batch: Batch
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Scalar loss and its parts by name, averaged over the look-aheads."""
-        parts = {name: torch.zeros(()) for name in ("units", "velocity", "phones", "vertices")}
-        for delay, unit_logits, phone_logits in zip(self._delays, logits, phones, strict=True):
-            frames = batch.targets.shape[1] - delay
-            wanted = batch.targets[:, :frames]
-            given = unit_logits[:, delay:]
-            parts["units"] = parts["units"] + self._units(given, wanted)
-            curves = torch.sigmoid(given)
-            parts["velocity"] = parts["velocity"] + self._velocity(curves, wanted)
-            if self._surface is not None:
-                parts["vertices"] = parts["vertices"] + self._surface(curves, wanted)
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the scalar loss and its parts by name."""
+        parts = {n: batch.mel.new_zeros(()) for n in ("units", "velocity", "phones", "vertices")}
+        heads = zip(self._delay_steps, logits, phones, strict=True)
+        for delay_steps, unit_logits, phone_logits in heads:
+            frames = batch.targets.shape[1] - delay_steps
+            target, unit_logits = batch.targets[:, :frames], unit_logits[:, delay_steps:]
+            curves = torch.sigmoid(unit_logits)
+            parts["units"] = parts["units"] + self._units(unit_logits, target)
+            parts["velocity"] = parts["velocity"] + self._velocity(curves, target)
+            if self._mesh is not None:
+                lips = slice(len(UNITS))
+                parts["vertices"] = parts["vertices"] + self._mesh(
+                    curves[..., lips], target[..., lips]
+                )
             parts["phones"] = parts["phones"] + cross_entropy(
-                phone_logits[:, delay:].flatten(0, 1), batch.phones[:, :frames].flatten()
+                phone_logits[:, delay_steps:].flatten(0, 1), batch.phones[:, :frames].flatten()
             )
-        parts = {name: part / len(self._delays) for name, part in parts.items()}
+        parts = {name: part / len(self._delay_steps) for name, part in parts.items()}
         weights = self._weights
         total = (
             parts["units"]
@@ -71,15 +77,15 @@ class Loss:
             + weights.phones * parts["phones"]
             + weights.vertices * parts["vertices"]
         )
-        return total, {name: float(part.detach()) for name, part in parts.items()}
+        return total, parts
 
-    def _units(self, logits: Tensor, wanted: Tensor) -> Tensor:
-        error = binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        groups = wanted.reshape(*wanted.shape[:-1], 2, len(UNITS))
+    def _units(self, logits: Tensor, target: Tensor) -> Tensor:
+        error = binary_cross_entropy_with_logits(logits, target, reduction="none")
+        groups = target.reshape(*target.shape[:-1], 2, len(UNITS))
         contact = groups[..., self._contacts].amax(-1, keepdim=True).expand_as(groups)
         emphasis = 1 + (self._weights.closure - 1) * contact.flatten(-2)
-        mean: Tensor = (error * self._factors * emphasis).mean()
+        mean: Tensor = (error * self.factors * emphasis).mean()
         return mean
 
-    def _velocity(self, given: Tensor, wanted: Tensor) -> Tensor:
-        return ((given.diff(dim=1) - wanted.diff(dim=1)) ** 2 * self._factors).mean() * 10
+    def _velocity(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return ((prediction.diff(dim=1) - target.diff(dim=1)) ** 2 * self.factors).mean() * 10

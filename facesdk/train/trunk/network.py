@@ -1,22 +1,25 @@
 """The streaming trunk: log-mel frames in, unit curves out, a choice of look-aheads.
 
-A causal stack of dilated convolutions reads 20 ms steps. One head per look-ahead reads the same
-trunk: the head for 100 ms tells what the face does 100 ms before the newest sample. So one set of
-weights serves every latency, and audio beyond the chosen look-ahead cannot matter.
+A causal stack of dilated convolutions reads steps of 20 ms. Each look-ahead has an output head on
+the same trunk: the head for 100 ms predicts the face 100 ms before the newest sample. One set of
+weights serves every latency, and audio beyond the chosen look-ahead has no effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ...audio.features import BANDS
+from ...errors import FileFormatError
+from ..config import require, require_positive
 
 STACK = 2
 """Mel frames (10 ms) in one step of the trunk (20 ms)."""
+STEP_MS = 20
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,13 @@ class TrunkConfig:
     channels: int = 176
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
     head_channels: int = 112
-    delays: tuple[int, ...] = (0, 2, 5, 10)
-    """Look-aheads, in steps of 20 ms."""
-    units: tuple[str, ...] = field(default_factory=tuple)
+    delay_steps: tuple[int, ...] = (0, 2, 5, 10)
+    """Look-aheads, in steps of 20 ms, ascending."""
+    units: tuple[str, ...] = ()
     """Curves of the lips, which lead the sound."""
-    articulation: tuple[str, ...] = field(default_factory=tuple)
+    articulation: tuple[str, ...] = ()
     """Curves in time with the sound."""
-    phones: tuple[str, ...] = field(default_factory=tuple)
+    phones: tuple[str, ...] = ()
     """Labels of the training-only phone head."""
     mean_seconds: float = 3.0
     """Time constant of the running spectral mean."""
@@ -42,17 +45,32 @@ class TrunkConfig:
     """Weight of the training mean in the running mean, in mel frames of ordinary speech."""
     feature_scale: float = 0.35
 
+    def __post_init__(self) -> None:
+        require(self, "channels head_channels", 1)
+        require(self, "loudness_exponent", 0)
+        require_positive(self, "mean_seconds prior_frames feature_scale")
+        if not self.dilations or min(self.dilations) < 1:
+            raise FileFormatError(f"dilations must be at least 1 each, got {self.dilations}")
+        delays = self.delay_steps
+        if not delays or delays[0] < 0 or list(delays) != sorted(set(delays)):
+            raise FileFormatError(f"delay_steps must ascend from 0 or more, got {delays}")
+
     @property
     def curves(self) -> int:
         """Outputs of one head: units first, then articulation."""
         return len(self.units) + len(self.articulation)
 
+    @property
+    def look_aheads_ms(self) -> tuple[int, ...]:
+        """Look-aheads in milliseconds."""
+        return tuple(STEP_MS * steps for steps in self.delay_steps)
+
 
 class RunningMean(nn.Module):
-    """Subtracts each band's recent mean level, so that microphones and voices look alike.
+    """Subtract each band's recent mean level, which removes differences of microphone and voice.
 
     The mean is an exponential window over the past, weighted by loudness and started at the mean
-    of the training data: causal, and a pause does not move it.
+    of the training data. It is causal, and a pause does not move it.
     """
 
     def __init__(self, config: TrunkConfig, mean: Sequence[float]) -> None:
@@ -64,10 +82,10 @@ class RunningMean(nn.Module):
         self.weight = config.prior_frames
 
     def forward(self, mel: Tensor) -> Tensor:
-        """(B, T, 64) log-mel to the same, relative to the running mean."""
+        """Return (B, T, 64) log-mel relative to its running mean."""
         weight = torch.exp(self.exponent * (mel - self.prior).mean(-1, keepdim=True))
         steps = torch.arange(1, mel.shape[1] + 1, device=mel.device, dtype=mel.dtype)
-        decay = torch.pow(torch.tensor(self.keep, dtype=mel.dtype), steps)[None, :, None]
+        decay = torch.pow(mel.new_tensor(self.keep), steps)[None, :, None]
         total = decay * torch.cumsum(weight * mel / decay, 1)
         mass = decay * torch.cumsum(weight / decay, 1)
         return mel - (total + self.weight * self.prior) / (mass + self.weight)
@@ -86,7 +104,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C); what lies before the first step is zero."""
+        """Map (B, T, C) to (B, T, C); steps before the first are zero."""
         d = self.dilation
         padded = nn.functional.pad(x, (0, 0, 2 * d, 0))
         past = torch.cat([padded[:, : -2 * d], padded[:, d:-d], x], -1)
@@ -94,8 +112,8 @@ class Block(nn.Module):
         return x + hidden
 
 
-class Head(nn.Module):
-    """Trunk state to logits of units and articulation."""
+class OutputHead(nn.Module):
+    """Trunk state to logits of units and articulation, for one look-ahead."""
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
@@ -103,7 +121,7 @@ class Head(nn.Module):
         self.leave = nn.Linear(config.head_channels, config.curves)
 
     def forward(self, state: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, curves) logits."""
+        """Map (B, T, C) to (B, T, curves) logits."""
         logits: Tensor = self.leave(torch.relu(self.enter(state)))
         return logits
 
@@ -114,17 +132,17 @@ class Trunk(nn.Module):
     def __init__(self, config: TrunkConfig, mel_mean: Sequence[float]) -> None:
         super().__init__()
         self.config = config
-        self.normalise = RunningMean(config, mel_mean)
+        self.normalize = RunningMean(config, mel_mean)
         self.enter = nn.Linear(STACK * BANDS, config.channels)
         self.blocks = nn.ModuleList(Block(config.channels, d) for d in config.dilations)
-        self.heads = nn.ModuleList(Head(config) for _ in config.delays)
+        self.heads = nn.ModuleList(OutputHead(config) for _ in config.delay_steps)
         self.phones = nn.ModuleList(
-            nn.Linear(config.channels, len(config.phones)) for _ in config.delays
+            nn.Linear(config.channels, len(config.phones)) for _ in config.delay_steps
         )
 
     def state(self, mel: Tensor) -> Tensor:
-        """(B, 2 T, 64) log-mel to the trunk's (B, T, C)."""
-        features = self.normalise(mel) * self.config.feature_scale
+        """Map (B, 2 T, 64) log-mel to the trunk's (B, T, C)."""
+        features = self.normalize(mel) * self.config.feature_scale
         steps = features.reshape(mel.shape[0], -1, STACK * BANDS)
         x: Tensor = torch.relu(self.enter(steps))
         for block in self.blocks:
@@ -132,11 +150,14 @@ class Trunk(nn.Module):
         return torch.relu(x)
 
     def forward(self, mel: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """(B, 2 T, 64) log-mel to curve logits and phone logits, one each per look-ahead."""
+        """Map (B, 2 T, 64) log-mel to curve logits and phone logits, one each per look-ahead."""
         x = self.state(mel)
-        return [head(x) for head in self.heads], [head(x) for head in self.phones]
+        return [head(x) for head in self.heads], [phones(x) for phones in self.phones]
 
     def curves(self, mel: Tensor) -> Tensor:
-        """(B, 2 T, 64) log-mel to (B, T, look-aheads, curves) in 0..1."""
-        x = self.state(mel)
-        return torch.stack([torch.sigmoid(head(x)) for head in self.heads], 2)
+        """Map (B, 2 T, 64) log-mel to (B, T, look-aheads, curves) in 0..1."""
+        return self.curves_of(self.state(mel))
+
+    def curves_of(self, state: Tensor) -> Tensor:
+        """Map the trunk's (B, T, C) to (B, T, look-aheads, curves) in 0..1."""
+        return torch.stack([torch.sigmoid(head(state)) for head in self.heads], 2)

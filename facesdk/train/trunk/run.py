@@ -1,4 +1,4 @@
-"""From a recipe to a model folder: corpora, training, export, scores. Each part resumes."""
+"""From a recipe to a model folder: corpora, training, export, scores. Every part resumes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 import torch
 
 from ...articulation import Rules
-from ...datasets import Corpus, Utterance
+from ...datasets.speech import HELD_OUT, Corpus, Recipe, Utterance, build_corpora
 from ...datasets.speech.corpus import checksum
-from ...datasets.speech.recipe import Recipe, build_corpora
-from .data import FRAMES, UNITS, Batches, Labels, Line, load_corpus, mel_mean
+from ...errors import FileFormatError
+from ..config import config_from
+from ..loop import Schedule, json_lines
+from .data import UNIT_FPS, UNITS, BatchConfig, Batches, Labels, Line, load_corpus, mel_mean
 from .evaluate import Scorer
 from .export import export
-from .fit import Schedule, Trainer, json_lines, load_trunk
+from .fit import load_trunk, trunk_loop
 from .loss import Loss, LossWeights
 from .network import Trunk, TrunkConfig
 
-Report = Callable[[str], None]
+Log = Callable[[str], None]
 
-HELD_OUT = "held_out"
 TEST_SPLIT = "test"
 
 
@@ -32,104 +33,113 @@ def train(
     work: Path,
     out: Path,
     *,
-    given: Mapping[str, Path] | None = None,
-    report: Report = lambda _: None,
+    corpora: Mapping[str, Path] | None = None,
+    steps: int | None = None,
+    device: torch.device | str = "cpu",
+    log: Log = lambda _: None,
 ) -> Path:
-    """Make the model of a recipe in folder `out`; returns its manifest.
+    """Train the model of a recipe and write it to folder `out`; return its manifest.
 
-    Corpora, features and checkpoints live in `work`, where a killed run goes on. `given` names
-    corpora that exist already, by their name in the recipe (or `held_out`).
+    Corpora, features and checkpoints are kept in `work`, from which a killed run resumes.
+    `corpora` are existing folders by their name in the recipe, or `held_out`; `steps` replaces the
+    number of steps of the recipe.
     """
-    given = dict(given or {})
     rules = Rules.load()
-    folders = build_corpora(recipe, work / "corpora", given=given, report=report)
+    labels = Labels(rules)
+    schedule = config_from(Schedule, recipe.schedule, f"recipe {recipe.name!r}, schedule")
+    schedule = schedule if steps is None else replace(schedule, steps=steps)
+    sizes = config_from(BatchConfig, recipe.batches, f"recipe {recipe.name!r}, batches")
+    config = config_from(
+        TrunkConfig, recipe.network, f"recipe {recipe.name!r}, network",
+        units=UNITS, articulation=UNITS, phones=labels.names,
+    )  # fmt: skip
+    if sizes.steps <= max(config.delay_steps):
+        raise FileFormatError(f"recipe {recipe.name!r}: batches must have more steps than the "
+                              f"longest look-ahead, {max(config.delay_steps)}")  # fmt: skip
+    folders = build_corpora(recipe, work / "corpora", existing=corpora, log=log)
     held_out = folders.pop(HELD_OUT)
-    lines = _training_lines(recipe, folders, work / "features", rules, report)
+    lines = _training_lines(recipe, folders, work / "features", rules, log)
+
+    torch.manual_seed(recipe.seed)
+    network = Trunk(config, mel_mean(lines))
     checkpoint = work / recipe.name / "checkpoint.pt"
-    _fit(recipe, lines, Labels(rules), checkpoint, report)
+    loop = trunk_loop(
+        network, Loss(LossWeights(), config.delay_steps), Batches(lines, sizes, seed=recipe.seed),
+        schedule, device=device, checkpoint=checkpoint,
+    )  # fmt: skip
+    log(f"training: step {loop.step} of {schedule.steps}")
+    write = json_lines(checkpoint.with_name("log.jsonl"))
+
+    def on_progress(step: int, parts: Mapping[str, float]) -> None:
+        write(step, parts)
+        if step % 100 == 0 or step == schedule.steps:
+            log(f"step {step} of {schedule.steps}: loss {parts['loss']:.3f}")
+
+    loop.run(on_progress)
     trunk = load_trunk(checkpoint)
     tests = _tests(recipe, folders, held_out, work / "features", rules)
-    scores = {name: _scores(name, trunk, lines, report) for name, lines in tests.items()}
+    scores = {name: _scores(name, trunk, test, log) for name, test in tests.items()}
     facts = _facts(recipe, folders, lines, scores)
+    facts["training"]["steps"] = loop.step
     return export(trunk, out, facts=facts)
-
-
-def _voices(utterance: Utterance) -> set[str]:
-    return set(utterance.speaker.split("+"))
 
 
 def _tests(
     recipe: Recipe, folders: Mapping[str, Path], held_out: Path, cache: Path, rules: Rules
 ) -> dict[str, list[Line]]:
-    """Lines to score by name: voices held out, and speakers of recordings not trained on."""
+    """Return lines to score by name: held-out voices, and test speakers of recordings."""
     voices = set(recipe.held_out_voices)
     tests = {
         "held_out_synthetic_voices": load_corpus(
-            held_out, cache, rules=rules, keep=lambda u: _voices(u) <= voices
+            held_out, cache, rules=rules, keep=lambda u: _voices(u.speaker) <= voices
         )
     }
     for name, folder in folders.items():
         for group in ("adult", "child") if recipe.corpora[name].split else ():
-            keep = partial(_of, TEST_SPLIT, group)
+            keep = partial(_is_of, TEST_SPLIT, group)
             tests[f"{name}_{group}"] = load_corpus(folder, cache, rules=rules, keep=keep)
     return {name: lines for name, lines in tests.items() if lines}
 
 
-def _of(split: str, group: str, utterance: Utterance) -> bool:
+def _is_of(split: str, group: str, utterance: Utterance) -> bool:
     return (utterance.split, utterance.group) == (split, group)
 
 
+def _voices(speaker: str) -> set[str]:
+    """Return the voices that a speaker is mixed from."""
+    return set(speaker.split("+"))
+
+
 def _training_lines(
-    recipe: Recipe, folders: Mapping[str, Path], cache: Path, rules: Rules, report: Report
+    recipe: Recipe, folders: Mapping[str, Path], cache: Path, rules: Rules, log: Log
 ) -> list[Line]:
     lines: list[Line] = []
+    held_out = set(recipe.held_out_voices)
     for name, folder in folders.items():
-        source, held_out = recipe.corpora[name], set(recipe.held_out_voices)
-        found = [
+        source = recipe.corpora[name]
+        loaded = [
             replace(line, weight=source.weight)
             for line in load_corpus(folder, cache, rules=rules, keep=source.takes)
-            if not set(line.speaker.split("+")) & held_out
+            if not _voices(line.speaker) & held_out
         ]
-        report(f"{name}: {len(found)} lines, {_hours(found):.2f} h")
-        lines += found
+        log(f"{name}: {len(loaded)} lines, {_hours(loaded):.2f} h")
+        lines += loaded
+    if not lines:
+        raise FileFormatError(f"recipe {recipe.name!r} has no line to train on")
     return lines
 
 
 def _hours(lines: Sequence[Line]) -> float:
-    return sum(len(line.targets) for line in lines) / FRAMES / 3600
+    return sum(len(line.targets) for line in lines) / UNIT_FPS / 3600
 
 
-def _fit(
-    recipe: Recipe, lines: Sequence[Line], labels: Labels, checkpoint: Path, report: Report
-) -> None:
-    torch.manual_seed(recipe.seed)
-    options: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in recipe.network.items()
-    }
-    config = TrunkConfig(units=UNITS, articulation=UNITS, phones=labels.names, **options)
-    network = Trunk(config, mel_mean(lines))
-    batches = Batches(lines, seed=recipe.seed, **recipe.batches)
-    schedule = Schedule(**recipe.schedule)
-    trainer = Trainer(network, Loss(LossWeights(), config.delays), batches, schedule, checkpoint)
-    report(f"training: step {trainer.step} of {schedule.steps}")
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    log = json_lines(checkpoint.parent / "log.jsonl")
-
-    def progress(step: int, parts: dict[str, float]) -> None:
-        log(step, parts)
-        if step % 100 == 0:
-            report(f"step {step} of {schedule.steps}: loss {parts['loss']:.3f}")
-
-    trainer.run(progress)
-
-
-def _scores(name: str, trunk: Trunk, lines: Sequence[Line], report: Report) -> dict[str, Any]:
+def _scores(name: str, trunk: Trunk, lines: Sequence[Line], log: Log) -> dict[str, Any]:
     scores: dict[str, Any] = {"lines": len(lines), "hours": round(_hours(lines), 3)}
     scorer = Scorer(trunk, lines)
-    for head, delay in enumerate(trunk.config.delays):
-        found = scorer(head)
-        scores[f"look_ahead_{20 * delay}_ms"] = found
-        report(f"{name}, {20 * delay} ms: {found}")
+    for index, look_ahead_ms in enumerate(trunk.config.look_aheads_ms):
+        figures = scorer(index)
+        scores[f"look_ahead_{look_ahead_ms}_ms"] = figures
+        log(f"{name}, {look_ahead_ms} ms: {figures}")
     return scores
 
 
@@ -150,7 +160,7 @@ def _facts(
     return {
         "name": recipe.name,
         "model_version": recipe.model_version,
-        "licence": recipe.licence,
+        "license": recipe.license,
         "training": {
             "recipe_sha256": recipe.sha256,
             "seed": recipe.seed,

@@ -1,4 +1,4 @@
-"""What a picture shows: one or several views of the head, and its curves below."""
+"""Render images of a head from one or several views."""
 
 from __future__ import annotations
 
@@ -14,50 +14,51 @@ from ..errors import RenderError, missing_extra, unknown_name
 from ..mesh import Head
 from .camera import Camera, camera
 from .gl import GLPainter, platform
-from .look import Look, Picture
-from .software.painter import Painter
+from .look import Image, Look
+from .software.painter import SoftwarePainter
 
 BACKENDS = ("auto", "gl", "software")
 
 MAX_SIDE = 8192
-"""Pixels of a picture's longer side."""
+"""Pixels of the longer side of an image."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """How a head is filmed."""
+    """Views, movement and look of an image or a video."""
 
     look: Look = field(default_factory=Look)
-    """Its size is that of the whole picture, without curves."""
+    """Its size is that of the whole image, without the curves below."""
     views: tuple[str, ...] = ("front",)
-    """Names of `camera.VIEWS` or degrees; several stand side by side."""
+    """Names of `camera.VIEWS` or degrees; several are drawn side by side."""
     turntable: float = 0.0
-    """Seconds for a turn round the head; 0 stands still."""
+    """Seconds per turn around the head; 0 for a fixed camera."""
     backend: str = "auto"
+    """One of `BACKENDS`; `auto` takes OpenGL where it is available."""
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
-            raise unknown_name("no way of drawing", self.backend, BACKENDS)
+            raise unknown_name("no backend", self.backend, BACKENDS)
         if not self.views:
-            raise RenderError("a picture needs at least one view")
+            raise RenderError("an image needs at least one view")
         width, height = self.look.size
         if not (min(width // len(self.views), height) >= 16 and max(width, height) <= MAX_SIDE):
             raise RenderError(
-                f"a view must be 16 pixels or more and a picture {MAX_SIDE} or fewer; "
+                f"a view must be 16 pixels or more and an image {MAX_SIDE} or fewer; "
                 f"got {width} x {height} for {len(self.views)} views"
             )
 
 
-class Draws(Protocol):
-    """What a painter does."""
+class Painter(Protocol):
+    """Draws one head into one view."""
 
     def paint(  # noqa: D102
         self, points: Floats, camera: Camera, *, colors: Floats | None = None
-    ) -> Picture: ...
+    ) -> Image: ...
 
 
-def draws(backend: str, look: Look) -> str:
-    """What a backend means here: `gl` or `software`, which alone knows how to draw wires."""
+def resolve_backend(backend: str, look: Look) -> str:
+    """Return `gl` or `software` for a backend; only `software` can draw wireframes."""
     if look.wireframe:
         return "software"
     if backend != "auto":
@@ -65,37 +66,43 @@ def draws(backend: str, look: Look) -> str:
     return "gl" if platform() else "software"
 
 
-def why_slow() -> str | None:
-    """One line on why pictures are drawn without OpenGL and what helps; None where they are not."""
+def software_reason() -> str | None:
+    """Return why `auto` renders without OpenGL and what helps; None if it uses OpenGL."""
     if platform():
         return None
     try:
         import pyrender  # noqa: F401
     except ImportError:
-        return f"drawing without OpenGL, which is slower: {missing_extra('OpenGL', 'render')}"
+        return f"rendering without OpenGL, which is slower: {missing_extra('OpenGL', 'render')}"
     return (
-        "drawing without OpenGL, which is slower: there is neither EGL nor OSMesa; "
+        "rendering without OpenGL, which is slower: found neither EGL nor OSMesa; "
         "on Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri"
     )
 
 
-def painter(head: Head, look: Look, backend: str = "auto") -> Draws:
-    """What draws a head here; raises `MissingExtraError` for `gl` where there is no OpenGL."""
-    return GLPainter(head, look) if draws(backend, look) == "gl" else Painter(head, look)
+def painter(head: Head, look: Look, backend: str = "auto") -> Painter:
+    """Return a painter for a head; raises `MissingExtraError` for `gl` without pyrender."""
+    if resolve_backend(backend, look) == "gl":
+        return GLPainter(head, look)
+    return SoftwarePainter(head, look)
 
 
-class Stage:
-    """A head before its cameras."""
+class Renderer:
+    """Renders a head from the views of a shot."""
 
     def __init__(self, head: Head, shot: Shot) -> None:
         self._turn = math.tau / shot.turntable if shot.turntable else 0.0
         self._cameras = [camera(head, view) for view in shot.views]
         self._painters = _painters(head, shot)
 
-    def picture(
+    def render(
         self, points: Floats, *, seconds: float = 0.0, colors: Floats | None = None
-    ) -> Picture:
-        """The head with its vertices at (V, 3) metres, so long into the film."""
+    ) -> Image:
+        """Return an image of the head with its vertices at (V, 3) meters.
+
+        `seconds` is the time in the video, which turns a turntable. `colors` (V, 3) sRGB replace
+        the head's own.
+        """
         views = [
             paint.paint(points, cam.turned(self._turn * seconds), colors=colors)
             for paint, cam in zip(self._painters, self._cameras, strict=True)
@@ -103,8 +110,8 @@ class Stage:
         return views[0] if len(views) == 1 else np.concatenate(views, axis=1)
 
 
-def _painters(head: Head, shot: Shot) -> Sequence[Draws]:
-    """A painter by view; views of one width share theirs."""
+def _painters(head: Head, shot: Shot) -> Sequence[Painter]:
+    """Return a painter per view; views of the same width share one."""
     width, height = shot.look.size
     count = len(shot.views)
     widths = [width // count + (i < width % count) for i in range(count)]

@@ -1,4 +1,4 @@
-"""What the renderers know of a head before any frame: materials by vertex, normals, faces."""
+"""Prepare a head for rendering: materials by vertex, smooth normals, triangles."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..mesh import Head, Material, Part
-from .light import Surfaces, linear
+from .light import VertexMaterials, linear
 
 Ints = NDArray[np.int32]
 
 _HARD = ("eye", "cornea", "iris", "pupil", "sclera", "teeth", "tooth", "lash", "brow")
-"""Parts under whose surface light does not creep, by their name or their material's."""
+"""Parts without subsurface scattering, by words in their own or their material's name."""
 
 _THIN = ("lash", "brow", "hair")
-"""Parts that are seen from both sides."""
+"""Parts that are visible from both sides."""
 
 _INSIDE = ("cavity", "gum", "teeth", "tooth", "tongue", "mouth")
-"""Parts that light reaches through the lips alone."""
+"""Parts that light reaches only through the lips."""
 
 _DARKENS = 0.03
-"""Metres behind the teeth in which a third of the light is left."""
+"""Meters behind the teeth at which about a third of the light is left."""
 
 _FLESH = np.array([0.85, 1.15, 1.15], np.float32)
-"""How fast red, green and blue fade inside the mouth, against each other."""
+"""Relative rates at which red, green and blue fade inside the mouth."""
 
 _LAMP = 900.0
-"""Sharpness of the highlight on a mirror: lamps have a size."""
+"""Sharpness of the highlight on a mirror, limited because lamps have a size."""
 
 _GLOSSY = 0.3
-"""Roughness up to which the highlight is worked out for every pixel."""
+"""Roughness up to which the highlight is computed per pixel."""
 
 
-class Surface:
+class RenderMesh:
     """Triangles, materials and smooth normals of a head."""
 
     def __init__(self, head: Head) -> None:
         self.triangles: Ints = np.ascontiguousarray(head.triangles, np.int32)
         self.part: NDArray[np.int32] = np.zeros(len(self.triangles), np.int32)
-        """Number of each triangle's part."""
+        """Part number of each triangle, from 1."""
         self.both_sides: NDArray[np.bool_] = np.zeros(len(self.triangles), bool)
         self.glossy: NDArray[np.bool_] = np.zeros(len(self.triangles), bool)
         parts = head.parts or (Part("all", slice(None), Material("all")),)
@@ -55,15 +55,15 @@ class Surface:
         used, self._corners = np.unique(welded[self.triangles].ravel(), return_inverse=True)
         self._welded = np.searchsorted(used, welded).clip(max=len(used) - 1)
 
-    def painted(self, colors: Floats | None) -> Surfaces:
-        """The materials, in other (V, 3) sRGB colours and duller if some are given."""
+    def painted(self, colors: Floats | None) -> VertexMaterials:
+        """Return the materials; with (V, 3) sRGB colors given, in these and less glossy."""
         if colors is None:
             return self.materials
         albedo = linear(np.asarray(colors, np.float32))
         return replace(self.materials, albedo=albedo, gloss=self.materials.gloss * 0.3)
 
     def normals(self, points: Floats) -> Floats:
-        """(V, 3) smooth unit normals, larger faces counting more."""
+        """Return (V, 3) smooth unit normals, weighted by triangle area."""
         a, b, c = (points[self.triangles[:, k]] for k in range(3))
         (ux, uy, uz), (vx, vy, vz) = (b - a).T, (c - a).T
         faces = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
@@ -78,7 +78,7 @@ def _is(part: Part, words: tuple[str, ...]) -> bool:
     return any(word in named for word in words)
 
 
-def _materials(head: Head, parts: tuple[Part, ...]) -> Surfaces:
+def _materials(head: Head, parts: tuple[Part, ...]) -> VertexMaterials:
     count = len(head.neutral)
     albedo = np.full((count, 3), 0.8, np.float32)
     softness, gloss, sharpness = (np.zeros(count, np.float32) for _ in range(3))
@@ -93,13 +93,13 @@ def _materials(head: Head, parts: tuple[Part, ...]) -> Surfaces:
         sharpness[own] = 1 / (1 / exact + 1 / _LAMP)
     if head.colors is not None:
         albedo = head.colors
-    shelter = _shelter(head, parts)
-    light = linear(np.asarray(albedo, np.float32)) * shelter[:, None] ** _FLESH
-    return Surfaces(light, softness, gloss * shelter**3, sharpness)
+    light_share = _mouth_light(head, parts)
+    light = linear(np.asarray(albedo, np.float32)) * light_share[:, None] ** _FLESH
+    return VertexMaterials(light, softness, gloss * light_share**3, sharpness)
 
 
-def _shelter(head: Head, parts: tuple[Part, ...]) -> Floats:
-    """(V,) share of the light that gets to a vertex past lips and teeth, in the neutral."""
+def _mouth_light(head: Head, parts: tuple[Part, ...]) -> Floats:
+    """Return (V,) the share of light that passes lips and teeth to a vertex, in the neutral."""
     share = np.ones(len(head.neutral), np.float32)
     inside = [np.unique(head.triangles[p.triangles]) for p in parts if _is(p, _INSIDE)]
     if inside:
@@ -110,7 +110,7 @@ def _shelter(head: Head, parts: tuple[Part, ...]) -> Floats:
 
 
 def _weld(points: Floats, triangles: Ints, part: NDArray[np.int32]) -> NDArray[np.intp]:
-    """A number by vertex that vertices at one place of one part share, so that no seam shows."""
+    """Return a number per vertex, shared by vertices at one place of one part, to hide seams."""
     owner = np.zeros(len(points), np.int64)
     owner[triangles.ravel()] = np.repeat(part, 3)
     rounded = np.round(points * 1e6).astype(np.int64)

@@ -10,17 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
+from ..documents import check_header, load_json
 from ..errors import FaceSDKError, RigError, unknown_name
+from ..frozen import Rebuilt
 from ..rig import Rig
+
+if TYPE_CHECKING:
+    from .table_bank import TableBank
 
 
 class Layers(NamedTuple):
@@ -55,8 +60,8 @@ class Derived:
             )
 
 
-@dataclass(frozen=True)
-class RigTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class RigTable(Rebuilt):
     """Units to the controls of one rig."""
 
     rig: Rig
@@ -64,12 +69,12 @@ class RigTable:
     controls: Mapping[str, Mapping[str, float]]
     """Weight by control and by term; a term is `unit`, `a*b`, `~a` (1 - a) or `1`."""
     derived: tuple[Derived, ...] = ()
-    remainder: str | None = None
+    remainder_control: str | None = None
     """Control that takes what all others leave of 1; they are scaled to fit in 1 together."""
-    beside: str | None = None
-    """Rig whose table, carried over by a map, tells all controls that this table does not."""
-    until: str | None = None
-    """Rig whose table takes this one's place once a map leads here from it."""
+    fallback_rig: str | None = None
+    """Rig whose table, carried over by a map, moves all controls that this table does not."""
+    superseded_by: str | None = None
+    """Rig whose table replaces this one as soon as a map leads here from it."""
     layers: Layers = field(init=False, repr=False, compare=False)
     """The same as constant arrays, for graphs and training."""
 
@@ -82,6 +87,9 @@ class RigTable:
         scale, offset, columns = self._factors()
         layers = Layers(scale, offset, self._products(names, columns), weights)
         object.__setattr__(self, "layers", layers)
+
+    def __repr__(self) -> str:
+        return f"<RigTable for {self.rig.name!r}, {len(self.moved)} of {len(self.rig)} controls>"
 
     def _factors(self) -> tuple[Floats, Floats, dict[str, int]]:
         """Every factor as `clip(units @ scale + offset, 0, 1)`, and its column by name.
@@ -119,39 +127,45 @@ class RigTable:
     @property
     def moved(self) -> tuple[str, ...]:
         """Controls that the table moves."""
-        rest = () if self.remainder is None else (self.remainder,)
+        rest = () if self.remainder_control is None else (self.remainder_control,)
         return (*self.controls, *rest)
 
     def __call__(self, units: Floats) -> Floats:
         """(T, units) curves to (T, controls), inside the rig's ranges."""
-        layers = self.layers
-        factors = np.clip(units @ layers.scale + layers.offset, 0, 1)
-        first, *others = layers.terms
-        terms = factors[:, first]
-        for other in others:
-            terms *= factors[:, other]
-        values = terms @ layers.weights + self.rig.rest
-        if self.remainder is not None:
-            values = _share_out(values, self.rig.index(self.remainder))
-        return np.asarray(np.clip(values, self.rig.minimum, self.rig.maximum), np.float32)
+        return self._bank(units)
+
+    @cached_property
+    def _bank(self) -> TableBank:
+        from .table_bank import TableBank
+
+        return TableBank([self])
 
     @classmethod
-    def from_json(cls, document: Any, *, source: str = "table") -> RigTable:
-        """Build a table from its JSON document; `source` names it in errors."""
-        if not isinstance(document, dict) or document.get("format") != "facesdk.table":
-            raise RigError(f'{source} is no rig table: expected "format": "facesdk.table"')
-        if document.get("version") != 1:
-            raise RigError(
-                f"{source} has version {document.get('version')!r}; this facesdk reads 1"
-            )
+    def from_json(
+        cls, document: Any, *, source: str = "table", folder: Path | None = None
+    ) -> RigTable:
+        """Build a table from its JSON document; `source` names it in errors.
+
+        Its rig is given by name, or by the path of a rig file relative to `folder`.
+        """
+        check_header(document, format="facesdk.table", source=source)
         try:
             derived = tuple(
                 Derived(name, d["unit"], float(d["from"]), float(d["to"]), d.get("less"))
                 for name, d in document.get("derived", {}).items()
             )
-            rig, units = Rig.load(document["rig"]), Rig.load("units")
-            words = [document.get(key) for key in ("remainder", "beside", "until")]
-            return cls(rig, units, document["controls"], derived, *words)
+            name = document["rig"]
+            rig = Rig.load(folder / name if folder and name.endswith(".json") else name)
+            units = Rig.load("units")
+            return cls(
+                rig,
+                units,
+                document["controls"],
+                derived,
+                remainder_control=document.get("remainder_control"),
+                fallback_rig=document.get("fallback_rig"),
+                superseded_by=document.get("superseded_by"),
+            )
         except FaceSDKError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -162,22 +176,9 @@ class RigTable:
         """The built-in table of a rig (`"arkit"`), or one from a JSON file."""
         path = Path(table)
         if path.suffix == ".json":
-            try:
-                document = json.loads(path.read_text("utf-8"))
-            except (OSError, ValueError) as error:
-                raise RigError(f"{path} cannot be read as a JSON rig table: {error}") from error
-            return cls.from_json(document, source=str(path))
+            document = load_json(path, "table")
+            return cls.from_json(document, source=str(path), folder=path.parent)
         return _builtin(str(table))
-
-
-def _share_out(values: Floats, rest: int) -> Floats:
-    """Scale rows down to a sum of 1 and give the rest column what is left."""
-    values = np.maximum(values, 0)
-    values[:, rest] = 0
-    total = values.sum(1, keepdims=True)
-    values = values / np.maximum(total, 1)
-    values[:, rest] = 1 - values.sum(1)
-    return values
 
 
 def table_names() -> tuple[str, ...]:

@@ -1,24 +1,17 @@
-"""Annotated recordings: speech and what a face did meanwhile, as somebody recorded it.
+"""A set of takes in a folder, with the controls of a rig or vertices of one topology.
 
-A data set has one annotation: the controls of a rig (ARKit weights, FLAME parameters, anything
-with a rig file), or vertices of one topology. `AnnotatedSet` is what learning asks of a data set;
-`AnnotationFolder` is the simplest one that answers, a folder:
-
-    annotation.json       name, licence, rig or none, takes
-    audio/<take>.wav      any file soundfile reads
-    tracks/<take>.npz     values (T, C) with names (C,), or vertices (T, V, 3) metres
-    templates.npz         (V, 3) neutral face by subject; vertices only
-    regions.npz           (V,) weights of `lips`; vertices only, may be missing
+annotation.json       name, license, rig or null, takes
+audio/<take>.wav      any file that soundfile reads
+tracks/<take>.npz     values (T, C) with names (C,), or vertices (T, V, 3) in meters
+templates.npz         (V, 3) neutral face by subject; vertices only
+regions.npz           (V,) weights `lips`; vertices only, optional
 """
 
 from __future__ import annotations
 
 import json
-import re
 import zipfile
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -33,80 +26,23 @@ from ...clip import Clip, exact_fps
 from ...errors import FaceSDKError, FileFormatError, unknown_name
 from ...files import whole_file
 from ...rig import Rig
+from .base import NAME, Take, TakeSet
 
 FORMAT, VERSION = "facesdk.annotation", 1
-SPLITS = ("train", "val", "test")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _LARGEST_TRACK = 1 << 31
 """Bytes of one track; an hour of ARKit curves at 60 fps is a fiftieth of it."""
 
 
-@dataclass(frozen=True)
-class Take:
-    """One recording of a data set."""
-
-    id: str
-    subject: str
-    """Who speaks; a style belongs to a subject."""
-    fps: Fraction
-    """Frames a second of the track; frame `i` shows the face at `i / fps` of the audio."""
-    split: str = "train"
-    """`train`, `val` or `test`."""
-
-    def __post_init__(self) -> None:
-        for what, name in (("take", self.id), ("subject", self.subject)):
-            if not _NAME.fullmatch(name):
-                raise FileFormatError(
-                    f"{what} {name!r}: names are letters, digits, '_', '.' and '-', at most 100"
-                )
-        if not 1 <= self.fps <= 1000:
-            raise FileFormatError(f"take {self.id!r}: fps must lie in 1..1000, got {self.fps}")
-        if self.split not in SPLITS:
-            raise unknown_name(f"take {self.id!r}: no split", self.split, SPLITS)
-
-
-class AnnotatedSet(ABC):
-    """Takes with one annotation. A loader of another layout implements these."""
-
-    name: str
-    """Short: it names the learned layer in the exported model."""
-    licence: str
-    rig: Rig | None
-    """What the controls mean, or None where the annotation is vertices."""
-    takes: Sequence[Take]
-
-    @abstractmethod
-    def samples(self, take: Take) -> Floats:
-        """(N,) mono audio at 16 kHz."""
-
-    @abstractmethod
-    def track(self, take: Take) -> Floats:
-        """(T, C) values in the order of the rig, or (T, V, 3) vertices in metres."""
-
-    def template(self, subject: str) -> Floats:
-        """(V, 3) metres of a subject's neutral face; of vertex sets only."""
-        raise FileFormatError(f"{self.name!r} has no template of {subject!r}: it holds controls")
-
-    def lips(self) -> Floats | None:
-        """(V,) how much each vertex belongs to the lips, where that is known."""
-        return None
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """Everybody who speaks in the training takes, in order of appearance."""
-        return tuple(dict.fromkeys(t.subject for t in self.takes if t.split == "train"))
-
-
-class AnnotationFolder(AnnotatedSet):
-    """The data set in a folder; raises `FileFormatError` for what is missing or malformed."""
+class AnnotationFolder(TakeSet):
+    """The takes in a folder; raises `FileFormatError` for missing or malformed files."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         document = self._document()
         try:
             self.name = str(document["name"])
-            self.licence = str(document["licence"])
+            self.license = str(document["license"])
             self.rig = self._rig(document["rig"])
             self._audio = {str(t["id"]): self._inside(t["audio"]) for t in document["takes"]}
             self.takes = tuple(
@@ -119,10 +55,12 @@ class AnnotationFolder(AnnotatedSet):
             raise FileFormatError(
                 f"{self.folder / 'annotation.json'} lacks or misspells a field: {error!r}"
             ) from error
-        if not _NAME.fullmatch(self.name):
-            raise FileFormatError(f"{self.folder}: {self.name!r} is no name for an output")
+        if not NAME.fullmatch(self.name):
+            raise FileFormatError(
+                f"{self.folder}: {self.name!r} is not a name of letters, digits, '_', '.' and '-'"
+            )
         if len(self._audio) != len(self.takes):
-            raise FileFormatError(f"{self.folder} names a take twice")
+            raise FileFormatError(f"{self.folder} lists a take twice")
 
     def _document(self) -> dict[str, Any]:
         path = self.folder / "annotation.json"
@@ -130,7 +68,7 @@ class AnnotationFolder(AnnotatedSet):
             document = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
             raise FileFormatError(
-                f"{self.folder} is no set of annotated recordings: it has no annotation.json"
+                f"{self.folder} is not a set of annotated recordings: it has no annotation.json"
             ) from None
         except (OSError, ValueError) as error:
             raise FileFormatError(f"{path} cannot be read as JSON: {error}") from error
@@ -154,13 +92,13 @@ class AnnotationFolder(AnnotatedSet):
         return path
 
     def samples(self, take: Take) -> Floats:
-        """(N,) mono audio at 16 kHz."""
+        """Return (N,) mono audio at 16 kHz."""
         return read_audio(self._audio[take.id], sample_rate=SAMPLE_RATE)
 
     def track(self, take: Take) -> Floats:
-        """(T, C) values in the order of the rig, or (T, V, 3) vertices in metres.
+        """Return (T, C) values in the order of the rig, or (T, V, 3) vertices in meters.
 
-        Controls that a track lacks stay at rest.
+        Controls that are missing in a track stay at rest.
         """
         path = self.folder / "tracks" / f"{take.id}.npz"
         arrays = _arrays(path)
@@ -168,19 +106,19 @@ class AnnotationFolder(AnnotatedSet):
             return self._vertices(arrays, path)
         values, names = arrays.get("values"), arrays.get("names")
         if values is None or names is None or values.shape[1:] != names.shape:
-            raise FileFormatError(f"{path} must hold values (T, C) and names (C,)")
+            raise FileFormatError(f"{path} must contain values (T, C) and names (C,)")
         full = np.tile(self.rig.rest, (len(values), 1))
         full[:, [self.rig.index(str(name)) for name in names]] = values
         return _finite(full, path)
 
-    def _vertices(self, arrays: dict[str, NDArray[Any]], path: Path) -> Floats:
+    def _vertices(self, arrays: Mapping[str, NDArray[Any]], path: Path) -> Floats:
         vertices = arrays.get("vertices")
         if vertices is None or vertices.ndim != 3 or vertices.shape[2] != 3:
-            raise FileFormatError(f"{path} must hold vertices (T, V, 3)")
+            raise FileFormatError(f"{path} must contain vertices (T, V, 3)")
         return _finite(vertices, path)
 
     def template(self, subject: str) -> Floats:
-        """(V, 3) metres of a subject's neutral face."""
+        """Return (V, 3) meters of a subject's neutral face."""
         if subject not in self._templates:
             raise unknown_name(f"{self.folder}: no template of subject", subject, self._templates)
         return self._templates[subject]
@@ -191,21 +129,26 @@ class AnnotationFolder(AnnotatedSet):
         return {name: _finite(array, path) for name, array in _arrays(path).items()}
 
     def lips(self) -> Floats | None:
-        """(V,) weights of the lips from `regions.npz`, if the folder has it."""
+        """Return (V,) weights of the lips from `regions.npz`, or None without that file."""
         path = self.folder / "regions.npz"
         return _finite(_arrays(path)["lips"], path) if path.exists() else None
 
 
 class AnnotationWriter:
-    """Makes an annotation folder, a take at a time; `finish` makes it readable."""
+    """Writer of an annotation folder, take by take; `finish` makes it readable."""
 
     def __init__(
-        self, folder: str | Path, *, rig: Rig | str | None, name: str = "", licence: str = "unknown"
+        self,
+        folder: str | Path,
+        *,
+        rig: Rig | str | None,
+        name: str = "",
+        license: str = "unknown",  # noqa: A002
     ) -> None:
-        """`rig` None is for vertices; a rig that facesdk does not know is stored with the set."""
+        """`rig` None is for vertices; a rig that is not built in is stored with the set."""
         self.folder = Path(folder)
         self._rig = Rig.load(rig) if isinstance(rig, str) else rig
-        self._facts = {"name": name or self.folder.name, "licence": licence}
+        self._facts = {"name": name or self.folder.name, "license": license}
         self._takes: list[dict[str, Any]] = []
         self._templates: dict[str, Floats] = {}
         for part in ("audio", "tracks"):
@@ -221,7 +164,7 @@ class AnnotationWriter:
         fps: Fraction | float | None = None,
         split: str = "train",
     ) -> None:
-        """Store a take: (N,) audio at 16 kHz, and its clip or (T, V, 3) vertices at `fps`."""
+        """Store a take: (N,) audio at 16 kHz, and a clip or (T, V, 3) vertices at `fps`."""
         import soundfile
 
         rate = track.fps if isinstance(track, Clip) else exact_fps(fps or 0)
@@ -254,15 +197,15 @@ class AnnotationWriter:
         return self._templates[subject]
 
     def template(self, subject: str, vertices: ArrayLike) -> None:
-        """Give a subject's neutral face, (V, 3) metres, before its takes."""
+        """Store a subject's neutral face, (V, 3) meters; it must precede the subject's takes."""
         self._templates[subject] = np.asarray(vertices, np.float32)
 
     def lips(self, weights: ArrayLike) -> None:
-        """Give the (V,) weights of the lips."""
+        """Store the (V,) weights of the lips."""
         np.savez_compressed(self.folder / "regions.npz", lips=np.asarray(weights, np.float32))
 
     def finish(self) -> Path:
-        """Write the index; returns the folder."""
+        """Write the index; return the folder."""
         if self._templates:
             arrays: dict[str, Any] = dict(self._templates)
             np.savez_compressed(self.folder / "templates.npz", **arrays)
@@ -287,7 +230,7 @@ class AnnotationWriter:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an npz file, none of them an object."""
+    """Read all arrays of an npz file; arrays of objects are refused."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
@@ -296,12 +239,12 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
-        raise FileFormatError(f"{path} does not exist; annotation.json names it") from None
+        raise FileFormatError(f"{path} does not exist; annotation.json lists it") from None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise FileFormatError(f"{path} cannot be read as arrays: {error}") from error
 
 
 def _finite(array: NDArray[Any], path: Path) -> Floats:
     if array.dtype.kind not in "fiu" or not len(array) or not np.isfinite(array).all():
-        raise FileFormatError(f"{path} must hold finite numbers, and some")
+        raise FileFormatError(f"{path} must contain finite numbers and at least one frame")
     return np.asarray(array, np.float32)
