@@ -11,7 +11,7 @@ import ufbx
 from probe import tiny_head
 
 from . import Curves, Row, Track
-from .gltf import NODES, angles, on_tiny_head, read_three
+from .gltf import angles, on_tiny_head, read_three
 from .tables import EVENTS
 
 
@@ -76,7 +76,7 @@ def joint(scene: Scene, anim: Any, node: Any, value: Any) -> Curves:
         times = scene.times(value.curves[curve])
         turn = sampler(scene, lambda t: ufbx.evaluate_transform(anim, node, t).rotation)
         at = lambda t, i=i, turn=turn: angles(turn(t))[:, i]  # noqa: E731
-        tracks[f"pose.{NODES[node.name]}.{axis}"] = Track(times, at(times), at)
+        tracks[f"pose.{node.name}.{axis}"] = Track(times, at(times), at)
     return tracks
 
 
