@@ -20,7 +20,10 @@ class Scene:
 
     def __init__(self, path: Path) -> None:
         self.held: list[Any] = []
+        self._lists: dict[int, list[Any]] = {}
         self.scene = self.keep(ufbx.load_file(str(path)))
+        for name in ("nodes", "meshes", "blend_shapes", "skin_clusters"):
+            self.listed(getattr(self.scene, name))
 
     def keep(self, thing: Any) -> Any:
         self.held.append(thing)
@@ -28,7 +31,9 @@ class Scene:
 
     def listed(self, several: Any) -> list[Any]:
         self.keep(several)
-        return [self.keep(several[i]) for i in range(len(several))]
+        if id(several) not in self._lists:  # items listed twice would lack a reference
+            self._lists[id(several)] = [self.keep(several[i]) for i in range(len(several))]
+        return self._lists[id(several)]
 
     def stack(self, index: int = 0) -> Any:
         return self.listed(self.scene.anim_stacks)[index]
