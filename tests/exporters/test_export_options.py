@@ -439,12 +439,18 @@ def test_info_lists_the_clips_of_a_file(folder, capsys):
         (["-o", "x.csv", "--set", "k=1"], "has no setting 'k'"),
         (["-o", "x.names", "--set", "k"], "NAME=VALUE"),
         (["-o", "x.names", "--set", "k=x"], "whole number"),
-        (["-o", "x.names", "--tolerance", "-1"], "0 or more"),
     ],
 )
 def test_convert_refuses_options_that_a_format_does_not_support(words, error, folder, capsys):
     assert main(["convert", "two.json", *words]) == 2
     assert error in capsys.readouterr().err
+    assert {p.name for p in folder.iterdir()} == {"one.json", "two.json"}
+
+
+def test_convert_refuses_numbers_out_of_range_before_anything_else(folder, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["convert", "two.json", "-o", "x.names", "--tolerance", "-1"])
+    assert "0 or more" in capsys.readouterr().err
     assert {p.name for p in folder.iterdir()} == {"one.json", "two.json"}
 
 
