@@ -24,7 +24,7 @@ def write_a2f_csv(
     file: BinaryIO,
     options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
-    """One row a frame: index, audio time in seconds, the controls in the rig's order.
+    """Write one row per frame: index, audio time in seconds, controls in the rig's order.
 
     Returns what the table does not hold: `events`, and pose channels that move.
     """
@@ -41,7 +41,7 @@ def write_a2f_csv(
 
 
 def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """The table on the `a2f` rig, whose controls it need not all have."""
+    """Open a table on the `a2f` rig; controls may be missing."""
     return TableClip(
         file,
         lambda header: _layout(header, rig),

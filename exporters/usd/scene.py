@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...mesh import Head
 
 SETTINGS = (
-    Setting("mesh", True, "with a head; without, joints and weights alone"),
+    Setting("mesh", True, "with a head; no for joints and weights only"),
     Setting("unit", "m", "what a unit of length is", ("m", "cm")),
 )
 
@@ -31,7 +31,7 @@ VARIANTS = "clip"
 
 @contextmanager
 def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[Layer]:
-    """The layer of several clips, whose numbers lie on disk until it is written.
+    """Build the layer of several clips, whose numbers stay on disk until it is written.
 
     A time code is a frame of the first clip. Raises `ExportError` for a head where none is wanted
     and for names that USD cannot hold.
@@ -86,7 +86,7 @@ def _root(
 
 
 def _choose(root: Prim, skeleton: Prim, names: Sequence[str]) -> None:
-    """Let the skeleton play its clip, or the one that a variant names."""
+    """Make the skeleton play its clip, or the one that a variant names."""
 
     def play(prim: Prim, name: str) -> Prim:
         prim.point("skel:animationSource", f"/{ROOT}/{skeleton.name}/{name}")

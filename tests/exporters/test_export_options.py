@@ -275,13 +275,13 @@ GIVEN = {
 
 @pytest.mark.parametrize("name", facesdk.exporters.formats())
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_is_honoured_or_refused_by_name(name, option):
+def test_an_option_is_supported_or_refused_by_name(name, option):
     format_ = facesdk.exporters.format_for(name)
     options = WriteOptions(**{option: GIVEN[option]})
     if option in format_.options:
         assert format_.checked(options).asked == {option}
         return
-    with pytest.raises(ExportError, match=f"{name!r} cannot honour {option}"):
+    with pytest.raises(ExportError, match=f"{name!r} does not support {option}"):
         format_.checked(options)
 
 
@@ -353,7 +353,7 @@ def test_several_clips_go_into_one_file(names, tmp_path):
 
 
 def test_what_cannot_hold_several_clips_says_so(names):
-    with pytest.raises(ExportError, match=r"'csv' holds one clip a file; several: .*names"):
+    with pytest.raises(ExportError, match=r"'csv' holds one clip per file; .* clips: .*names"):
         write_clips([probe()], io.BytesIO(), "csv")
     with pytest.raises(ExportError, match="at least one"):
         write_clips([], io.BytesIO(), "names")
@@ -432,17 +432,17 @@ def test_info_lists_the_clips_of_a_file(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["-o", "x.csv", "--tolerance", "0.1"], "'csv' cannot honour tolerance"),
-        (["-o", "x.csv", "--name", "x"], "cannot honour --name"),
+        (["-o", "x.csv", "--tolerance", "0.1"], "'csv' does not support tolerance"),
+        (["-o", "x.csv", "--name", "x"], "does not support --name"),
         (["-o", "x.csv", "--head", "x.obj"], "holds no mesh"),
-        (["-o", "x.csv", "--audio", "x.wav"], "cannot honour --audio"),
+        (["-o", "x.csv", "--audio", "x.wav"], "does not support --audio"),
         (["-o", "x.csv", "--set", "k=1"], "has no setting 'k'"),
         (["-o", "x.names", "--set", "k"], "NAME=VALUE"),
         (["-o", "x.names", "--set", "k=x"], "whole number"),
         (["-o", "x.names", "--tolerance", "-1"], "0 or more"),
     ],
 )
-def test_convert_refuses_options_that_a_format_cannot_honour(words, error, folder, capsys):
+def test_convert_refuses_options_that_a_format_does_not_support(words, error, folder, capsys):
     assert main(["convert", "two.json", *words]) == 2
     assert error in capsys.readouterr().err
     assert {p.name for p in folder.iterdir()} == {"one.json", "two.json"}
@@ -456,6 +456,6 @@ def test_bake_passes_options_on(folder, capsys):
     assert main([*words, "-o", "hello.names", "--set", "k=5", "--json"]) == 0
     assert json.loads((folder / "hello.names").read_text("utf-8")) == {"hello": [0, 5]}
     assert main([*words, "-o", "hello.csv", "--tolerance", "0.1"]) == 2
-    assert "'csv' cannot honour tolerance" in capsys.readouterr().err
+    assert "'csv' does not support tolerance" in capsys.readouterr().err
     assert main([*words, "-o", "hello.csv", "--link-audio"]) == 2
     assert "no place for --link-audio" in capsys.readouterr().err
