@@ -100,9 +100,9 @@ def _dropped(driven: HeadCurves, spool: Spool, head: Head) -> tuple[str, ...]:
         moving: set[str] = set()
         for rows in spool.rows():
             moving |= moving_angles(rows[:, len(head.names) :])
-        for eye, joint in (("eye_left", "left_eye"), ("eye_right", "right_eye")):
+        for eye in ("left_eye", "right_eye"):
             if eye not in head.joints or eye not in head.masks:
-                dropped += sorted(n for n in moving if n.startswith(f"pose.{joint}."))
+                dropped += sorted(n for n in moving if n.startswith(f"pose.{eye}."))
     return (*(("events",) if driven.info.events else ()), *dropped)
 
 

@@ -252,7 +252,7 @@ def _add_skin(objects: Objects, mesh: int, head: Head, skeleton: Skeleton) -> No
     )  # fmt: skip
     objects.connect(skin, mesh)
     by_joint = dict(zip(PARENTS, skin_weights(head).T, strict=True))
-    for joint in ("eye_left", "eye_right", "head", "neck", "root"):
+    for joint in ("left_eye", "right_eye", "head", "neck", "root"):
         weights = by_joint[joint]
         vertices = np.flatnonzero(weights > 1e-6)
         if not len(vertices):

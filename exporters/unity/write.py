@@ -30,7 +30,7 @@ from ..spool import Spool, spooled
 EVENT = "OnFaceEvent"
 """Method that Unity calls for an event, unless another one is asked for."""
 
-_PATHS = ("root/neck/head", "root/neck", "root/neck/head/eye_left", "root/neck/head/eye_right")
+_PATHS = ("root/neck/head", "root/neck", "root/neck/head/left_eye", "root/neck/head/right_eye")
 """Where joints are in the hierarchy that Unity makes of our FBX, in the order of a pose."""
 
 _RENDERER = Setting("renderer", "face", "path of the SkinnedMeshRenderer below the Animator")

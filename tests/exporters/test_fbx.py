@@ -199,7 +199,7 @@ def test_joints_hang_on_each_other(scene):
     for name, joint in tiny_head().joints.items():
         np.testing.assert_allclose(places[name], np.array(joint.center) * CENTIMETRES, atol=1e-4)
     parents = {n: scene.keep(node.parent).name for n, node in nodes.items()}
-    assert parents["eye_left"] == parents["eye_right"] == "head"
+    assert parents["left_eye"] == parents["right_eye"] == "head"
     assert (parents["head"], parents["neck"]) == ("neck", "root")
 
 

@@ -18,7 +18,7 @@ from facesdk.rig import Rig
 from . import Curves, Row, Track, expected
 
 JOINTS = ("head", "neck", "left_eye", "right_eye")
-NODES = {"head": "head", "neck": "neck", "eye_left": "left_eye", "eye_right": "right_eye"}
+NODES = {"head": "head", "neck": "neck", "left_eye": "left_eye", "right_eye": "right_eye"}
 AXES = ("yaw", "pitch", "roll")
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from . import Curves, Row, Track
 
-JOINTS = {"head": "head", "neck": "neck", "eye_left": "left_eye", "eye_right": "right_eye"}
+JOINTS = {"head": "head", "neck": "neck", "left_eye": "left_eye", "right_eye": "right_eye"}
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
