@@ -16,19 +16,23 @@ import numpy as np
 
 from facesdk import Frame, Rig
 from facesdk.exporters import formats, open_clip, read_clip, write_clip
+from facesdk.source import Block, ClipInfo, blocks_of, frames
 
 
 class Noise:
     """Frames on the ARKit rig at 60 fps that are made when they are asked for."""
 
-    rig, fps, sample_rate, start_sample = Rig.load("arkit"), Fraction(60), 16_000, 0
-    events, meta, extra = (), {}, {}
+    info = ClipInfo(Rig.load("arkit"), Fraction(60))
 
     def __init__(self, minutes: float) -> None:
         self._count = int(minutes * 3600)
-        self._values = np.random.default_rng(0).random((997, len(self.rig)), np.float32)
+        self._values = np.random.default_rng(0).random((997, len(self.info.rig)), np.float32)
 
-    def frames(self) -> Iterator[Frame]:
+    def blocks(self) -> Iterator[Block]:
+        """Blocks of frames that exist one at a time."""
+        return blocks_of(self._frames(), self.info.rig)
+
+    def _frames(self) -> Iterator[Frame]:
         for i in range(self._count):
             yield Frame(i, i * 800 // 3, self._values[i % 997])
 
@@ -41,7 +45,7 @@ def timed(work) -> float:
 
 def stream(path: Path, name: str) -> None:
     with open_clip(path, name) as source:
-        for _ in source.frames():
+        for _ in frames(source):
             pass
 
 
@@ -57,7 +61,7 @@ def memory() -> str:
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     source = Noise(minutes)
-    print(f"{minutes:g} minutes at 60 fps, {len(source.rig)} controls; peak {memory()}")
+    print(f"{minutes:g} minutes at 60 fps, {len(source.info.rig)} controls; peak {memory()}")
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder) / name for name in formats()}
         for name, path in paths.items():

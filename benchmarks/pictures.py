@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from facesdk.render.png import write_png
-from facesdk.render.software.bitmap_font import write
+from facesdk.render.software.bitmap_font import draw_text
 
 MEASURE_ONLY = "measurement-only"
 PLACES = ("good", "median", "bad")
@@ -144,7 +144,7 @@ class Plot:
         return LEFT + round(share * (WIDTH - LEFT - RIGHT))
 
     def text(self, words: str, x: int, y: int, color=INK, *, scale: int = 2) -> None:
-        write(self.picture, words, x, y, color, scale=scale)
+        draw_text(self.picture, words, x, y, color, scale=scale)
 
     def box(self, x: int, y: int, width: int, height: int, color) -> None:
         self.picture[y : y + height, x : x + width] = color

@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .documents import json_lines, read_json
+from .documents import check_header, json_lines, load_json
 from .errors import RigError, UnknownNameError, unknown_name
 from .frozen import FrozenDict, Rebuilt
 
@@ -210,12 +210,7 @@ class Rig(Rebuilt):
     @classmethod
     def from_json(cls, document: Any, *, source: str = "rig") -> Rig:
         """Build a rig from its JSON document; `source` names it in errors."""
-        if not isinstance(document, dict) or document.get("format") != "facesdk.rig":
-            raise RigError(f'{source} is not a rig file: expected "format": "facesdk.rig"')
-        if document.get("version") != 1:
-            raise RigError(
-                f"{source} has rig file version {document.get('version')!r}; this facesdk reads 1"
-            )
+        check_header(document, format="facesdk.rig", source=source)
         try:
             controls = tuple(_control_from_json(c) for c in document["controls"])
             return cls(
@@ -235,7 +230,7 @@ class Rig(Rebuilt):
         """A rig by name (`"arkit"`) or from the path of a JSON file."""
         path = Path(rig)
         if path.suffix == ".json":
-            return cls.from_json(read_json(path, "rig"), source=str(path))
+            return cls.from_json(load_json(path, "rig"), source=str(path))
         return _builtin(str(rig))
 
 

@@ -19,7 +19,7 @@ about turned axes that is yaw, pitch, roll, as poses are. The three curves are t
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The numbers of the joints in a file, and where they are."""
+    """The keys of the joints in a file, and their positions."""
 
     keys: Mapping[str, int]
     places: Mapping[str, Doubles]
@@ -29,7 +29,7 @@ class Skeleton:
 def add_skeleton(
     objects: Objects, places: Mapping[str, Doubles], extras: Sequence[Node] = ()
 ) -> Skeleton:
-    """Joints without any rotation at rest; `extras` are further properties of the root."""
+    """Add joints without rotation at rest; `extras` are further properties of the root."""
     keys: dict[str, int] = {}
     offsets = joint_offsets(places)
     for name, parent in PARENTS.items():

@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """Where a figure's moving pieces are in the document."""
+    """Nodes of a document that animations move."""
 
     joints: tuple[int, ...]
     """Nodes of the joints, in the order of `Pose.angles`."""
@@ -42,7 +42,7 @@ def add_head(document: Document, head: Head) -> Figure:
 
 @lru_cache(2)
 def _built(head: Head) -> tuple[Snapshot, Figure]:
-    """The document of a head, kept for the next file."""
+    """Return the document of a head, kept for the next file."""
     with new_document() as document:
         places = joint_places(head)
         nodes = _add_joints(document, places)
@@ -103,7 +103,7 @@ def _skin(
 
 
 def _binding(head: Head) -> tuple[Array, Array]:
-    """(V, 4) joints and weights of every vertex: root, neck, head and the eye on its side."""
+    """Return (V, 4) joints and weights per vertex: root, neck, head and the eye on its side."""
     shares = skin_weights(head)
     right = shares[:, 4] > 0
     weights = np.column_stack([shares[:, :3], np.where(right, shares[:, 4], shares[:, 3])])

@@ -59,11 +59,11 @@ class HeadCurves:
     """
 
     def __init__(self, source: FrameSource, head: Head) -> None:
-        """Raises `ExportError` for a head without shapes, `RigError` for rigs that reach none."""
+        """Raises `ExportError` for a head without shapes, `RigError` for rigs without a map."""
         from ...mesh.drive import undriven
 
         if not head.names:
-            raise ExportError(f"head {head.name!r} has no shapes that a clip could move")
+            raise ExportError(f"head {head.name!r} has no shapes to animate")
         rig = source.info.rig
         self.source = source
         self._head = head

@@ -26,7 +26,7 @@ _USUAL = {
     "eye_left": (0.03, 0.04, 0.07),
     "eye_right": (-0.03, 0.04, 0.07),
 }
-"""Metres; positions of the joints in a file without a mesh."""
+"""Meters; positions of the joints in a file without a mesh."""
 
 _ALIASES = {
     "head": {"head"},

@@ -32,7 +32,7 @@ _QUALITY = "HQ"
 def require_rate(rate: int) -> int:
     """The rate itself; `AudioError` outside 8 to 192 kHz."""
     low, high = RATES
-    if not low <= rate <= high:
+    if not isinstance(rate, int | np.integer) or not low <= rate <= high:
         raise AudioError(
             f"sample rate must lie in {low}..{high} Hz, got {rate}; resample the audio first"
         )

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ..documents import check_header
 from ..errors import ModelError
 
 
@@ -50,10 +51,7 @@ class Manifest:
             ) from None
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} cannot be read as a JSON manifest: {error}") from error
-        if not isinstance(document, dict) or document.get("format") != "facesdk.model":
-            raise ModelError(f'{path} is not a model manifest: expected "format": "facesdk.model"')
-        if document.get("version") != 1:
-            raise ModelError(f"{path}: this facesdk reads manifest version 1")
+        check_header(document, format="facesdk.model", source=str(path), error=ModelError)
         try:
             return cls._build(document)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..arrays import Columns, Floats
-from ..documents import read_json
+from ..documents import load_json
 from ..errors import ModelError, RigError, unknown_name
 from ..motion import Motion
 from ..retarget import RigMap, conversion, reachable
@@ -93,7 +93,7 @@ class RigOutput:
 
     @classmethod
     def _of_file(cls, path: Path) -> RigOutput:
-        document = read_json(path, "rig, table or map")
+        document = load_json(path, "rig, table or map")
         kind = document.get("format") if isinstance(document, dict) else None
         if kind == "facesdk.table":
             return cls._of_table(RigTable.from_json(document, source=str(path), folder=path.parent))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
+from ..documents import check_header, load_json
 from ..errors import FaceSDKError, RigError, unknown_name
 from ..frozen import Rebuilt
 from ..rig import Rig
@@ -147,12 +148,7 @@ class RigTable(Rebuilt):
 
         Its rig is given by name, or by the path of a rig file relative to `folder`.
         """
-        if not isinstance(document, dict) or document.get("format") != "facesdk.table":
-            raise RigError(f'{source} is not a rig table: expected "format": "facesdk.table"')
-        if document.get("version") != 1:
-            raise RigError(
-                f"{source} has version {document.get('version')!r}; this facesdk reads 1"
-            )
+        check_header(document, format="facesdk.table", source=source)
         try:
             derived = tuple(
                 Derived(name, d["unit"], float(d["from"]), float(d["to"]), d.get("less"))
@@ -180,10 +176,7 @@ class RigTable(Rebuilt):
         """The built-in table of a rig (`"arkit"`), or one from a JSON file."""
         path = Path(table)
         if path.suffix == ".json":
-            try:
-                document = json.loads(path.read_text("utf-8"))
-            except (OSError, ValueError) as error:
-                raise RigError(f"{path} cannot be read as a JSON rig table: {error}") from error
+            document = load_json(path, "table")
             return cls.from_json(document, source=str(path), folder=path.parent)
         return _builtin(str(table))
 

@@ -29,7 +29,6 @@ LEVELS = (
         "errors",
         "frozen",
         "files",
-        "interrupts",
         "resample",
         "rig",
         "clip",

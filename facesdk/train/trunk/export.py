@@ -142,7 +142,7 @@ def _log_mel(graph: GraphBuilder, audio: str, tail: str) -> tuple[str, str]:
 
 
 def _normalize(graph: GraphBuilder, trunk: Trunk, mel: str, state: str) -> tuple[str, str]:
-    """Running spectral mean in closed form over the chunk; see `RunningMean`."""
+    """Add the running spectral mean in closed form over the chunk; see `RunningMean`."""
     mean = trunk.normalize
     prior = mean.prior.numpy()
     relative = graph.add("Sub", mel, graph.constant(prior))
@@ -165,7 +165,7 @@ def _normalize(graph: GraphBuilder, trunk: Trunk, mel: str, state: str) -> tuple
 
 
 def _blocks(graph: GraphBuilder, trunk: Trunk, x: str, history: str) -> tuple[str, str]:
-    """All blocks; their past frames are stacked along the time axis of one tensor."""
+    """Add all blocks; their past frames are stacked along the time axis of one tensor."""
     pasts = graph.split(history, [2 * d for d in trunk.config.dilations], axis=1)
     kept = []
     for block, past in zip(trunk.blocks, pasts, strict=True):
@@ -186,7 +186,7 @@ def _block(graph: GraphBuilder, block: Block, x: str, state: str) -> tuple[str, 
 
 
 def _heads(graph: GraphBuilder, trunk: Trunk, x: str) -> dict[str, str]:
-    """All look-aheads at once: one wide hidden layer, one block-diagonal output layer."""
+    """Add all look-aheads at once: one wide hidden layer, one block-diagonal output layer."""
     config, heads = trunk.config, list(trunk.heads)
     hidden = graph.add("Relu", graph.linear(x, *side_by_side([h.enter for h in heads])))
     values = graph.add("Sigmoid", graph.linear(hidden, *diagonal([h.leave for h in heads])))

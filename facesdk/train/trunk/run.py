@@ -87,7 +87,7 @@ def train(
 def _tests(
     recipe: Recipe, folders: Mapping[str, Path], held_out: Path, cache: Path, rules: Rules
 ) -> dict[str, list[Line]]:
-    """Lines to score by name: held-out voices, and speakers of recordings not trained on."""
+    """Return lines to score by name: held-out voices, and test speakers of recordings."""
     voices = set(recipe.held_out_voices)
     tests = {
         "held_out_synthetic_voices": load_corpus(
@@ -106,7 +106,7 @@ def _is_of(split: str, group: str, utterance: Utterance) -> bool:
 
 
 def _voices(speaker: str) -> set[str]:
-    """Voices that a speaker is mixed from."""
+    """Return the voices that a speaker is mixed from."""
     return set(speaker.split("+"))
 
 
