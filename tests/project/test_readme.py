@@ -241,9 +241,9 @@ def test_files_named_on_a_page_exist(page):
     assert sorted({name for name in places if not (ROOT / name).exists()}) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=page_id)
 def test_names_of_the_package_on_a_page_exist(page):
-    """`facesdk.mesh.Head`, and names in snippets are run anyway."""
+    """Such as `facesdk.mesh.Head`; the changelog also names what is gone."""
     names = re.findall(r"`(facesdk(?:\.\w+)+)[`(]", page.read_text("utf-8"))
     formats = ("facesdk.clip", "facesdk.map", "facesdk.model", "facesdk.rig", "facesdk.events")
     assert [name for name in sorted(set(names)) if name not in formats and not _exists(name)] == []
