@@ -1,4 +1,4 @@
-"""JSON documents: reading them, checking what they are, writing one entry per line."""
+"""Reading JSON documents, and writing them with one entry per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import RigError
 
 
 def read_json(path: Path, kind: str) -> Any:
-    """The JSON document in a file; raises `RigError` naming the kind of file that was expected."""
+    """Return the JSON document in a file; raises `RigError` naming the expected `kind` of file."""
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -21,7 +21,7 @@ def read_json(path: Path, kind: str) -> Any:
 
 
 def json_lines(document: Mapping[str, Any]) -> str:
-    """JSON text with one line for each key and for each entry of a list or object below it."""
+    """Return JSON text with one line per key and per entry of the list or object below it."""
     return "{\n" + ",\n".join(_json_entry(key, value) for key, value in document.items()) + "\n}\n"
 
 
