@@ -253,7 +253,7 @@ def test_a_damaged_model_is_refused(model, tmp_path):
     ("change", "words"),
     [
         ({"format": "other"}, "not a model manifest"),
-        ({"version": 2}, "reads manifest version 1"),
+        ({"version": 2}, "this facesdk reads 1"),
         ({"file": "../model.onnx"}, "plain name"),
         ({"states": None}, "lacks or misspells"),
     ],
