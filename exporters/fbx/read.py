@@ -59,14 +59,17 @@ def _ufbx() -> ModuleType:
 
 
 class _Scene:
-    """A scene of ufbx and every object asked of it.
+    """A scene of ufbx and every object read from it.
 
-    The package gives an object out again without looking whether it was freed in between, so
-    nothing is let go before the scene itself.
+    The package returns an object again without looking whether it was freed, so nothing is released
+    before the scene itself. An item of a list that was returned before lacks a reference (ufbx
+    0.0.5), so every list is read once, and nodes before anything that leads to them.
     """
 
-    def __init__(self, scene: _Scene) -> None:
+    def __init__(self, scene: Any) -> None:
         self._held = [scene]
+        self._lists: dict[int, list[Any]] = {}
+        self.listed(self.nodes)
 
     def __getattr__(self, name: str) -> Any:
         return self.keep(getattr(self._held[0], name))
@@ -78,8 +81,10 @@ class _Scene:
 
     def listed(self, several: Any) -> list[Any]:
         """Return the items of a list, which must not be iterated."""
-        self.keep(several)
-        return [self.keep(several[i]) for i in range(len(several))]
+        if id(several) not in self._lists:
+            self.keep(several)
+            self._lists[id(several)] = [self.keep(several[i]) for i in range(len(several))]
+        return self._lists[id(several)]
 
 
 def _load(file: BinaryIO, name: str) -> _Scene:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ...clip import POSE_ANGLES
+from ...clip import POSE_ANGLES, POSE_JOINTS
 from ...errors import ExportError
 from ...source import FrameSource, OffsetSource
 from ..options import WriteOptions, with_defaults
 from ..scene.head_curves import chosen_head, head_curves
-from ..scene.skeleton import POSED, joint_places
+from ..scene.skeleton import joint_places
 from ..spool import Spool, spooled
 from .document import RIG, closing, opening
 from .nodes import Node, number, prop, properties, ticks, write_nodes
@@ -116,8 +116,8 @@ def _joint_tracks(
 ) -> Iterator[Track]:
     """Yield tracks of the pose and of the gaze; without a pose, of joints that rotate."""
     posed = stack.spool.has_pose
-    for place, joint in enumerate(POSED):
-        gaze = head is not None and bool(head.gaze) and joint.startswith("eye")
+    for place, joint in enumerate(POSE_JOINTS):
+        gaze = head is not None and bool(head.gaze) and joint.endswith("eye")
         spool = stack.spool if posed and not gaze else stack.driven or stack.spool
         first = len(spool.names) - len(POSE_ANGLES) + 3 * place
         columns = range(first, first + 3) if spool.has_pose else ()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import Doubles
-from ..scene.skeleton import PARENTS, POSED, joint_offsets
+from ...clip import POSE_JOINTS
+from ..scene.skeleton import PARENTS, joint_offsets
 from .nodes import Node, number, prop, properties, vector
 from .objects import ROOT, Objects
 
@@ -34,7 +35,7 @@ def add_skeleton(
     offsets = joint_offsets(places)
     for name, parent in PARENTS.items():
         entries = [
-            prop("RotationOrder", "enum", "", "", YAW_LAST if name in POSED else 0),
+            prop("RotationOrder", "enum", "", "", YAW_LAST if name in POSE_JOINTS else 0),
             prop("RotationActive", "bool", "", "", 1),
             prop("InheritType", "enum", "", "", 1),
             vector("Lcl Translation", offsets[name]),

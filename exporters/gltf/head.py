@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...clip import POSE_JOINTS
 from ...mesh import Head, Part
 from ..scene.materials import is_thin, linear, parts_of
 from ..scene.shapes import rest_normals, shapes_of
-from ..scene.skeleton import PARENTS, POSED, joint_offsets, joint_places
+from ..scene.skeleton import PARENTS, joint_offsets, joint_places
 from ..scene.skin import skin_weights
 from .document import Document, Snapshot, new_document
 
@@ -55,7 +56,7 @@ def _built(head: Head) -> tuple[Snapshot, Figure]:
             scene.append(document.add("nodes", {"name": name, "mesh": mesh, "skin": skin}))
             faces += [scene[-1]] if moves else []
         document.json |= {"scene": document.add("scenes", {"nodes": scene})}
-        return document.snapshot(), Figure(tuple(nodes[n] for n in POSED), tuple(faces))
+        return document.snapshot(), Figure(tuple(nodes[n] for n in POSE_JOINTS), tuple(faces))
 
 
 def add_placeholder(document: Document, names: tuple[str, ...]) -> Figure:
@@ -71,7 +72,7 @@ def add_placeholder(document: Document, names: tuple[str, ...]) -> Figure:
     mesh = {"name": "curves", "primitives": [primitive], "extras": {"targetNames": list(names)}}
     face = document.add("nodes", {"name": "curves", "mesh": document.add("meshes", mesh)})
     document.json |= {"scene": document.add("scenes", {"nodes": [nodes["root"], face]})}
-    return Figure(tuple(nodes[name] for name in POSED), (face,))
+    return Figure(tuple(nodes[name] for name in POSE_JOINTS), (face,))
 
 
 # -------------------------------------------------------------------- skeleton

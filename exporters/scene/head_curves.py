@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arrays import Floats
+from ...clip import POSE_JOINTS
 from ...errors import ExportError, RigError
 from ...retarget import conversion
 from ...source import Block, ClipInfo, FrameSource, moving_controls
 from ..options import WriteOptions
 from ..rigs import bare_rig
-from .skeleton import POSED
 
 if TYPE_CHECKING:
     from ...mesh import Head
@@ -100,6 +100,6 @@ class HeadCurves:
         if pose is None and not self._head.gaze:
             return None
         turned = np.zeros((len(values), 4, 3), np.float32) if pose is None else pose.copy()
-        for joint, eye in enumerate(POSED[2:], 2):
+        for joint, eye in enumerate(POSE_JOINTS[2:], 2):
             turned[:, joint] = self._head.gaze_angles(weights, eye, turned[:, joint])
         return turned

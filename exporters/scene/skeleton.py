@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 PARENTS = {"root": None, "neck": "root", "head": "neck", "left_eye": "head", "right_eye": "head"}
 """Parent of every joint, parents first."""
 
-POSED = ("head", "neck", "left_eye", "right_eye")
-"""Joints in the order of `Pose.angles`."""
-
 _ORIGIN = (0.0, 0.0, 0.0)
 _USUAL = {
     "neck": (0.0, -0.1, -0.04),

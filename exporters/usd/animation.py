@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...clip import POSE_ANGLES
+from ...clip import POSE_ANGLES, POSE_JOINTS
 from ...mesh.rotation import quaternion_angles, quaternions, slerp
 from ...source import Block, ClipInfo, FrameSource
 from ..keys import LinearKeys, longest_pieces
 from ..rigs import bare_rig
 from ..scene.head_curves import head_curves
-from ..scene.skeleton import PARENTS, POSED
+from ..scene.skeleton import PARENTS
 from ..spool import Spool
 from .figure import joint_paths, local_places
 from .layer import Array, Prim, Samples, text
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _RUN = 1024
 """Frames whose numbers are in memory at once."""
 
-_JOINTS = [list(PARENTS).index(name) for name in POSED]
+_JOINTS = [list(PARENTS).index(name) for name in POSE_JOINTS]
 """Place among the skeleton's joints of those that a pose turns."""
 
 
@@ -186,7 +186,7 @@ def _weight_keys(spool: Spool, width: int, tolerance: float) -> Array:
 
 def _angles(rows: Array) -> Array:
     """Return (n, 4, 3) angles of rows that end with a pose."""
-    angles: Array = rows[:, -len(POSE_ANGLES) :].reshape(-1, len(POSED), 3)
+    angles: Array = rows[:, -len(POSE_ANGLES) :].reshape(-1, len(POSE_JOINTS), 3)
     return angles
 
 

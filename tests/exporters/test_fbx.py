@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -24,6 +25,7 @@ from facesdk import Clip, Control, Pose, Rig
 from facesdk.errors import ExportError, FaceSDKError, FileFormatError, MissingExtraError
 from facesdk.exporters import read_clip, read_clips, write_clip, write_clips
 from facesdk.exporters.fbx import nodes
+from facesdk.exporters.fbx.read import read_stacks
 from facesdk.exporters.fbx.rotation_keys import rotation_frames
 from facesdk.exporters.fbx.times import TICKS, frame_ticks
 from facesdk.mesh.rotation import matrices, quaternion_angles, quaternions, slerp
@@ -458,3 +460,16 @@ def test_pose_alone_is_left_at_rest_where_nothing_turns(tmp_path):
     clip = Clip(bare(30).rig, bare(30).values, 30, pose=Pose.rest(40))
     assert not read_clip(saved_curves(tmp_path, clip)).pose.angles.any()
     assert read_clip(saved_curves(tmp_path, bare(30))).pose is None
+
+
+def test_every_object_of_a_scene_is_held_as_often_as_it_is_listed():
+    """ufbx 0.0.5 forgets references of list items, which ends in a crash somewhere else."""
+    file = io.BytesIO()
+    write_clips({"a": probe(frames=3), "b": probe(frames=3)}, file, "fbx", head=tiny_head())
+    file.seek(0)
+    stacks = read_stacks(file)
+    for stack in stacks:
+        list(stack.blocks())
+    held = stacks[0]._scene._held
+    times = Counter(map(id, held))
+    assert all(sys.getrefcount(thing) > times[id(thing)] for thing in held)

@@ -11,7 +11,7 @@ import ufbx
 from probe import tiny_head
 
 from . import Curves, Row, Track
-from .gltf import NODES, angles, on_tiny_head, read_three
+from .gltf import angles, on_tiny_head, read_three
 from .tables import EVENTS
 
 
@@ -20,7 +20,10 @@ class Scene:
 
     def __init__(self, path: Path) -> None:
         self.held: list[Any] = []
+        self._lists: dict[int, list[Any]] = {}
         self.scene = self.keep(ufbx.load_file(str(path)))
+        for name in ("nodes", "meshes", "blend_shapes", "skin_clusters"):
+            self.listed(getattr(self.scene, name))
 
     def keep(self, thing: Any) -> Any:
         self.held.append(thing)
@@ -28,7 +31,9 @@ class Scene:
 
     def listed(self, several: Any) -> list[Any]:
         self.keep(several)
-        return [self.keep(several[i]) for i in range(len(several))]
+        if id(several) not in self._lists:  # items listed twice would lack a reference
+            self._lists[id(several)] = [self.keep(several[i]) for i in range(len(several))]
+        return self._lists[id(several)]
 
     def stack(self, index: int = 0) -> Any:
         return self.listed(self.scene.anim_stacks)[index]
@@ -76,7 +81,7 @@ def joint(scene: Scene, anim: Any, node: Any, value: Any) -> Curves:
         times = scene.times(value.curves[curve])
         turn = sampler(scene, lambda t: ufbx.evaluate_transform(anim, node, t).rotation)
         at = lambda t, i=i, turn=turn: angles(turn(t))[:, i]  # noqa: E731
-        tracks[f"pose.{NODES[node.name]}.{axis}"] = Track(times, at(times), at)
+        tracks[f"pose.{node.name}.{axis}"] = Track(times, at(times), at)
     return tracks
 
 
