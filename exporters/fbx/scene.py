@@ -117,7 +117,7 @@ def _joint_tracks(
     """Yield tracks of the pose and of the gaze; without a pose, of joints that rotate."""
     posed = stack.spool.has_pose
     for place, joint in enumerate(POSED):
-        gaze = head is not None and bool(head.gaze) and joint.startswith("eye")
+        gaze = head is not None and bool(head.gaze) and joint.endswith("_eye")
         spool = stack.spool if posed and not gaze else stack.driven or stack.spool
         first = len(spool.names) - len(POSE_ANGLES) + 3 * place
         columns = range(first, first + 3) if spool.has_pose else ()

@@ -20,7 +20,7 @@ def skin_weights(head: Head) -> Doubles:
     free = np.ones(len(head.neutral))
     weights = {}
     for joint in ("left_eye", "right_eye", "head", "neck"):
-        eye = joint.startswith("eye")
+        eye = joint.endswith("_eye")
         if joint not in head.masks or (eye and joint not in head.joints):
             mask = np.full(len(free), float(not eye))
         else:
