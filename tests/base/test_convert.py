@@ -513,7 +513,7 @@ def test_own_maps_join_the_chain(tmp_path):
     assert named("oculus", row) == {"sil": 1, "aa": 0.25, "oh": 0.5}
     assert_array_equal(kept, pose)
     assert way.target.name == "robot"
-    with pytest.raises(RigError, match="is 2 maps"):
+    with pytest.raises(RigError, match="is a chain of 2 maps"):
         way.to_json()
 
 
@@ -533,7 +533,7 @@ def test_own_maps_join_the_chain(tmp_path):
         ({"rules": [rule("split", ["jawOpen"], ["E"])]}, "writes 2 controls, got 1"),
         ({"rules": [rule("mouth_close", ["jawOpen"], ["E"])]}, "reads 5 controls, got 1"),
         ({"rules": [rule("split", ["jawOpen"], ["aa", "E"])]}, "written twice: aa"),
-        ({"poses": {"E": {}, "ih": {}}}, "only one of them"),
+        ({"poses": {"E": {}, "ih": {}}}, "at most one of them"),
         ({"poses": {"E": {"jawOpen": 0}}}, "has no length"),
     ],
 )

@@ -357,7 +357,7 @@ def test_what_cannot_hold_several_clips_says_so(names):
         write_clips([probe()], io.BytesIO(), "csv")
     with pytest.raises(ExportError, match="at least one"):
         write_clips([], io.BytesIO(), "names")
-    with pytest.raises(ExportError, match="a name is for one clip"):
+    with pytest.raises(ExportError, match="the option name is for one clip"):
         write_clips([probe()], io.BytesIO(), "names", name="x")
     with pytest.raises(ExportError, match="has no setting 'j'; its settings: k"):
         write_clip(probe(), io.BytesIO(), "names", settings={"j": 1})
@@ -410,7 +410,7 @@ def test_convert_joins_several_inputs_into_a_file_that_can(folder, capsys):
 def test_convert_does_not_lose_clips_of_an_input(folder, capsys):
     write_clips({"a": probe(), "b": probe()}, "x.names", start=3)
     assert main(["convert", "x.names", "-o", "x.json"]) == 1
-    assert "holds several clips (a, b)" in capsys.readouterr().err
+    assert "contains several clips (a, b)" in capsys.readouterr().err
     assert main(["convert", "x.names", "-o", "x.json", "--clip", "b"]) == 0
     assert read_clip("x.json").meta["name"] == "b"
     assert main(["convert", "x.names", "-o", "y.names"]) == 0
@@ -434,7 +434,7 @@ def test_info_lists_the_clips_of_a_file(folder, capsys):
     [
         (["-o", "x.csv", "--tolerance", "0.1"], "'csv' does not support tolerance"),
         (["-o", "x.csv", "--name", "x"], "does not support --name"),
-        (["-o", "x.csv", "--head", "x.obj"], "holds no mesh"),
+        (["-o", "x.csv", "--head", "x.obj"], "has no mesh"),
         (["-o", "x.csv", "--audio", "x.wav"], "does not support --audio"),
         (["-o", "x.csv", "--set", "k=1"], "has no setting 'k'"),
         (["-o", "x.names", "--set", "k"], "NAME=VALUE"),
@@ -458,4 +458,4 @@ def test_bake_passes_options_on(folder, capsys):
     assert main([*words, "-o", "hello.csv", "--tolerance", "0.1"]) == 2
     assert "'csv' does not support tolerance" in capsys.readouterr().err
     assert main([*words, "-o", "hello.csv", "--link-audio"]) == 2
-    assert "no place for --link-audio" in capsys.readouterr().err
+    assert "does not support --link-audio" in capsys.readouterr().err
