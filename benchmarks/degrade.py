@@ -210,8 +210,8 @@ def _joined(frames: np.ndarray, length: int) -> Samples:
     return out[_WINDOW // 2 : _WINDOW // 2 + length]
 
 
-def _resampled(samples: Samples, rate: float, wanted: float) -> Samples:
-    return soxr.resample(samples, rate, wanted)
+def _resampled(samples: Samples, rate: float, target: float) -> Samples:
+    return soxr.resample(samples, rate, target)
 
 
 def _fitted(samples: Samples, length: int) -> Samples:

@@ -99,8 +99,8 @@ def _built(folder: Path) -> list[Line]:
 
 
 def _sounds(phones: Iterable, alphabet: str) -> tuple[tuple[str, float, float], ...]:
-    known = _rules().phones
-    found = ((known.find(p[0], alphabet), float(p[1]), float(p[2])) for p in phones)
+    sounds = _rules().phones
+    found = ((sounds.find(p[0], alphabet), float(p[1]), float(p[2])) for p in phones)
     return tuple((sound.symbol if sound else SILENCE, start, end) for sound, start, end in found)
 
 

@@ -32,7 +32,7 @@ STYLES = {"a": (0.4, 0.0), "b": (0.8, 0.1), "c": (1.2, 0.2), "d": (1.6, 0.3)}
 """Gain of the table and constant smile of each actor."""
 
 VARIANTS = {
-    "as it comes": {},
+    "default": {},
     "one style of all": {"embedding": 0},
     "no pivot": {"pivot_probability": 0.0},
     "no loss on the face": {"vertices": 0.0, "coefficients": 1.0},

