@@ -150,9 +150,9 @@ def _check_times(phones: Sequence[TimedPhone]) -> None:
 
 
 def _check_symbols(phones: Iterable[TimedPhone], alphabet: Alphabet) -> None:
-    known = Rules.load().phones
+    sounds = Rules.load().phones
     for phone in phones:
-        known.find(phone.symbol, alphabet)
+        sounds.find(phone.symbol, alphabet)
 
 
 # ------------------------------------------------------------------ TextGrid

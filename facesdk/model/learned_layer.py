@@ -61,7 +61,7 @@ class LearnedLayer:
 
     def __repr__(self) -> str:
         rig = "vertices" if self.rig is None else f"rig {self.rig.name!r}"
-        return f"<LearnedLayer {self.name!r} as {self.speaker or 'anybody'}, {rig}>"
+        return f"<LearnedLayer {self.name!r} as {self.speaker or 'pivot'}, {rig}>"
 
     @property
     def output(self) -> str:
