@@ -10,7 +10,6 @@
     ├── PerformanceError    ValueError    an option of a performance
     ├── MeshError           ValueError    a head and its shapes
     ├── RenderError         ValueError    an image or a video
-    ├── WorkerError         RuntimeError  a worker process
     ├── FileFormatError     ValueError    a file that cannot be read
     ├── ExportError         ValueError    a file that cannot be written as requested
     ├── PlanError           ValueError    inputs and outputs of a batch (facesdk.batch)

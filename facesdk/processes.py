@@ -52,7 +52,7 @@ def default_workers(most: int) -> int:
 
 
 def check_workers_allowed() -> None:
-    """Raise `WorkerError` if this process cannot start workers, and say what to do."""
+    """Raise `WorkerError`, with what to do, if this process cannot start workers."""
     if obstacle := _obstacle():
         raise WorkerError(obstacle)
 

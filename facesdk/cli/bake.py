@@ -142,6 +142,8 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     options = writing_options(args, format_, fps)
     if args.link_audio and ("audio" not in format_.options or format_.name == VIDEO):
         raise UsageError(f"format {format_.name!r} does not support --link-audio; leave it out")
+    if args.link_audio and any(line.audio in (None, PIPE) for line in lines.lines):
+        raise UsageError("--link-audio needs recordings that are files")
     return Settings(
         rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
         fps=fps,

@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"one page of images: WHAT is frames (of the clip), shapes (of the head), or a rig "
              f"for its controls ({', '.join(rig_names())})")  # fmt: skip
     add("--against", metavar="CLIP",
-        help="ground truth; shows it, the clip, and the vertex distance in color")  # fmt: skip
+        help="truth (clip or .npy); shows it, CLIP, and the vertex distance in color")  # fmt: skip
     add("--largest-error", type=positive, default=5.0, metavar="MM",
         help="error at the end of the color ramp of --against; default: 5")  # fmt: skip
     add("--backend", choices=("auto", "gl", "software"), default="auto",

@@ -215,6 +215,7 @@ def test_a_bad_file_does_not_stop_the_others(lines, capsys, jobs):
         (["empty", "-o", "out"], "contains no file"),
         (["-o", "out"], "expected audio files"),
         (["", "-o", "out"], "an input is empty"),
+        (["-", "-o", "x.fbx", "--link-audio"], "--link-audio needs recordings"),
         (["lines/a.wav", "-o", ""], "the output is empty"),
         (["lines/a.wav", "-o", "x.fbx", "--head", "none.glb"], "none.glb does not exist"),
         (["lines/a.wav", "-o", "-", "--json"], "--json prints on stdout"),

@@ -118,7 +118,7 @@ def test_terms_multiply_and_complement():
         (
             {"derived": {"seal": {"unit": "closure", "from": 0.5, "to": 0.5}}},
             RigError,
-            "from less to more",
+            "`from` must be less",
         ),
     ],
 )

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from ...arrays import Floats
-from ...audio import features
+from ...audio import SAMPLE_RATE, features
 from ...files import whole_file
 from ...onnx_export.builder import GraphBuilder, block_diagonal
 from .data import STEP, UNIT_FPS
@@ -50,7 +50,7 @@ def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
         **facts,
         "file": "model.onnx",
         "sha256": hashlib.sha256(payload).hexdigest(),
-        "sample_rate": features.RATE,
+        "sample_rate": SAMPLE_RATE,
         "frame_rate": [UNIT_FPS, 1],
         "step_samples": STEP,
         "units": list(config.units),
