@@ -188,7 +188,7 @@ class _JsonClip:
 
     def _check_kind(self, document: dict[str, Any]) -> None:
         if document.get("format") != "facesdk.clip":
-            raise self._error('this is no clip: expected "format": "facesdk.clip"')
+            raise self._error('this is not a clip: expected "format": "facesdk.clip"')
         if (version := document.get("version")) != VERSION or isinstance(version, bool):
             raise self._error(
                 f"clip version {str(version)[:40]!r} is not known to this facesdk, which reads "

@@ -102,7 +102,7 @@ class Scanner:
         try:
             return decoder.decode(self._buffer[self._position :])
         except UnicodeDecodeError as error:
-            raise self.error(f"no UTF-8: {error.reason}") from None
+            raise self.error(f"not UTF-8: {error.reason}") from None
 
     def _more(self) -> bool:
         """Double the buffered part of a value, within bounds; False at the end of the file."""
@@ -185,7 +185,7 @@ class Scanner:
             try:
                 row = json.loads(match.group(), parse_int=float)
             except ValueError as error:
-                raise self.error(f"{what} {i} is no row of numbers: {error}", where) from None
+                raise self.error(f"{what} {i} is not a row of numbers: {error}", where) from None
             if len(row) != width:
                 raise self.error(f"{what} {i} needs {width} numbers, got {len(row)}", where)
         raise self.error(f"expected rows of {width} numbers: {cause or 'nested arrays'}", place)
@@ -227,11 +227,11 @@ def _is_final(error: json.JSONDecodeError, text: str) -> bool:
 
 def _describe(error: json.JSONDecodeError) -> str:
     place = f" {error.pos} characters on" if error.pos else ""
-    return f"no JSON{place}: {error.msg[0].lower()}{error.msg[1:]}"
+    return f"not JSON{place}: {error.msg[0].lower()}{error.msg[1:]}"
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON; numbers must be finite")
+    raise ValueError(f"{constant} is not JSON; numbers must be finite")
 
 
 def _finite(text: str) -> float:

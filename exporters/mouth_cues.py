@@ -266,7 +266,7 @@ def _document(file: BinaryIO, key: str) -> dict[str, Any]:
     try:
         document = json.loads(_text(file))
     except (ValueError, RecursionError) as error:
-        raise _error(file, f"no JSON: {str(error)[:80]}") from error
+        raise _error(file, f"not JSON: {str(error)[:80]}") from error
     if not isinstance(document, dict) or not isinstance(document.get(key), list):
         raise _error(file, f'expected an object with an array "{key}"')
     return document
@@ -284,7 +284,7 @@ def _text(file: BinaryIO) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _error(file, "no UTF-8 text") from error
+        raise _error(file, "not UTF-8 text") from error
 
 
 def _error(file: BinaryIO, problem: str) -> FileFormatError:

@@ -130,7 +130,7 @@ def read_arrays(file: BinaryIO, rig: Rig | None = None) -> Clip:
     except (FaceSDKError, ValueError, TypeError, KeyError, OSError, RecursionError) as error:
         raise FileFormatError(f"{name}: {error}") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise FileFormatError(f"{name} is no npz file: {error}") from error
+        raise FileFormatError(f"{name} is not an npz file: {error}") from error
 
 
 def _load(file: BinaryIO) -> Mapping[str, NDArray[Any]]:

@@ -147,7 +147,7 @@ class TableClip:
                     )
                 yield row
         except csv.Error as error:
-            raise FileFormatError(f"{self._name} is no table: {error}") from error
+            raise FileFormatError(f"{self._name} is not a table: {error}") from error
 
     def _lines(self) -> Iterator[str]:
         """Yield lines of text, each of bounded length."""
@@ -158,7 +158,7 @@ class TableClip:
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError as error:
-                raise FileFormatError(f"{self._name} is no UTF-8 text: {error}") from error
+                raise FileFormatError(f"{self._name} is not UTF-8 text: {error}") from error
             encoding = "utf-8"
 
 

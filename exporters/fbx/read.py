@@ -97,7 +97,9 @@ def _load(file: BinaryIO, name: str) -> _Scene:
             ufbx.load_memory(data, target_axes=ufbx.axes_right_handed_y_up, ignore_embedded=True)
         )
     except (ufbx.UfbxError, ValueError, UnicodeError) as error:
-        raise FileFormatError(f"{name} is no FBX file: {error or type(error).__name__}") from error
+        raise FileFormatError(
+            f"{name} is not an FBX file: {error or type(error).__name__}"
+        ) from error
 
 
 def _rate(scene: _Scene) -> Fraction:

@@ -41,7 +41,7 @@ def frame_ticks(source: FrameSource, frames: int) -> NDArray[np.int64]:
     step = TICKS / source.info.fps
     last = start + max(frames - 1, 0) * step
     if max(abs(start), abs(last)) >= 1 << 62:
-        raise ExportError(f"FBX cannot tell times as far off as {float(start / TICKS):g} s")
+        raise ExportError(f"FBX cannot store times as far from zero as {float(start / TICKS):g} s")
     whole = start.denominator * step.denominator
     begin, stride = int(start * whole), int(step * whole)
     half = whole // 2

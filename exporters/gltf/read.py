@@ -207,7 +207,7 @@ class _Figure:
         """Return a curve of quaternions; raises `ValueError` for quaternions near zero."""
         curve = self._curve(sampler)
         if curve.values.shape[1] != 4 or (np.linalg.norm(curve.keys, axis=1) < 1e-3).any():
-            raise ValueError("a rotation has keys that are no quaternions")
+            raise ValueError("a rotation has keys that are not quaternions")
         return curve
 
     def _pose(self, turns: Mapping[str, tuple[_Curve, int]], times: Array) -> Pose | None:

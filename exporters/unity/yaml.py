@@ -134,7 +134,7 @@ class _Lines:
             try:
                 whole = raw.decode("utf-8-sig" if self._number == 1 else "utf-8").rstrip()
             except UnicodeDecodeError:
-                raise self.error("no UTF-8 text") from None
+                raise self.error("not UTF-8 text") from None
             text = whole.lstrip(" ")
             if text and not text.startswith(("#", "%")):
                 return _Line(self._number, len(whole) - len(text), text)

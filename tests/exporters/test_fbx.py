@@ -196,7 +196,7 @@ def test_masks_are_the_weights_of_the_joints(tmp_path):
 
 
 def test_joints_hang_on_each_other(scene):
-    nodes = {n.name: n for n in scene.listed(scene.scene.nodes) if n.bone}
+    nodes = {n.name: n for n in scene.listed(scene.scene.nodes) if scene.keep(n.bone)}
     places = {n: np.array(node.node_to_world.c3) for n, node in nodes.items()}
     for name, joint in tiny_head().joints.items():
         np.testing.assert_allclose(places[name], np.array(joint.center) * CENTIMETRES, atol=1e-4)
@@ -265,12 +265,12 @@ def test_any_frame_rate_comes_back_exact(fps, tmp_path):
 def test_ticks_are_the_nearest_to_the_time_of_a_frame(fps, start, frames):
     clip = bare(fps, 1, start)
     for i, tick in enumerate(frame_ticks(clip, frames).tolist()):
-        exact = (Fraction(start, 16_000) + i / fps) * TICKS
+        exact = (Fraction(start, 16_000) + i / clip.fps) * TICKS  # NTSC rates snap
         assert abs(tick - exact) <= Fraction(1, 2)
 
 
 def test_a_clip_too_far_off_is_refused(tmp_path):
-    with pytest.raises(ExportError, match="times as far off"):
+    with pytest.raises(ExportError, match="times as far from zero"):
         saved_curves(tmp_path, bare(60), start=1e9)
 
 
