@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -61,15 +62,14 @@ def _ufbx() -> ModuleType:
 class _Scene:
     """A scene of ufbx and every object read from it.
 
-    The package returns an object again without looking whether it was freed, so nothing is released
-    before the scene itself. An item of a list that was returned before lacks a reference (ufbx
-    0.0.5), so every list is read once, and nodes before anything that leads to them.
+    The package returns an object again without checking whether it was freed, so nothing is
+    released before the scene itself. In addition, an item of a list that was returned before comes
+    without a reference of its own (ufbx 0.0.5), which `listed` supplies.
     """
 
     def __init__(self, scene: Any) -> None:
         self._held = [scene]
-        self._lists: dict[int, list[Any]] = {}
-        self.listed(self.nodes)
+        self._seen: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         return self.keep(getattr(self._held[0], name))
@@ -77,14 +77,19 @@ class _Scene:
     def keep(self, thing: Any) -> Any:
         """Hold and return an object."""
         self._held.append(thing)
+        self._seen.add(id(thing))
         return thing
 
     def listed(self, several: Any) -> list[Any]:
         """Return the items of a list, which must not be iterated."""
-        if id(several) not in self._lists:
-            self.keep(several)
-            self._lists[id(several)] = [self.keep(several[i]) for i in range(len(several))]
-        return self._lists[id(several)]
+        self.keep(several)
+        items = []
+        for index in range(len(several)):
+            item = several[index]
+            if id(item) in self._seen:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
+            items.append(self.keep(item))
+        return items
 
 
 def _load(file: BinaryIO, name: str) -> _Scene:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,27 @@ from .tables import EVENTS
 
 
 class Scene:
-    """A file open in ufbx; nothing asked of it is let go, since ufbx would give it out again."""
+    """A file open in ufbx; everything read from it is held, since ufbx may return it again."""
 
     def __init__(self, path: Path) -> None:
         self.held: list[Any] = []
-        self._lists: dict[int, list[Any]] = {}
+        self._seen: set[int] = set()
         self.scene = self.keep(ufbx.load_file(str(path)))
-        for name in ("nodes", "meshes", "blend_shapes", "skin_clusters"):
-            self.listed(getattr(self.scene, name))
 
     def keep(self, thing: Any) -> Any:
         self.held.append(thing)
+        self._seen.add(id(thing))
         return thing
 
     def listed(self, several: Any) -> list[Any]:
         self.keep(several)
-        if id(several) not in self._lists:  # items listed twice would lack a reference
-            self._lists[id(several)] = [self.keep(several[i]) for i in range(len(several))]
-        return self._lists[id(several)]
+        items = []
+        for i in range(len(several)):
+            item = several[i]
+            if id(item) in self._seen:  # returned before: ufbx 0.0.5 gives it no reference
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
+            items.append(self.keep(item))
+        return items
 
     def stack(self, index: int = 0) -> Any:
         return self.listed(self.scene.anim_stacks)[index]
