@@ -36,7 +36,6 @@ class Scanner:
         self._buffer = b""
         self._position = 0
         self._end = offset
-        self._exhausted = False
 
     @property
     def offset(self) -> int:
@@ -55,7 +54,6 @@ class Scanner:
         self._buffer = self._buffer[self._position :] + data
         self._position = 0
         self._end += len(data)
-        self._exhausted = not data
         return bool(data)
 
     def peek(self) -> bytes:

@@ -45,7 +45,7 @@ class Performer:
         rest is limited to these, because earlier frames may already be emitted. None if all units
         arrive in one call.
         """
-        self._outputs, self._performance = outputs, performance
+        self._outputs = outputs
         self.rigs = outputs.rigs
         self.fps, self.unit_fps = fps, unit_fps
         self._layer = MotionLayer(unit_fps, performance, extra=motion)

@@ -313,7 +313,7 @@ def test_the_lower_teeth_go_with_the_jaw(anyone, shape):
 
 def test_the_file_holds_the_mean_person(head):
     with np.load(ROOT / "facesdk" / "data" / "head" / "cc0.npz") as file:
-        assert_allclose(head.jaw_motion[:52], file["jaw_motion"], atol=1e-4)
+        assert_allclose(head.jaw_motion[:52], file["jaw_motion"], atol=2e-4)
         for name, frame in head.rest_transforms.items():
             assert_allclose(frame, file[f"{name}_frame"], atol=1e-4)
 
