@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
@@ -12,35 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from worker_jobs import refuses, squares
 
 from facesdk.errors import FaceSDKError, MeshError, WorkerError
 from facesdk.processes import WorkerPool, available_cores, default_workers, wait_for_any
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def squares(offset: int):
-    """Start of a worker whose jobs are ranges."""
-    return partial(_squares, offset)
-
-
-def _squares(offset: int, numbers: range):
-    for number in numbers:
-        if number == 13:
-            raise MeshError("13 is not allowed")
-        if number == 66:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if number == 99:
-            raise UnpicklableError(lambda: None)
-        yield number**2 + offset
-
-
-class UnpicklableError(Exception):
-    pass
-
-
-def refuses():
-    raise MeshError("no start today")
 
 
 def test_results_come_in_order_and_from_the_worker_that_got_the_job():
