@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# a runner started in the background ignores Ctrl-C, and so would the commands that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # speed is measured in benchmarks/; on a busy machine an example may take long
 settings.register_profile("facesdk", deadline=None)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -25,19 +24,32 @@ if TYPE_CHECKING:
     from .model import Model
 
 
-@dataclass(frozen=True, eq=False)
-class MultiFrame:
-    """The frames of one instant on several rigs."""
+class MultiFrame(Mapping[str, Frame]):
+    """The frames of one instant on several rigs, by rig name; each is made when it is read."""
 
-    index: int
-    """Position in the stream, from 0."""
-    sample: int
-    """Audio sample the frame belongs to, rounded down."""
-    frames: Mapping[str, Frame]
-    """Frames by rig name."""
+    __slots__ = ("_blocks", "_row", "index", "sample")
+
+    def __init__(self, index: int, sample: int, blocks: Mapping[str, Block], row: int) -> None:
+        """Use `MultiSession`; `row` is the frame's row in the blocks."""
+        self.index = index
+        """Position in the stream, from 0."""
+        self.sample = sample
+        """Audio sample the frame belongs to, rounded down."""
+        self._blocks, self._row = blocks, row
 
     def __getitem__(self, rig: str) -> Frame:
-        return self.frames[rig]
+        block, row = self._blocks[rig], self._row
+        pose = None if block.pose is None else block.pose[row]
+        return Frame(self.index, self.sample, block.values[row], pose)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._blocks)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __repr__(self) -> str:
+        return f"<MultiFrame {self.index} at sample {self.sample} on {', '.join(self._blocks)}>"
 
 
 class _Speaker:
@@ -232,14 +244,7 @@ class MultiSession(_Speaker):
     def _frames(self, blocks: Sequence[Block]) -> list[MultiFrame]:
         count = len(blocks[0].values)
         first = self._performer.emitted - count
-        return [self._frame(first + row, row, blocks) for row in range(count)]
-
-    def _frame(self, index: int, row: int, blocks: Sequence[Block]) -> MultiFrame:
-        sample = self._sample(index)
-        frames = {
-            rig.name: Frame(
-                index, sample, block.values[row], None if block.pose is None else block.pose[row]
-            )
-            for rig, block in zip(self.rigs, blocks, strict=True)
-        }
-        return MultiFrame(index, sample, frames)
+        by_name = {rig.name: block for rig, block in zip(self.rigs, blocks, strict=True)}
+        return [
+            MultiFrame(first + row, self._sample(first + row), by_name, row) for row in range(count)
+        ]

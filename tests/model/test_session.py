@@ -118,7 +118,7 @@ def test_frames_of_several_rigs_are_found_by_name(model):
     session = model.multi_session(["oculus", "arkit"])
     assert [rig.name for rig in session.rigs] == ["oculus", "arkit"]
     for frame in frames(session, [SPEECH[:8000]]):
-        assert {name: len(f.values) for name, f in frame.frames.items()} == {
+        assert {name: len(f.values) for name, f in frame.items()} == {
             "oculus": 15, "arkit": 52,
         }  # fmt: skip
         assert (frame.index, frame.sample) == (frame["arkit"].index, frame["arkit"].sample)
