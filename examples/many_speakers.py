@@ -18,7 +18,7 @@ import numpy as np
 
 import facesdk
 from facesdk.audio import SAMPLE_RATE, read_audio
-from facesdk.model import Batcher, Performer, RigOutputs, StepBuffer
+from facesdk.model import Batcher, StepBuffer
 
 HELLO = Path(__file__).with_name("hello.wav")
 FPS = Fraction(60)
@@ -31,16 +31,9 @@ class Speaker:
 
     def __init__(self, batcher: Batcher, model: facesdk.Model, *, seed: int) -> None:
         manifest = model.manifest
-        delay = manifest.delay_steps(model.look_ahead(LOOK_AHEAD_MS))
         self.stream = batcher.join(look_ahead_ms=LOOK_AHEAD_MS)
         self.steps: deque[np.ndarray] = deque()
-        self.performer = Performer(
-            RigOutputs(["arkit"], model),
-            unit_fps=manifest.fps,
-            fps=FPS,
-            performance=facesdk.Performance(seed=seed),
-            held_back=delay - 1,
-        )
+        self.performer = model.performer(["arkit"], fps=FPS, look_ahead_ms=LOOK_AHEAD_MS, seed=seed)
         self._size = manifest.step_samples
         self._buffer = StepBuffer(manifest.sample_rate, self._size, source_rate=SAMPLE_RATE)
 

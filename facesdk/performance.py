@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from fractions import Fraction
 from typing import Any, TypedDict
 
 from .errors import PerformanceError
 
+MAX_LEAD_MS = 200.0
+"""Milliseconds."""
 MAX_TAIL = 60.0
 """Seconds."""
 
@@ -23,6 +26,8 @@ class PerformanceFields(TypedDict, total=False):
 
     seed: int
     blinks: bool
+    lips: bool
+    lead_ms: float
     settle: bool
     tail: float
 
@@ -37,6 +42,17 @@ class Performance:
     seed: int = field(default=0, metadata={"help": "random seed of blinks, 0 or more"})
     """Random seed; the same seed, audio and settings give the same frames."""
     blinks: bool = field(default=True, metadata={"help": "do not move the eyelids"})
+    lips: bool = field(
+        default=True, metadata={"help": "use the network's units without lip timing and rest"}
+    )
+    """Whether the network's curves are timed, completed and limited as real lips are, and the mouth
+    rests in silence; without it the units are those that exported graphs return."""
+    lead_ms: float = field(
+        default=0.0,
+        metadata={"help": "show the face earlier than the sound, 0 to 200 ms", "metavar": "MS"},
+    )
+    """Milliseconds by which the face is earlier than the sound, 0..200, rounded to frames of the
+    model (20 ms). Animators like one or two frames. Adds as much to the latency."""
     settle: bool = field(default=True, metadata={"help": "do not return to rest at the end"})
     """Whether the face eases to rest in the last frames of a line."""
     tail: float = field(
@@ -45,11 +61,15 @@ class Performance:
     """Seconds added after the audio, in which the face returns to rest, 0..60."""
 
     def __post_init__(self) -> None:
-        for name in ("blinks", "settle"):
+        for name in ("blinks", "lips", "settle"):
             if not isinstance(getattr(self, name), bool):
                 raise PerformanceError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise PerformanceError(f"seed must be a whole number of 0 or more, got {self.seed!r}")
+        if not _is_number(self.lead_ms) or not 0 <= self.lead_ms <= MAX_LEAD_MS:
+            raise PerformanceError(
+                f"lead_ms must lie in 0..{MAX_LEAD_MS:g} milliseconds, got {self.lead_ms!r}"
+            )
         if not _is_number(self.tail) or not 0 <= self.tail <= MAX_TAIL:
             raise PerformanceError(f"tail must lie in 0..{MAX_TAIL:g} seconds, got {self.tail!r}")
 
@@ -76,6 +96,10 @@ class Performance:
                 f"unknown option {unknown[0]!r} of a performance; expected {', '.join(names)}"
             )
         return cls(**options)
+
+    def lead_frames(self, fps: Fraction) -> int:
+        """Return the lead in frames at a rate."""
+        return round(Fraction(self.lead_ms) / 1000 * fps)
 
     def to_json(self) -> dict[str, Any]:
         """Return all options as JSON values, for cache keys and reports."""

@@ -13,7 +13,7 @@ from .rig_table import RigTable, table_names
 from .runner import Runner
 from .session import MultiFrame, MultiSession, Session
 from .step_buffer import StepBuffer
-from .stream import BatchedStream, Batcher, LocalStream, Stream, UnitDecoder
+from .stream import BatchedStream, Batcher, LocalStream, RowLayout, Stream, UnitDecoder
 
 __all__ = [
     "BLOCK_SECONDS",
@@ -31,6 +31,7 @@ __all__ = [
     "RigOutputs",
     "RigSpec",
     "RigTable",
+    "RowLayout",
     "Runner",
     "Session",
     "StepBuffer",

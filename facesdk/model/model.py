@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from ..arrays import Floats
+from ..clip import exact_fps
 from ..errors import ModelError
 from ..performance import Performance, PerformanceFields
 from .manifest import Manifest
 
 if TYPE_CHECKING:
     from ..motion import MotionPart
+    from .performer import Performer
     from .rig_outputs import RigOutputs, RigSpec
     from .runner import Runner
     from .session import MultiSession, Session
@@ -142,19 +144,61 @@ class Model:
         sizes = {name: self._sizes[name] for name in outputs}
         return Runner(self._graph, self.manifest, outputs=sizes, batch=batch, identity=identity)
 
-    def stream(self, outputs: RigOutputs, *, look_ahead_index: int) -> LocalStream:
-        """Return a stream of the unit frames that rig outputs require."""
-        from .stream import LocalStream, UnitDecoder
+    def stream(
+        self, outputs: RigOutputs, *, look_ahead_index: int, performance: Performance
+    ) -> LocalStream:
+        """Return a stream of the unit frames that a performance on rig outputs requires."""
+        from .stream import LocalStream, RowLayout, UnitDecoder, motion_layout, network_outputs
 
         further = {name: outputs.network_size(name) for name in outputs.network_outputs}
-        runner = self.runner(outputs=["units", *further], identity=outputs.identity)
-        return LocalStream(runner, UnitDecoder(self.manifest, further, look_ahead_index))
+        layout = RowLayout(further)
+        if performance.lips:
+            layout = motion_layout(self.manifest, further)
+        names = network_outputs(layout, self.manifest)
+        if missing := set(further) - set(names):
+            self.runner(outputs=sorted(missing))  # raises: the model does not have this output
+        runner = self.runner(outputs=names, identity=outputs.identity)
+        lead = performance.lead_frames(self.manifest.fps)
+        decoder = UnitDecoder(self.manifest, layout, look_ahead_index, lead_steps=lead)
+        return LocalStream(runner, decoder, layout)
 
-    def batcher(self, *, capacity: int = 64, articulation: bool = False) -> Batcher:
+    def batcher(self, *, capacity: int = 64) -> Batcher:
         """Return a batcher, which steps many streams in one call of the network."""
         from .stream import Batcher
 
-        return Batcher(self, capacity=capacity, articulation=articulation)
+        return Batcher(self, capacity=capacity)
+
+    def performer(
+        self,
+        rigs: Sequence[RigSpec],
+        *,
+        fps: Fraction | float | str = 60,
+        look_ahead_ms: float | None = LIVE_LOOK_AHEAD_MS,
+        motion: Sequence[MotionPart] = (),
+        performance: Performance | None = None,
+        **options: Unpack[PerformanceFields],
+    ) -> Performer:
+        """Return the second half of a session, for a stream of `batcher`.
+
+        `look_ahead_ms` is that of the stream; the other arguments are those of `multi_session`.
+        """
+        from .performer import Performer
+        from .rig_outputs import RigOutputs
+        from .stream import motion_layout
+
+        performance = Performance.of(performance, options)
+        index = self.look_ahead(look_ahead_ms)
+        delay = self.manifest.delay_steps(index) + performance.lead_frames(self.manifest.fps)
+        return Performer(
+            RigOutputs(rigs, self),
+            unit_fps=self.manifest.fps,
+            fps=exact_fps(fps),
+            performance=performance,
+            motion=motion,
+            layout=motion_layout(self.manifest),
+            look_ahead_ms=self.manifest.look_aheads_ms[index],
+            held_back=delay - 1,
+        )
 
     def look_ahead(self, milliseconds: float | None) -> int:
         """Return the index of the longest look-ahead not above `milliseconds`; None for the last.

@@ -12,7 +12,6 @@ from ..clip import Clip, Pose, exact_fps
 from ..errors import ClipError
 from ..motion import MotionPart
 from ..performance import Performance, PerformanceFields
-from ..rig import Rig
 from .performer import Performer
 from .rig_outputs import RigOutputs, RigSpec
 
@@ -37,18 +36,17 @@ def perform(
     """
     if units.rig.name != "units":
         raise ClipError(f"expected a clip on rig 'units', got rig {units.rig.name!r}")
-    outputs = RigOutputs([rig])
+    outputs, performance = RigOutputs([rig]), Performance.of(performance, options)
     performer = Performer(
         outputs,
         unit_fps=units.fps,
         fps=exact_fps(fps),
-        performance=Performance.of(performance, options),
+        performance=performance,
         motion=motion,
     )
-    values = units.values
-    if "articulation" in outputs.network_outputs:
-        values = np.hstack([values, values[:, : len(Rig.load("articulation"))]])
     frames = performer.frames_in(units.duration if seconds is None else seconds)
-    (block,) = performer.flush(values, frames)
+    lead = performance.lead_frames(units.fps)
+    silence = np.tile(units.rig.rest, (lead, 1))
+    (block,) = performer.flush(np.concatenate([units.values[lead:], silence]), frames)
     pose = None if block.pose is None else Pose(block.pose)
     return Clip(outputs.rigs[0], block.values, performer.fps, pose, meta=meta or {})

@@ -8,13 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..arrays import Floats
+from ..arrays import Columns, Floats
 from ..clip import Block
-from ..motion import SETTLE_SECONDS, Motion, MotionLayer, MotionPart, settle
+from ..motion import SETTLE_SECONDS, Motion, MotionLayer, MotionPart, joined, settle
 from ..performance import Performance
 from ..resample import LinearResampler
 from ..rig import Rig
 from .rig_outputs import RigOutputs
+from .stream import RowLayout
 
 OnUnits = Callable[[Floats], None]
 """A callback that receives (T, units) final unit curves, including motion and settling."""
@@ -37,18 +38,23 @@ class Performer:
         fps: Fraction,
         performance: Performance,
         motion: Sequence[MotionPart] = (),
+        layout: RowLayout | None = None,
+        look_ahead_ms: float | None = None,
         held_back: int | None = None,
     ) -> None:
         """`unit_fps` is the frame rate of the units, `fps` that of the frames.
 
-        `held_back` is the smallest number of unit frames that arrive with `flush`. The return to
-        rest is limited to these, because earlier frames may already be emitted. None if all units
-        arrive in one call.
+        `layout` describes the columns of the units, by default those of rig `units` only.
+        `look_ahead_ms` is that of the network which computes them; None for units made from timed
+        phones. `held_back` is the smallest number of unit frames that arrive with `flush`. The
+        return to rest is limited to these, because earlier frames may already be emitted. None if
+        all units arrive in one call.
         """
         self._outputs = outputs
         self.rigs = outputs.rigs
         self.fps, self.unit_fps = fps, unit_fps
-        self._layer = MotionLayer(unit_fps, performance, extra=motion)
+        self.layout = layout or RowLayout()
+        self._layer = MotionLayer(unit_fps, performance, look_ahead_ms=look_ahead_ms, extra=motion)
         self._curves = LinearResampler(unit_fps, fps)
         self._tail = Fraction(performance.tail)
         longest = int(SETTLE_SECONDS * unit_fps)
@@ -56,6 +62,7 @@ class Performer:
             longest = min(longest, held_back + int(self._tail * unit_fps))
         self._settle_frames = max(0, longest) if performance.settle else 0
         self._rest = self._rest_of_columns()
+        self._voice = self._voice_columns()
         self.on_units: OnUnits | None = None
         """Called with every block of unit curves as it is computed."""
         self._has_pose = self._poses_of(self._rest[None])
@@ -63,16 +70,24 @@ class Performer:
         self.reset()
 
     def _rest_of_columns(self) -> Floats:
-        """Return the (columns,) rest values of the units and of the further network outputs."""
-        parts = [Rig.load("units").rest]
+        """Return the (columns,) rest values of the units and of the further curves."""
+        rest = self.layout.rest.copy()
         for output, rig in zip(self._outputs.outputs, self.rigs, strict=True):
-            if output.network_output is not None:
-                parts.append(rig.rest)
-        return np.concatenate(parts)
+            name = output.network_output
+            if name is not None and name in self.layout.columns:
+                rest[self.layout.columns[name]] = rig.rest
+        return rest
+
+    def _voice_columns(self) -> Columns:
+        """Return the columns that a voice moves, and motion parts such as blinks do not."""
+        units, sounds = Rig.load("units"), Rig.load("articulation")
+        return np.array(
+            [i for i in range(len(self._rest)) if i >= len(units) or units.names[i] in sounds]
+        )
 
     def _poses_of(self, units: Floats) -> tuple[bool, ...]:
         pose = np.zeros((1, 4, 3), np.float32) if self._layer.moves_pose else None
-        _, poses = self._outputs(Motion(units, pose))
+        _, poses = self._outputs(Motion(units, pose, self.layout.columns))
         return tuple(angles is not None for angles in poses)
 
     def reset(self) -> None:
@@ -102,10 +117,10 @@ class Performer:
     def push(self, units: Floats) -> list[Block]:
         """Return the frames that (T, columns) more units complete, as one block per rig.
 
-        Columns are those of rig `units`, then those of `RigOutputs.network_outputs`.
+        Columns are those of the layout.
         """
         self.received += len(units)
-        return self._emit(self._layer.push(units), None)
+        return self._emit(self._layer.push(units, self.layout.columns), None)
 
     def flush(self, units: Floats, frames: int) -> list[Block]:
         """Return the remaining frames, `frames` in total, as one block per rig.
@@ -115,10 +130,18 @@ class Performer:
         """
         units = units[: max(0, self.units_for(frames) - self.received)]
         self.received += len(units)
-        motion = self._layer.push(settle(units, self._rest, self._settle_frames))
+        motion = self._layer.push(units, self.layout.columns)
         if (held := self._layer.flush()) is not None:
-            motion = _joined(motion, held)
-        return self._emit(motion, frames)
+            motion = joined([motion, held])
+        return self._emit(self._settled(motion, min(len(units), self._settle_frames)), frames)
+
+    def _settled(self, motion: Motion, frames: int) -> Motion:
+        """Return the motion with a voice that eases to rest in the last `frames`."""
+        if not frames:
+            return motion
+        units, voice = motion.units.copy(), self._voice
+        units[:, voice] = settle(units[:, voice], self._rest[voice], frames)
+        return motion._replace(units=units)
 
     def _emit(self, motion: Motion, frames: int | None) -> list[Block]:
         if self.on_units is not None:
@@ -149,10 +172,3 @@ class Performer:
                 begin += _ANGLES
             blocks.append(Block(rows[:, columns], pose))
         return blocks
-
-
-def _joined(first: Motion, second: Motion) -> Motion:
-    pose = None
-    if first.pose is not None and second.pose is not None:
-        pose = np.concatenate([first.pose, second.pose])
-    return Motion(np.concatenate([first.units, second.units]), pose)

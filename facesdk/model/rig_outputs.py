@@ -211,7 +211,7 @@ class _Part:
     columns: slice
     """Columns of the rig in the result."""
     source: slice
-    """Source columns, in the table bank or in the motion's units."""
+    """Source columns in the table bank; not used for controls that the network computes."""
     override: Columns
     """Columns of the result that come from the override table."""
     override_source: Columns
@@ -248,9 +248,8 @@ class RigOutputs:
         self._count = len(self._units)
         self._width: int = ends[-1]
         self._bank, self._places = self._tables(outputs)
-        offsets = self._offsets()
         self._parts = [
-            self._part(output, columns, offsets)
+            self._part(output, columns)
             for output, columns in zip(outputs, self.columns, strict=True)
         ]
         # only tables: the columns of the bank are those of the result
@@ -280,43 +279,29 @@ class RigOutputs:
         bank = TableBank(list(tables.values()))
         return bank, dict(zip(tables, bank.columns, strict=True))
 
-    def _offsets(self) -> Mapping[str, int]:
-        """Return the first column of each further network output."""
-        offsets, begin = {}, len(self._units)
-        for name in self.network_outputs:
-            offsets[name] = begin
-            begin += self.network_size(name)
-        return offsets
-
     def network_size(self, name: str) -> int:
         """Return the number of columns of a further network output."""
         if name == "articulation":
             return len(Rig.load("articulation"))
         return next(len(o.rig) for o in self.outputs if o.network_output == name)
 
-    def _part(self, output: RigOutput, columns: slice, offsets: Mapping[str, int]) -> _Part:
+    def _part(self, output: RigOutput, columns: slice) -> _Part:
         own = other = np.zeros(0, np.intp)
         if output.override is not None:
             moved = np.array([output.rig.index(n) for n in output.override.moved], np.intp)
             own, other = columns.start + moved, self._places[id(output.override)].start + moved
-        if output.table is not None:
-            source = self._places[id(output.table)]
-        else:
-            begin = offsets.get(output.network_output or "", 0)
-            source = slice(begin, begin + len(output.rig))
+        if output.table is None:
+            return _Part(output, columns, slice(0), own, other)
+        source = self._places[id(output.table)]
         if output.learned is None:
             return _Part(output, columns, source, own, other)
-        begin = offsets[output.learned.output]
-        learned = slice(begin, begin + len(output.rig))
-        if output.table is None:
-            return _Part(output, columns, learned, own, other)
         by_table = RigOutputs([replace(output, learned=None)])
         rest, _ = by_table(Motion(self._units.rest[None], None))
-        return _Part(output, columns, learned, own, other, by_table, rest)
+        return _Part(output, columns, source, own, other, by_table, rest)
 
     def __call__(self, motion: Motion) -> tuple[Floats, Sequence[Floats | None]]:
         """Return (T, controls of all rigs) and, for every rig, (T, 4, 3) joint angles or None."""
-        units, pose = motion
+        units, pose = motion.units, motion.pose
         from_tables = units if self._bank is None else self._bank(units[:, : self._count])
         if self._plain:
             return from_tables, [pose] * len(self.rigs)
@@ -326,7 +311,10 @@ class RigOutputs:
             if part.output.learned is not None:
                 poses.append(self._learned(part, values, motion))
                 continue
-            controls = (units if part.output.table is None else from_tables)[:, part.source]
+            if part.output.table is None:
+                controls = _from_network(part.output, motion)
+            else:
+                controls = from_tables[:, part.source]
             angles = pose
             for rig_map in part.output.maps:
                 controls, angles = rig_map(controls, angles)
@@ -340,7 +328,7 @@ class RigOutputs:
         """Write a learned layer's controls and add the movement of the motion layer."""
         output = part.output
         controls = values[:, part.columns]
-        controls[:] = motion.units[:, part.source]
+        controls[:] = _from_network(output, motion)
         pose = motion.pose
         if part.by_table is not None and part.rest is not None:
             face = np.tile(self._units.rest, (len(controls), 1))
@@ -356,3 +344,12 @@ class RigOutputs:
         """Indices of the units that only the motion layer moves."""
         articulation = Rig.load("articulation")
         return [i for i, name in enumerate(self._units.names) if name not in articulation]
+
+
+def _from_network(output: RigOutput, motion: Motion) -> Floats:
+    """Return (T, C) controls that the network computes itself.
+
+    Units without curves in time with the sound, as those from timed phones, stand for them.
+    """
+    curves = None if output.network_output is None else motion.curves(output.network_output)
+    return motion.units[:, : len(output.rig)] if curves is None else curves

@@ -72,16 +72,18 @@ class _Speaker:
         index = model.look_ahead(look_ahead_ms)
         self.look_ahead_ms = manifest.look_aheads_ms[index]
         """Look-ahead in use."""
-        self._delay = manifest.delay_steps(index)
+        self._delay = manifest.delay_steps(index) + performance.lead_frames(manifest.fps)
         self.performance = performance
         self._outputs = RigOutputs(rigs, model)
-        self._stream = model.stream(self._outputs, look_ahead_index=index)
+        self._stream = model.stream(self._outputs, look_ahead_index=index, performance=performance)
         self._performer = Performer(
             self._outputs,
             unit_fps=manifest.fps,
             fps=exact_fps(fps),
             performance=performance,
             motion=motion,
+            layout=self._stream.layout,
+            look_ahead_ms=self.look_ahead_ms,
             held_back=self._delay - 1,
         )
         self.fps = self._performer.fps
@@ -121,11 +123,11 @@ class _Speaker:
     def latency(self) -> Fraction:
         """Largest time in seconds between a frame's instant and the last audio that it needs.
 
-        The sum of look-ahead, interpolation between unit frames, and the delays of the motion
+        The sum of look-ahead, lead, interpolation between unit frames, and the delays of the motion
         layer and of the audio resampler. Computing time is not included.
         """
-        look_ahead = Fraction(self.look_ahead_ms, 1000)
-        return look_ahead + self._performer.latency + self._buffer.latency
+        delay = self._delay / self._manifest.fps
+        return delay + self._performer.latency + self._buffer.latency
 
     @property
     def metas(self) -> Sequence[dict[str, Any]]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..arrays import Floats
 from ..errors import ModelError
@@ -29,55 +33,116 @@ class Stream(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class RowLayout:
+    """The columns of a unit frame: those of rig `units`, then further curves."""
+
+    further: Mapping[str, int] = field(default_factory=dict)
+    """Number of columns of each further curve by name: `articulation`, `ahead`, outputs of learned
+    layers."""
+
+    @cached_property
+    def columns(self) -> Mapping[str, slice]:
+        """Where each further curve stands in a frame, by name."""
+        ends = np.cumsum([len(Rig.load("units")), *self.further.values()]).tolist()
+        return {n: slice(*span) for n, span in zip(self.further, pairwise(ends), strict=True)}
+
+    @cached_property
+    def rest(self) -> Floats:
+        """(columns,) values of a silent voice."""
+        parts = [Rig.load("units").rest]
+        for name, size in self.further.items():
+            known = name == "articulation"
+            parts.append(Rig.load(name).rest if known else np.zeros(size, np.float32))
+        return np.concatenate(parts)
+
+
 class UnitDecoder:
     """A decoder of network outputs to the unit frames of one speaker.
 
-    It selects one look-ahead, orders the curves as in rig `units` with further outputs after
-    them, and drops the frames before the first sample.
+    It selects one look-ahead, orders the curves as in the layout, and drops the frames before the
+    first sample. Curves `ahead` are the largest values of the curves in time with the sound within
+    the look-ahead: the shortest look-ahead of the network has them when the frame is due.
     """
 
     def __init__(
-        self, manifest: Manifest, outputs: Mapping[str, int], look_ahead_index: int
+        self, manifest: Manifest, layout: RowLayout, look_ahead_index: int, *, lead_steps: int = 0
     ) -> None:
-        """`outputs` has the number of columns of every output in addition to `units`, by name."""
-        units = Rig.load("units")
-        columns = [[units.index(name) for name in manifest.units]]
-        rest, begin = [units.rest], len(units)
-        for name, size in outputs.items():
+        """Decode what `layout` asks for; see `network_outputs` for the order of the outputs.
+
+        `lead_steps` is by how many steps frames are earlier than the sound.
+        """
+        columns = layout.columns
+        units, sounds = Rig.load("units"), Rig.load("articulation")
+        places = [[units.index(name) for name in manifest.units]]
+        for name in network_outputs(layout, manifest)[1:]:
+            begin, end = columns[name].start, columns[name].stop
             if name == "articulation":
-                sounds = Rig.load("articulation")
-                columns.append([begin + sounds.index(n) for n in manifest.articulation])
-                rest.append(sounds.rest)
+                places.append([begin + sounds.index(n) for n in manifest.articulation])
             else:
-                columns.append(list(range(begin, begin + size)))
-                rest.append(np.zeros(size, np.float32))
-            begin += size
-        self._rest = np.concatenate(rest)[None]
-        self._columns = [_as_slice(some) for some in columns]
+                places.append(list(range(begin, end)))
+        self._places = [_as_slice(some) for some in places]
+        self._rest = layout.rest[None]
         self._index = look_ahead_index
-        self._delay = manifest.delay_steps(look_ahead_index)
+        delay = manifest.delay_steps(look_ahead_index)
+        self._skipped = delay + lead_steps
+        self._window = delay - manifest.delay_steps(0)
+        self._ahead = columns.get("ahead")
+        in_time = manifest.articulation or manifest.units
+        self._in_time = 1 if "articulation" in columns else 0
+        self._order = _as_slice([in_time.index(name) for name in sounds.names])
         self.reset()
 
     def reset(self) -> None:
         """Start again."""
-        self._early = self._delay
+        self._early = self._skipped
+        self._recent = np.zeros((self._window, len(Rig.load("articulation"))), np.float32)
 
     def __call__(self, outputs: Sequence[Floats]) -> Floats:
         """Return (T, columns), T <= steps, for outputs (steps, look-aheads, curves)."""
         early = min(self._early, len(outputs[0]))
         self._early -= early
         frames = self._rest.repeat(len(outputs[0]) - early, axis=0)
-        for columns, curves in zip(self._columns, outputs, strict=True):
-            frames[:, columns] = curves[early:, self._index]
+        for places, curves in zip(self._places, outputs, strict=True):
+            frames[:, places] = curves[early:, self._index]
+        if self._ahead is not None:
+            newest = outputs[self._in_time][:, 0, self._order]
+            frames[:, self._ahead] = self._largest(newest)[early:]
         return frames
+
+    def _largest(self, newest: Floats) -> Floats:
+        """Return (steps, articulation) largest values from each frame to the newest one."""
+        if not self._window:
+            return newest
+        known = np.concatenate([self._recent, newest])
+        self._recent = known[len(newest) :]
+        if len(newest) == 1:
+            return np.asarray(known.max(0, keepdims=True))
+        return np.asarray(sliding_window_view(known, self._window + 1, axis=0).max(-1))
+
+
+def motion_layout(manifest: Manifest, more: Mapping[str, int] | None = None) -> RowLayout:
+    """Return the layout that motion needs from a model, with `more` curves for rig outputs."""
+    size = len(Rig.load("articulation"))
+    in_time = {"articulation": size} if manifest.articulation else {}
+    return RowLayout({**in_time, "ahead": size, **(more or {})})
+
+
+def network_outputs(layout: RowLayout, manifest: Manifest) -> tuple[str, ...]:
+    """Return the outputs of the network that a layout needs, `units` first."""
+    further = [name for name in layout.further if name not in ("articulation", "ahead")]
+    in_time = ["articulation"] if manifest.articulation and "articulation" in layout.further else []
+    return ("units", *in_time, *further)
 
 
 class LocalStream:
     """A stream with its own calls of the network."""
 
-    def __init__(self, runner: Runner, decoder: UnitDecoder) -> None:
+    def __init__(self, runner: Runner, decoder: UnitDecoder, layout: RowLayout) -> None:
         """Use `Model.stream`."""
         self._runner, self._decoder = runner, decoder
+        self.layout = layout
+        """Columns of the unit frames."""
 
     def reset(self) -> None:
         """Start again; the first step must be silence."""
@@ -105,30 +170,36 @@ class Batcher:
     to float rounding. Not thread-safe.
     """
 
-    def __init__(self, model: Model, *, capacity: int = 64, articulation: bool = False) -> None:
-        """`capacity` is the largest number of streams; `articulation` adds its curves.
+    def __init__(self, model: Model, *, capacity: int = 64) -> None:
+        """`capacity` is the largest number of streams.
 
         Raises `ModelError` for a capacity below 1.
         """
         if capacity < 1:
             raise ModelError(f"capacity must be 1 or more streams, got {capacity}")
         self._model, self.capacity = model, capacity
-        self._outputs = {"articulation": len(Rig.load("articulation"))} if articulation else {}
-        self._runner = model.runner(capacity, outputs=["units", *self._outputs])
+        self.layout = motion_layout(model.manifest)
+        """Columns of the unit frames: what motion needs."""
+        outputs = network_outputs(self.layout, model.manifest)
+        self._runner = model.runner(capacity, outputs=outputs)
         self._audio = np.zeros((capacity, model.manifest.step_samples), np.float32)
         self._streams: list[BatchedStream] = []
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def join(self, *, look_ahead_ms: float | None = None) -> BatchedStream:
-        """Return a stream for one more speaker; raises `ModelError` when the batcher is full."""
+    def join(self, *, look_ahead_ms: float | None = None, lead_steps: int = 0) -> BatchedStream:
+        """Return a stream for one more speaker; raises `ModelError` when the batcher is full.
+
+        `lead_steps` is by how many steps its frames are earlier than the sound.
+        """
         if len(self._streams) == self.capacity:
             raise ModelError(
                 f"this batcher is full with {self.capacity} streams; give a larger capacity"
             )
         index = self._model.look_ahead(look_ahead_ms)
-        stream = BatchedStream(UnitDecoder(self._model.manifest, self._outputs, index))
+        decoder = UnitDecoder(self._model.manifest, self.layout, index, lead_steps=lead_steps)
+        stream = BatchedStream(decoder)
         for tensor in self._runner.state.values():
             tensor[len(self._streams)] = 0
         stream._row = len(self._streams)

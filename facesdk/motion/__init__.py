@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from .blink import Blinking, Blinks
 from .layer import MotionLayer
-from .part import Motion, MotionPart
+from .lips import LipMotion, Lips
+from .part import Motion, MotionPart, joined
+from .rest import MouthRest, Rest
 from .settle import SETTLE_SECONDS, settle
 
 __all__ = [
     "SETTLE_SECONDS",
     "Blinking",
     "Blinks",
+    "LipMotion",
+    "Lips",
     "Motion",
     "MotionLayer",
     "MotionPart",
+    "MouthRest",
+    "Rest",
+    "joined",
     "settle",
 ]

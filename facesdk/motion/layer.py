@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -10,20 +10,36 @@ import numpy as np
 from ..arrays import Floats
 from ..performance import Performance
 from .blink import Blinking
-from .part import Motion, MotionPart
+from .lips import LipMotion
+from .part import NO_COLUMNS, Motion, MotionPart, joined
+from .rest import MouthRest
 
 
 class MotionLayer:
     """A chain of motion parts: those that a performance enables, then the caller's own."""
 
     def __init__(
-        self, fps: Fraction, performance: Performance, *, extra: Sequence[MotionPart] = ()
+        self,
+        fps: Fraction,
+        performance: Performance,
+        *,
+        look_ahead_ms: float | None = None,
+        extra: Sequence[MotionPart] = (),
     ) -> None:
-        """`fps` is the frame rate of the units; `extra` parts are applied last."""
+        """`fps` is the frame rate of the units; `extra` parts are applied last.
+
+        `look_ahead_ms` is that of the network the units come from; None for units made from timed
+        phones.
+        """
         self._parts: list[MotionPart] = []
+        if performance.lips:
+            rest = MouthRest(fps, from_phones=look_ahead_ms is None)
+            self._parts += [LipMotion(fps, look_ahead_ms), rest]
         if performance.blinks:
             self._parts.append(Blinking(fps, performance.seed))
         self._parts += extra
+        self.needs = tuple(dict.fromkeys(name for part in self._parts for name in part.needs))
+        """Further network outputs that the parts read where they are available."""
         self.delay = sum(part.delay for part in self._parts)
         """Unit frames that all parts together hold back."""
         self.moves_pose = any(part.moves_pose for part in self._parts)
@@ -36,10 +52,13 @@ class MotionLayer:
         for part in self._parts:
             part.reset()
 
-    def push(self, units: Floats) -> Motion:
-        """Return the motion that (T, U + n) more units complete."""
+    def push(self, units: Floats, columns: Mapping[str, slice] = NO_COLUMNS) -> Motion:
+        """Return the motion that (T, U + n) more units complete.
+
+        `columns` says where further network outputs stand behind the units.
+        """
         pose = np.zeros((len(units), 4, 3), np.float32) if self.moves_pose else None
-        return self._apply(Motion(units, pose), 0)
+        return self._apply(Motion(units, pose, columns), 0)
 
     def flush(self) -> Motion | None:
         """Return the motion that parts still hold back; None for none."""
@@ -47,7 +66,7 @@ class MotionLayer:
         for i, part in enumerate(self._parts):
             if (held := part.flush()) is not None:
                 rest.append(self._apply(held, i + 1))
-        return _joined(rest) if rest else None
+        return joined(rest) if rest else None
 
     def _apply(self, motion: Motion, begin: int) -> Motion:
         """Return the motion after the parts from index `begin`."""
@@ -57,10 +76,3 @@ class MotionLayer:
             received[i] += len(motion.units)
             motion = self._parts[i](motion, first)
         return motion
-
-
-def _joined(parts: Sequence[Motion]) -> Motion:
-    poses = [part.pose for part in parts if part.pose is not None]
-    return Motion(
-        np.concatenate([part.units for part in parts]), np.concatenate(poses) if poses else None
-    )

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ..arrays import Floats
+
+NO_COLUMNS: Mapping[str, slice] = {}
 
 
 class Motion(NamedTuple):
@@ -16,6 +21,27 @@ class Motion(NamedTuple):
     learned layer, which parts return unchanged."""
     pose: Floats | None
     """(T, 4, 3) radians as in `Pose.angles`; None if no part sets `moves_pose`."""
+    columns: Mapping[str, slice] = NO_COLUMNS
+    """Where the further network outputs stand in `units`, by name."""
+
+    def curves(self, output: str) -> Floats | None:
+        """Return (T, n) of a further network output, or None if it is not here."""
+        columns = self.columns.get(output)
+        return None if columns is None else self.units[:, columns]
+
+    def part(self, start: int, stop: int | None) -> Motion:
+        """Return the frames from `start` to before `stop`."""
+        pose = None if self.pose is None else self.pose[start:stop]
+        return self._replace(units=self.units[start:stop], pose=pose)
+
+
+def joined(parts: Sequence[Motion]) -> Motion:
+    """Return the frames of all parts, in order."""
+    poses = [part.pose for part in parts if part.pose is not None]
+    return parts[0]._replace(
+        units=np.concatenate([part.units for part in parts]),
+        pose=np.concatenate(poses) if poses else None,
+    )
 
 
 class MotionPart(ABC):
@@ -28,6 +54,9 @@ class MotionPart(ABC):
 
     delay: int = 0
     """Unit frames that the part holds back."""
+    needs: tuple[str, ...] = ()
+    """Further network outputs that the part reads where the model has them: `articulation`, the
+    curves in time with the sound, or `ahead`, their largest values within the look-ahead."""
     moves_pose: bool = False
     """Whether the part rotates joints. If one part does, all parts receive a pose."""
 

@@ -11,11 +11,14 @@ SETTLE_SECONDS = 0.2
 
 
 def settle(curves: Floats, rest: Floats, frames: int) -> Floats:
-    """Return (T, C) curves whose last `frames` frames ease to `rest` (C,), which is reached."""
+    """(T, C) curves whose last frames ease to `rest` (C,), which the last two equal.
+
+    Two, because a frame at another rate may lie between them.
+    """
     count = min(frames, len(curves))
     if not count:
         return curves
-    x = np.arange(1, count + 1, dtype=np.float32) / count
+    x = np.minimum(np.arange(1, count + 1, dtype=np.float32) / max(1, count - 1), 1)
     weight = (x * x * (3 - 2 * x))[:, None]
     ending = (1 - weight) * curves[-count:] + weight * rest
     return np.concatenate([curves[:-count], ending.astype(np.float32)])

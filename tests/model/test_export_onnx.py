@@ -213,7 +213,9 @@ def test_a_program_that_knows_only_the_manifest_shows_the_sessions_frames(make, 
     face = Face(Path(engine.session._model_path).with_suffix(".json"))
     found = list(face.speak(sound))
     for rig in ("arkit", "vrm"):
-        session = trunk.session(rig=rig, fps=50, look_ahead_ms=100, blinks=False, settle=False)
+        session = trunk.session(
+            rig=rig, fps=50, look_ahead_ms=100, blinks=False, settle=False, lips=False
+        )
         frames = [*session.push(sound), *session.flush()]
         assert len(found) == len(frames) == 35
         assert_allclose([f[rig] for f in found], [f.values for f in frames], atol=1e-5)
@@ -224,7 +226,7 @@ def test_without_look_ahead_the_first_frame_is_that_of_silence(make, trunk):
     engine = make(rigs=("arkit", "vrm"), look_ahead_ms=0)
     sound = speech(10)
     found = list(Face(Path(engine.session._model_path).with_suffix(".json")).speak(sound))
-    session = trunk.session(fps=50, look_ahead_ms=0, blinks=False, settle=False)
+    session = trunk.session(fps=50, look_ahead_ms=0, blinks=False, settle=False, lips=False)
     frames = [*session.push(sound), *session.flush()]
     assert len(found) == 10
     assert_allclose([f["arkit"] for f in found], [f.values for f in frames[:10]], atol=1e-5)

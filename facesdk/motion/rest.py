@@ -1,0 +1,213 @@
+"""A mouth at rest where nobody speaks.
+
+Evidence of speech comes from the units themselves: loudness, voicing and gestures. A frame
+counts as spoken when there is evidence shortly before it or shortly after it, so stops and the
+gaps between words stay open, pauses over 300 ms close, and noise, hum and breath leave the mouth
+shut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Columns, Floats
+from ..errors import ModelError, unknown_name
+from ..rig import Rig
+from .lips import document, mouth_units
+from .part import Motion, MotionPart, joined
+
+FAINT = np.float32(0.08)
+"""Presence up to which a mouth stays exactly at rest."""
+
+
+@dataclass(frozen=True)
+class Presence:
+    """When somebody speaks, and how fast a mouth leaves its rest and returns to it."""
+
+    silent: float
+    """Evidence up to which nobody speaks."""
+    spoken: float
+    """Evidence from which somebody certainly does."""
+    evidence: Mapping[str, float]
+    """Weight by unit; the evidence of a frame is its largest weighted unit."""
+    hold: float
+    """Milliseconds after the last evidence before the mouth begins to return."""
+    ahead: float
+    """Milliseconds before the first evidence in which the mouth may leave its rest."""
+    attack: float
+    """Milliseconds from rest to full motion, at least."""
+    release: float
+    """Milliseconds from full motion to rest, at least."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.silent < self.spoken <= 1:
+            raise ModelError(
+                f"evidence must satisfy 0 <= silent < spoken <= 1, "
+                f"got {self.silent} and {self.spoken}"
+            )
+        if min(self.hold, self.ahead) < 0 or min(self.attack, self.release) <= 0:
+            raise ModelError("hold and ahead must be 0 ms or more, attack and release above 0 ms")
+
+    @classmethod
+    def load(cls) -> Presence:
+        """The built-in amounts."""
+        values: dict[str, Any] = dict(document()["rest"])
+        return cls(**values)
+
+
+class Rest:
+    """The mouth of one speaker, exactly at rest where nobody speaks and in the first frame.
+
+    The result does not depend on how frames are cut into blocks. With a `look_ahead`, evidence is
+    passed separately and runs that many frames ahead of the units: a network with several
+    look-aheads has it from its shortest one at no extra delay.
+    """
+
+    def __init__(
+        self, fps: Fraction, look_ahead: int = 0, presence: Presence | None = None
+    ) -> None:
+        """Rest for units at `fps` whose evidence is known `look_ahead` frames in advance."""
+        if look_ahead < 0:
+            raise ModelError(f"look_ahead must be 0 frames or more, got {look_ahead}")
+        self._presence = presence or Presence.load()
+        units = Rig.load("units")
+        self._mouth = slice(0, len(mouth_units()))
+        self._sources, self._weights = _sources(self._presence)
+        self._rest = units.rest[self._mouth]
+        per_ms = float(fps) / 1000
+        self._hold = round(self._presence.hold * per_ms)
+        self.look_ahead = min(look_ahead, round(self._presence.ahead * per_ms))
+        """Frames of future evidence that a frame needs."""
+        self._rise = 1 / max(1, math.ceil(self._presence.attack * per_ms))
+        self._sink = 1 / max(1, math.ceil(self._presence.release * per_ms))
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again with a mouth at rest."""
+        # evidence from `hold` frames before the next one on
+        self._known = np.zeros(self._hold, np.float32)
+        self._level: float | None = None
+
+    def evidence(self, units: Floats) -> Floats:
+        """(T,) how much frames of rig `units` or `articulation` sound like speech."""
+        return np.asarray((units[:, self._sources] * self._weights).max(axis=1))
+
+    def __call__(self, units: Floats, evidence: Floats | None = None) -> Floats:
+        """(T, units) curves with a mouth that rests where nobody speaks.
+
+        `evidence` (E,) continues that of the calls before, beginning with frame 0. It must reach
+        `look_ahead` frames beyond the units; None takes it from the units themselves, which is
+        enough without look-ahead. Raises `ModelError` where evidence is missing.
+        """
+        if evidence is None:
+            evidence = self.evidence(units)
+        self._known = np.concatenate([self._known, evidence])
+        count, size = len(units), self._hold + 1 + self.look_ahead
+        if not count:
+            return units
+        if len(self._known) < count + size - 1:
+            missing = count + size - 1 - len(self._known)
+            raise ModelError(f"{missing} frames of evidence are missing for {count} frames")
+        known, self._known = self._known[: count + size - 1], self._known[count:]
+        heard = known.max(keepdims=True) if count == 1 else _window_max(known, size)
+        weight = _smooth(np.maximum(self._levels(self._targets(heard)) - FAINT, 0) / (1 - FAINT))
+        if weight.min() == 1:
+            return units
+        moved = units.copy()
+        mouth = moved[:, self._mouth]
+        mouth -= self._rest
+        mouth *= weight[:, None]
+        mouth += self._rest
+        return moved
+
+    def _targets(self, heard: Floats) -> Floats:
+        """(T,) 0..1, whether somebody speaks."""
+        low, high = self._presence.silent, self._presence.spoken
+        return _smooth(np.minimum(np.maximum((heard - low) / (high - low), 0), 1))
+
+    def _levels(self, targets: Floats) -> Floats:
+        """(T,) targets followed no faster than attack and release allow; the first frame rests."""
+        levels = np.empty(len(targets), np.float32)
+        level = self._level
+        for i, target in enumerate(targets.tolist()):
+            level = (
+                0.0 if level is None else min(max(target, level - self._sink), level + self._rise)
+            )
+            levels[i] = level
+        self._level = level
+        return levels
+
+
+def _smooth(x: Floats) -> Floats:
+    """A step from 0 to 1 without corners."""
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def _window_max(values: Floats, size: int) -> Floats:
+    """(N - size + 1,) largest of every `size` values in a row."""
+    if size == 1:
+        return values
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, size).max(axis=1))
+
+
+def _sources(presence: Presence) -> tuple[Columns, Floats]:
+    """Columns and weights of the units that count as evidence.
+
+    The rigs `units` and `articulation` begin with the same columns.
+    """
+    names = mouth_units()
+    unknown = [unit for unit in presence.evidence if unit not in names]
+    if unknown:
+        raise unknown_name("evidence of speech: no unit", unknown[0], names)
+    columns = np.array([names.index(unit) for unit in presence.evidence], np.intp)
+    return columns, np.array(list(presence.evidence.values()), np.float32)
+
+
+class MouthRest(MotionPart):
+    """The mouth of one speaker, at rest where nobody speaks.
+
+    Takes the evidence ahead of a frame from the network, which has it from its shortest look-ahead
+    without further delay. Units from timed phones have no such output: frames are then held back.
+    """
+
+    needs = ("ahead",)
+
+    def __init__(self, fps: Fraction, *, from_phones: bool = False) -> None:
+        """`fps` is the rate of the units; `from_phones` is for units made from timed phones."""
+        self._count = len(Rig.load("units"))
+        self._rest = Rest(fps, math.ceil(fps) if from_phones else 0)
+        self.delay = self._rest.look_ahead
+        self._held: Motion | None = None
+
+    def reset(self) -> None:
+        """Start again with a mouth at rest."""
+        self._rest.reset()
+        self._held = None
+
+    def __call__(self, motion: Motion, first: int) -> Motion:  # noqa: ARG002
+        """Return the motion, later by `delay` frames, with the mouth at rest in silence."""
+        ahead = motion.curves("ahead")
+        evidence = self._rest.evidence(motion.units if ahead is None else ahead)
+        if not self.delay:
+            return self._rested(motion, evidence)
+        if self._held is not None:
+            motion = joined([self._held, motion])
+        released = max(0, len(motion.units) - self.delay)
+        self._held = motion.part(released, None)
+        return self._rested(motion.part(0, released), evidence)
+
+    def flush(self) -> Motion | None:
+        """Return the frames held back; silence follows them."""
+        held, self._held = self._held, None
+        return None if held is None else self._rested(held, np.zeros(self.delay, np.float32))
+
+    def _rested(self, motion: Motion, evidence: Floats) -> Motion:
+        units = motion.units.copy()
+        units[:, : self._count] = self._rest(units[:, : self._count], evidence)
+        return motion._replace(units=units)
