@@ -1,11 +1,11 @@
 """Predict curves for real speech with tracked faces, and score them with the folder's scorer.
 
-    python benchmarks/devset.py DEVSET [--model DIR] [--look-ahead MS] [--out DIR]
+    python benchmarks/devset.py DEVSET [--model DIR] [--look-ahead MS ...] [--out DIR]
 
-DEVSET contains `audio/<id>.wav`, `manifest.json` and `score.py` (which reads `<id>.npz` with
-names, weights, fps). Everything is scored twice: on all speakers, and without those on whom a
-constant may have been fitted (`--fitted`, prefixes of speaker names). Predictions, the scorer's
-reports and `summary.json` are written to OUT.
+DEVSET holds `audio/<id>.wav`, `manifest.json` and `score.py` (which reads `<id>.npz` with names,
+weights, fps). Everything is scored twice: on all speakers, and without those on whom a constant
+may have been fitted (`--fitted`, beginnings of speaker names). OUT gets, per look-ahead in a
+folder of its own, the predictions, the scorer's reports and `summary.json`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from pictures import load_scorer
 
 import facesdk
 from facesdk.audio import read_audio
@@ -26,15 +27,32 @@ FPS = 60
 FITTED = ("grid_", "facegood_")
 KIND = "video-tracked"
 
+RANGES = {
+    "range of gap": "aperture",
+    "range of width": "width",
+    "range of inner width": "inner_width",
+    "range of jaw drop": "jaw_drop",
+}
+"""Ranges (5th to 95th percentile of a clip), predicted over tracked, by the scorer's signal."""
+STEP_FPS = 60
+"""Steps of jawOpen are counted between frames of this rate."""
+
 TARGETS = {
-    "lip gap r, zero lag": ((0.45, None), (0.60, None)),
+    "lip gap r, zero lag": ((0.57, None), (0.61, None)),
+    "width r, zero lag": ((0.42, None), (0.48, None)),
+    "rounding r, zero lag": ((0.32, None), (0.36, None)),
+    "jaw drop r, zero lag": ((0.48, None), (0.52, None)),
     "closure F1": ((0.38, None), (0.55, None)),
-    "closure F1 above own shuffle": ((0.12, None), (0.25, None)),
-    "system lag, ms": ((-40, 40), (-15, 15)),
+    "closure F1 above own shuffle": ((0.40, None), (0.45, None)),
+    "system lag, ms": ((-20, 20), (-10, 10)),
+    "range of gap": ((0.75, 1.2), (0.85, 1.1)),
+    "range of width": ((0.65, 1.2), (0.85, 1.1)),
+    "range of inner width": ((0.65, 1.2), (0.85, 1.1)),
+    "range of jaw drop": ((0.75, 1.25), (0.85, 1.1)),
+    "jaw steps over faces'": ((0, 1), (0, 0)),
     "contact share": ((0.12, 0.32), (0.15, 0.30)),
     "silence motion": ((0.2, 1.2), (0.3, 1.1)),
     "jerk": ((0.6, 1.4), (0.7, 1.3)),
-    "amplitude": ((0.5, 1.2), (0.6, 1.1)),
 }
 """Ranges of floor and goal of each figure; None for an open end."""
 
@@ -69,18 +87,57 @@ def unfitted(devset: Path, fitted: Sequence[str]) -> list[str]:
     return sorted(name for name in tracked if not name.startswith(tuple(fitted)))
 
 
-def figures(report: Mapping) -> dict[str, float]:
-    """Return the figures of a scorer's report that have a target."""
+def geometry(devset: Path, pred: Path, speakers: Sequence[str]) -> dict[str, float]:
+    """Ranges against tracked faces, and steps of the jaw over the 99.9th percentile of theirs.
+
+    A range is the mean of its logarithm over clips, weighted by their duration. Steps are counted
+    per minute.
+    """
+    scorer = load_scorer(devset)
+    clips = [c for c in scorer.load_clips(str(devset), [KIND]) if c.speaker in speakers]
+    made = {c.id: scorer.Pred.from_weights(*scorer.load_pred(str(pred / f"{c.id}.npz")))
+            for c in clips}  # fmt: skip
+    lasting = [c.dur for c in clips]
+    found = {}
+    for name, signal in RANGES.items():
+        shares = [
+            _range(made[c.id].at(signal, c.t, c.fps)) / max(_range(c.sig[signal]), 1e-6)
+            for c in clips
+        ]
+        found[name] = float(np.exp(np.average(np.log(np.maximum(shares, 1e-4)), weights=lasting)))
+    tracked = np.concatenate([_steps(c.t, c.sig["jaw"]) for c in clips])
+    limit = np.percentile(tracked, 99.9)
+    jaws = np.concatenate([_steps(made[c.id].t, made[c.id].sig["jaw"]) for c in clips])
+    found["jaw steps over faces'"] = float((jaws > limit).sum() / (len(jaws) / STEP_FPS / 60))
+    return found
+
+
+def _range(values: np.ndarray) -> float:
+    low, high = np.percentile(values, [5, 95])
+    return float(high - low)
+
+
+def _steps(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Absolute change between frames at `STEP_FPS`."""
+    grid = np.arange(times[0], times[-1], 1 / STEP_FPS)
+    return np.abs(np.diff(np.interp(grid, times, values)))
+
+
+def figures(report: Mapping, shape: Mapping[str, float]) -> dict[str, float]:
+    """The figures that have a target, out of a scorer's report and `geometry`."""
     f1, by_chance = report["closure_f1"], report["shuffled"]["closure_f1"]
     return {
         "lip gap r, zero lag": report["r0_aperture"],
+        "width r, zero lag": report["r0_width"],
+        "rounding r, zero lag": report["r0_rounding"],
+        "jaw drop r, zero lag": report["r0_jaw_drop"],
         "closure F1": f1,
         "closure F1 above own shuffle": round(f1 - by_chance, 3),
         "system lag, ms": report["system_lag_ms"],
+        **shape,
         "contact share": report["contact_share"],
         "silence motion": report["silence_ratio"],
         "jerk": report["jerk_ratio"],
-        "amplitude": report["amplitude_ratio"],
     }
 
 
@@ -131,33 +188,53 @@ def show_figures(everyone: Mapping[str, float], others: Mapping[str, float]) -> 
         print(f"{name:30}{text}{floor:>14}{goal:>14}")
 
 
+def measure(args: argparse.Namespace, look_ahead: float | None) -> dict[str, float]:
+    """Predict, score and report one look-ahead; the figures of all speakers."""
+    out = args.out / ("longest" if look_ahead is None else f"{look_ahead:g}")
+    predict(args.devset, out, args.model, look_ahead)
+    made, baseline = out / "report.json", out / "loudness.json"
+    report = score(args.devset, "--pred", out, out=made)
+    score(args.devset, "--baseline", "loudness", out=baseline, quiet=True)
+    compare(args.devset, baseline, made)
+    names = unfitted(args.devset, args.fitted)
+    speakers = ",".join(names)
+    rest = score(args.devset, "--pred", out, "--speakers", speakers, out=out / "unfitted.json",
+                 quiet=True)  # fmt: skip
+    rows = by_speaker(report)
+    everyone = figures(report, geometry(args.devset, out, list(rows)))
+    others = figures(rest, geometry(args.devset, out, names))
+    show_speakers(rows)
+    show_figures(everyone, others)
+    summary = {"all": everyone, "unfitted": others, "unfitted_speakers": names,
+               "r0_95": {"all": report["r_aperture_ci95"], "unfitted": rest["r_aperture_ci95"]},
+               "by_speaker": rows}  # fmt: skip
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return everyone
+
+
+def show_look_aheads(found: Mapping[str, Mapping[str, float]]) -> None:
+    """One column per look-ahead."""
+    print(f"\n{'all speakers':30}" + "".join(f"{name + ' ms':>12}" for name in found))
+    for figure in next(iter(found.values())):
+        print(f"{figure:30}" + "".join(f"{row[figure]:12.3f}" for row in found.values()))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("devset", type=Path)
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--look-ahead", type=float)
+    parser.add_argument("--look-ahead", type=float, nargs="+", default=[None], metavar="MS",
+                        help="default: the longest")  # fmt: skip
     parser.add_argument("--fitted", nargs="*", default=FITTED, metavar="BEGINNING")
     parser.add_argument("--out", type=Path, default=Path("build/devset"))
     args = parser.parse_args()
-    predict(args.devset, args.out, args.model, args.look_ahead)
-    made, baseline = args.out / "report.json", args.out / "loudness.json"
     try:
-        report = score(args.devset, "--pred", args.out, out=made)
-        score(args.devset, "--baseline", "loudness", out=baseline, quiet=True)
-        compare(args.devset, baseline, made)
-        speakers = ",".join(unfitted(args.devset, args.fitted))
-        rest = score(args.devset, "--pred", args.out, "--speakers", speakers,
-                     out=args.out / "unfitted.json", quiet=True)  # fmt: skip
+        found = {
+            "longest" if ms is None else f"{ms:g}": measure(args, ms) for ms in args.look_ahead
+        }
     except subprocess.CalledProcessError as error:
         return error.returncode
-    everyone, others, rows = figures(report), figures(rest), by_speaker(report)
-    show_speakers(rows)
-    show_figures(everyone, others)
-    summary = {"all": everyone, "unfitted": others, "unfitted_speakers": speakers.split(","),
-               "r0_95": {"all": report["r_aperture_ci95"], "unfitted": rest["r_aperture_ci95"]},
-               "by_speaker": rows}  # fmt: skip
-    text = json.dumps(summary, indent=1) + "\n"
-    (args.out / "summary.json").write_text(text, encoding="utf-8")
+    show_look_aheads(found)
     return 0
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from measures import FPS, SILENCE, Track, rounded
@@ -32,6 +33,8 @@ UNITS = (
     "tongue_tip", "voicing", "loudness",
 )  # fmt: skip
 """Curves that are measured."""
+
+Result = TypeVar("Result")
 
 Change = Callable[[np.ndarray, "Line"], np.ndarray]
 """A function that degrades the samples of a line and keeps their number."""
@@ -145,8 +148,11 @@ class CurveRunner:
         return Track(line.speaker, line.group, line.phones, self.curves(samples, self._loaded()))
 
     def tracks(self, lines: Sequence[Line], change: Change | None = None) -> list[Track]:
-        """Return the curves of many lines, computed by `jobs` processes."""
-        work = partial(self.track, change=change)
+        """Many lines, on `jobs` processes."""
+        return self.each(partial(self.track, change=change), lines)
+
+    def each(self, work: Callable[[Line], Result], lines: Sequence[Line]) -> list[Result]:
+        """What `work` returns for each line, on `jobs` processes."""
         if self.jobs < 2:
             return [work(line) for line in lines]
         return list(_pool(self.jobs).map(work, lines, chunksize=16))

@@ -1,6 +1,6 @@
 """Draw predicted and tracked lips over time for a good, a median and a bad clip.
 
-    python benchmarks/pictures.py DEVSET [--pred build/devset] [--out build/pictures]
+    python benchmarks/pictures.py DEVSET [--pred build/devset/longest] [--out build/pictures]
                                   [--clips ID ...] [--publishable] [--seconds 8]
 
 DEVSET is the folder that `benchmarks/devset.py` scores, PRED the folder with its predictions.
@@ -253,7 +253,7 @@ def chosen(rated: Sequence[tuple[float, str]]) -> dict[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("devset", type=Path)
-    parser.add_argument("--pred", type=Path, default=Path("build/devset"))
+    parser.add_argument("--pred", type=Path, default=Path("build/devset/longest"))
     parser.add_argument("--out", type=Path, default=Path("build/pictures"))
     parser.add_argument("--clips", nargs="+", metavar="ID")
     parser.add_argument("--publishable", action="store_true")
