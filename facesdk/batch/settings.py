@@ -27,7 +27,7 @@ from .plan import PIPE, Line, Plan
 FACTS = 2
 """Version of the facts in the cache; lines with another version are baked again."""
 
-_DATA = ("articulation", "maps", "rigs", "tables")
+_DATA = ("articulation", "maps", "motion", "rigs", "tables")
 _CHUNK = 2**20
 
 
