@@ -35,7 +35,7 @@ PHONES = {
 
 
 def shot(side: int) -> Shot:
-    """A small picture for a sheet; one plain colour behind keeps the file small."""
+    """A small picture for a sheet; one plain color behind keeps the file small."""
     return Shot(Look(size=(side, side), background=color("#23262c")), ("face",), backend="software")
 
 

@@ -57,7 +57,7 @@ function look() {
   const box = new THREE.Box3().setFromObject(root);
   const size = box.getSize(new THREE.Vector3()), middle = box.getCenter(new THREE.Vector3());
   middle.y += 0.13 * size.y;
-  camera.near = size.y / 50; // files are in metres or in centimetres
+  camera.near = size.y / 50; // files are in meters or in centimeters
   camera.far = size.y * 50;
   orbit.target.copy(middle);
   camera.position.copy(middle).add(new THREE.Vector3(0.3, 0.02, 1.75).multiplyScalar(size.y));

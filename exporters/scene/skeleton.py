@@ -35,7 +35,7 @@ _ALIASES = {
 
 
 def joint_places(head: Head | None, scale: float = 1.0) -> dict[str, Doubles]:
-    """Return (3,) rest positions by joint, in units of which `scale` make a metre.
+    """Return (3,) rest positions by joint, in units of which `scale` make a meter.
 
     A neck or head without a joint turns about the head's origin, as `Head.vertices` turns it; an
     eye without a joint is placed at the head's.

@@ -1,4 +1,4 @@
-"""Which inputs become which files, in which format: decided here, once, for every command."""
+"""Plans of commands: which inputs become which files, in which format."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _CHUNK = 2**20
 
 @dataclass(frozen=True)
 class Settings:
-    """How lines are baked. Plain values, sent to the workers."""
+    """The settings with which lines are baked. Plain values, sent to the workers."""
 
     rig: str = "arkit"
     """The name of a rig or of a learned layer, or the path of a rig, table or map file."""

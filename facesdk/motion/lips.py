@@ -1,10 +1,10 @@
 """Lips in time with the sound and no faster than real ones.
 
 The network returns two sets of curves: units that lead the sound and articulation in time with it.
-The leads were chosen against a clock that stood 40 ms early, so lips closed before the sound did.
-`Lips` mixes both sets per unit, which puts closures on the sound and leaves postures their
-anticipation, completes or drops half-heard closures, and limits the speed of every unit. All
-amounts are in `data/motion/lips.json`.
+The leads were chosen against a clock that was 40 ms early, so lips closed before the sound did.
+`Lips` mixes both sets per unit, which puts closures on the sound and keeps the anticipation of
+postures. It completes or drops uncertain closures and limits the speed of every unit. All amounts
+are in `data/motion/lips.json`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .part import Motion, MotionPart
 
 @dataclass(frozen=True)
 class UnitMotion:
-    """How one unit is timed and how fast it may move."""
+    """The timing and the speed limits of one unit."""
 
     led: float = 0.0
     """Share of the curve that leads the sound, 0..1; the remainder is in time with it."""
@@ -48,14 +48,14 @@ class UnitMotion:
 
 @dataclass(frozen=True)
 class Contact:
-    """When half-heard closures count, and how long lips stay closed or open."""
+    """The thresholds at which uncertain closures count, and the shortest contact."""
 
     begin: float
-    """Closure from which lips close, completely."""
+    """Closure curve, 0..1, at which lips close completely."""
     end: float
-    """Closure below which they part."""
+    """Closure curve, 0..1, below which they part."""
     shortest: float
-    """Milliseconds that a contact, and an opening after one, lasts at least."""
+    """Shortest duration of a contact, and of an opening after one, in milliseconds."""
 
     def __post_init__(self) -> None:
         if not 0 < self.end <= self.begin <= 1:
@@ -67,7 +67,7 @@ class Contact:
 
     @classmethod
     def load(cls) -> Contact:
-        """The built-in amounts."""
+        """Return the built-in thresholds."""
         values: dict[str, float] = dict(document()["contact"])
         return cls(**values)
 
@@ -75,12 +75,12 @@ class Contact:
 class Closures:
     """Closure curves of one speaker that are either complete or absent.
 
-    Networks return half a closure where they are unsure. A face that half closes its lips looks
-    slack, and one that follows every ripple flickers. Causal, whatever the cuts.
+    A network returns half a closure where it is uncertain. A face that half closes its lips looks
+    slack, and one that follows every ripple flickers. Causal and independent of chunk sizes.
     """
 
     def __init__(self, fps: Fraction, contact: Contact | None = None) -> None:
-        """Closures at `fps`."""
+        """Prepare for curves at `fps`; `contact` defaults to the built-in thresholds."""
         self._contact = contact or Contact.load()
         self._least = max(1, math.ceil(self._contact.shortest * float(fps) / 1000))
         self.reset()
@@ -89,22 +89,22 @@ class Closures:
         """Start again with open lips."""
         self._closed, self._since = False, self._least
 
-    def __call__(self, heard: Floats) -> Floats:
-        """(T,) 0 or 1 for (T,) heard closures."""
+    def __call__(self, closure: Floats) -> Floats:
+        """Return (T,) values of 0 or 1 for a (T,) closure curve."""
         begin, end = self._contact.begin, self._contact.end
-        told = np.empty(len(heard), np.float32)
-        for i, value in enumerate(heard.tolist()):
-            wanted = value >= (end if self._closed else begin)
-            if wanted != self._closed and self._since >= self._least:
-                self._closed, self._since = wanted, 0
+        complete = np.empty(len(closure), np.float32)
+        for i, value in enumerate(closure.tolist()):
+            target = value >= (end if self._closed else begin)
+            if target != self._closed and self._since >= self._least:
+                self._closed, self._since = target, 0
             self._since += 1
-            told[i] = self._closed
-        return told
+            complete[i] = self._closed
+        return complete
 
 
 @cache
 def document() -> Mapping[str, Any]:
-    """The built-in `lips.json`."""
+    """Return the built-in `lips.json`."""
     file = resources.files("facesdk") / "data" / "motion" / "lips.json"
     found: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
     return found
@@ -112,15 +112,15 @@ def document() -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Gain:
-    """Curves of one unit drawn away from their center.
+    """The amplification of one unit about a center.
 
-    A network that knows little of the future hedges: its curves keep near their mean. A gain gives
-    them back the range of longer look-aheads.
+    With a short look-ahead the network is less certain and its curves stay near their mean. A gain
+    restores the range of longer look-aheads.
     """
 
     gain: float = 1.0
     center: float = 0.0
-    """The value that stays."""
+    """The value that does not change."""
 
     def __post_init__(self) -> None:
         if not self.gain > 0:
@@ -128,7 +128,7 @@ class Gain:
 
 
 def gains(look_ahead_ms: float) -> dict[str, Gain]:
-    """The built-in gains at a look-ahead by unit, linear between those that are listed."""
+    """Return the built-in gain of each unit at a look-ahead, interpolated between listed ones."""
     table: Mapping[str, Mapping[str, float]] = document()["gains"]["look_ahead_ms"]
     centers: Mapping[str, float] = document()["gains"]["centers"]
     offered = sorted(table, key=float)
@@ -141,15 +141,15 @@ def gains(look_ahead_ms: float) -> dict[str, Gain]:
 
 
 def unit_motions() -> dict[str, UnitMotion]:
-    """The built-in amounts by unit."""
+    """Return the built-in motion of each unit by name."""
     return {unit: UnitMotion(**values) for unit, values in document()["units"].items()}
 
 
 class Lips:
     """Mixed and speed-limited units of one speaker.
 
-    Causal: frame `i` needs no frame after `i`. The result does not depend on how frames are cut
-    into blocks.
+    Causal: frame `i` needs no later frame. The result does not depend on how frames are divided
+    into calls.
     """
 
     look_ahead = 0
@@ -163,11 +163,11 @@ class Lips:
         mixed: bool = True,
         look_ahead_ms: float = math.inf,
     ) -> None:
-        """Limits for curves at `fps`.
+        """Prepare for curves at `fps`.
 
-        `motions` are the amounts by unit, by default the built-in ones. `mixed` False takes units
-        as they come and only limits their speed: for units made from timed phones.
-        `look_ahead_ms` is that of the network, whose curves are amplified where it is short.
+        `motions` are the motions by unit, by default the built-in ones. Without `mixed` units are
+        only limited in speed, as those made from timed phones need. `look_ahead_ms` is that of the
+        network, whose curves are amplified if it is short.
         """
         chosen = unit_motions() if motions is None else motions
         amplified = {} if math.isinf(look_ahead_ms) else gains(look_ahead_ms)
@@ -178,7 +178,7 @@ class Lips:
         led = np.array([motion.led for motion in all_motions], np.float32)
         gain = np.array([one.gain for one in all_gains], np.float32)
         center = np.array([one.center for one in all_gains], np.float32)
-        self._led, self._timely = led * gain, (1 - led) * gain
+        self._led, self._in_time = led * gain, (1 - led) * gain
         self._offset = (1 - gain) * center
         self._rise = np.array([motion.opening / rate for motion in all_motions], np.float32)
         self._fall = np.array([motion.closing / rate for motion in all_motions], np.float32)
@@ -192,17 +192,18 @@ class Lips:
         self._closures.reset()
         self._last = self._rest.copy()
 
-    def __call__(self, units: Floats, heard: Floats | None = None) -> Floats:
-        """(T, units) curves that follow those of the last call.
+    def __call__(self, units: Floats, in_time: Floats | None = None) -> Floats:
+        """Return (T, U) curves that follow those of the last call.
 
-        `heard` (T, articulation) is in time with the sound, in the order of rig `articulation`;
-        without it `units` are only limited.
+        `units` begin with the columns of rig `units`; columns that a voice does not move come back
+        unchanged. `in_time` (T, articulation) are the curves in time with the sound, in the order
+        of rig `articulation`; without them `units` are only limited.
         """
         moved = units.copy()
         mouth = moved[:, self._mouth]
-        if self._mixed and heard is not None:
+        if self._mixed and in_time is not None:
             mouth *= self._led
-            mouth += heard * self._timely
+            mouth += in_time * self._in_time
             mouth += self._offset
             np.maximum(mouth, 0, out=mouth)
             np.minimum(mouth, 1, out=mouth)
@@ -210,10 +211,10 @@ class Lips:
         self._limit(mouth)
         return moved
 
-    def _limit(self, wanted: Floats) -> None:
-        """Bring (T, mouth units) as near to what they are as the speeds allow, in place."""
+    def _limit(self, mouth: Floats) -> None:
+        """Limit the speed of (T, mouth units) in place."""
         last, rise, fall = self._last, self._rise, self._fall
-        for row in wanted:
+        for row in mouth:
             np.maximum(row, last - fall, out=row)
             np.minimum(row, last + rise, out=row)
             last = row
@@ -222,7 +223,7 @@ class Lips:
 
 @cache
 def mouth_units() -> tuple[str, ...]:
-    """Units that a voice moves: those of rig `articulation`, with which rig `units` begins."""
+    """Return the units that a voice moves: rig `articulation`, with which rig `units` begins."""
     names = Rig.load("articulation").names
     if Rig.load("units").names[: len(names)] != names:
         raise ModelError("rig 'units' must begin with the controls of rig 'articulation'")
@@ -236,7 +237,6 @@ class LipMotion(MotionPart):
 
     def __init__(self, fps: Fraction, look_ahead_ms: float | None) -> None:
         """`fps` is the rate of the units; `look_ahead_ms` is None for units from timed phones."""
-        self._count = len(Rig.load("units"))
         if look_ahead_ms is None:
             self._lips = Lips(fps, mixed=False)
         else:
@@ -248,6 +248,4 @@ class LipMotion(MotionPart):
 
     def __call__(self, motion: Motion, first: int) -> Motion:  # noqa: ARG002
         """Return the motion with its units mixed and limited."""
-        units = motion.units.copy()
-        units[:, : self._count] = self._lips(units[:, : self._count], motion.curves("articulation"))
-        return motion._replace(units=units)
+        return motion._replace(units=self._lips(motion.units, motion.curves("articulation")))

@@ -1,9 +1,8 @@
 """A mouth at rest where nobody speaks.
 
-Evidence of speech comes from the units themselves: loudness, voicing and gestures. A frame
-counts as spoken when there is evidence shortly before it or shortly after it, so stops and the
-gaps between words stay open, pauses over 300 ms close, and noise, hum and breath leave the mouth
-shut.
+Evidence of speech comes from the units themselves: loudness, voicing and gestures. A frame is part
+of speech if there is evidence shortly before or after it. Stops and the gaps between words stay
+open, pauses over 300 ms close, and noise, hum and breath leave the mouth shut.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ FAINT = np.float32(0.08)
 
 @dataclass(frozen=True)
 class Presence:
-    """When somebody speaks, and how fast a mouth leaves its rest and returns to it."""
+    """The thresholds of speech, and the times in which a mouth leaves rest and returns to it."""
 
     silent: float
-    """Evidence up to which nobody speaks."""
+    """Evidence, 0..1, up to which there is no speech."""
     spoken: float
-    """Evidence from which somebody certainly does."""
+    """Evidence, 0..1, at and above which there is speech."""
     evidence: Mapping[str, float]
     """Weight by unit; the evidence of a frame is its largest weighted unit."""
     hold: float
@@ -56,7 +55,7 @@ class Presence:
 
     @classmethod
     def load(cls) -> Presence:
-        """The built-in amounts."""
+        """Return the built-in thresholds and times."""
         values: dict[str, Any] = dict(document()["rest"])
         return cls(**values)
 
@@ -64,15 +63,14 @@ class Presence:
 class Rest:
     """The mouth of one speaker, exactly at rest where nobody speaks and in the first frame.
 
-    The result does not depend on how frames are cut into blocks. With a `look_ahead`, evidence is
-    passed separately and runs that many frames ahead of the units: a network with several
-    look-aheads has it from its shortest one at no extra delay.
+    The result does not depend on how frames are divided into calls. With a `look_ahead`, evidence
+    is passed separately, and that many frames ahead of the units.
     """
 
     def __init__(
         self, fps: Fraction, look_ahead: int = 0, presence: Presence | None = None
     ) -> None:
-        """Rest for units at `fps` whose evidence is known `look_ahead` frames in advance."""
+        """Prepare for units at `fps` whose evidence is known `look_ahead` frames in advance."""
         if look_ahead < 0:
             raise ModelError(f"look_ahead must be 0 frames or more, got {look_ahead}")
         self._presence = presence or Presence.load()
@@ -95,15 +93,16 @@ class Rest:
         self._level: float | None = None
 
     def evidence(self, units: Floats) -> Floats:
-        """(T,) how much frames of rig `units` or `articulation` sound like speech."""
+        """Return (T,) evidence of speech, 0..1, for frames of rig `units` or `articulation`."""
         return np.asarray((units[:, self._sources] * self._weights).max(axis=1))
 
     def __call__(self, units: Floats, evidence: Floats | None = None) -> Floats:
-        """(T, units) curves with a mouth that rests where nobody speaks.
+        """Return (T, U) curves with a mouth that rests where nobody speaks.
 
-        `evidence` (E,) continues that of the calls before, beginning with frame 0. It must reach
-        `look_ahead` frames beyond the units; None takes it from the units themselves, which is
-        enough without look-ahead. Raises `ModelError` where evidence is missing.
+        `units` begin with the columns of rig `units`; columns that a voice does not move come back
+        unchanged. `evidence` (E,) continues that of earlier calls, beginning with frame 0, and must
+        reach `look_ahead` frames beyond the units. By default it is that of the units, which is
+        enough without look-ahead. Raises `ModelError` if evidence is missing.
         """
         if evidence is None:
             evidence = self.evidence(units)
@@ -115,8 +114,9 @@ class Rest:
             missing = count + size - 1 - len(self._known)
             raise ModelError(f"{missing} frames of evidence are missing for {count} frames")
         known, self._known = self._known[: count + size - 1], self._known[count:]
-        heard = known.max(keepdims=True) if count == 1 else _window_max(known, size)
-        weight = _smooth(np.maximum(self._levels(self._targets(heard)) - FAINT, 0) / (1 - FAINT))
+        largest = known.max(keepdims=True) if count == 1 else _window_max(known, size)
+        levels = self._levels(self._targets(largest))
+        weight = _smooth(np.maximum(levels - FAINT, 0) / (1 - FAINT))
         if weight.min() == 1:
             return units
         moved = units.copy()
@@ -126,13 +126,13 @@ class Rest:
         mouth += self._rest
         return moved
 
-    def _targets(self, heard: Floats) -> Floats:
-        """(T,) 0..1, whether somebody speaks."""
+    def _targets(self, evidence: Floats) -> Floats:
+        """Return (T,) presence of speech, 0..1, for (T,) evidence."""
         low, high = self._presence.silent, self._presence.spoken
-        return _smooth(np.minimum(np.maximum((heard - low) / (high - low), 0), 1))
+        return _smooth(np.minimum(np.maximum((evidence - low) / (high - low), 0), 1))
 
     def _levels(self, targets: Floats) -> Floats:
-        """(T,) targets followed no faster than attack and release allow; the first frame rests."""
+        """Return (T,) targets limited by attack and release; the first frame is 0."""
         levels = np.empty(len(targets), np.float32)
         level = self._level
         for i, target in enumerate(targets.tolist()):
@@ -145,19 +145,19 @@ class Rest:
 
 
 def _smooth(x: Floats) -> Floats:
-    """A step from 0 to 1 without corners."""
+    """Return the smoothstep of values in 0..1."""
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
 def _window_max(values: Floats, size: int) -> Floats:
-    """(N - size + 1,) largest of every `size` values in a row."""
+    """Return (N - size + 1,) largest values of all windows of `size` values."""
     if size == 1:
         return values
     return np.asarray(np.lib.stride_tricks.sliding_window_view(values, size).max(axis=1))
 
 
 def _sources(presence: Presence) -> tuple[Columns, Floats]:
-    """Columns and weights of the units that count as evidence.
+    """Return columns and weights of the units that count as evidence.
 
     The rigs `units` and `articulation` begin with the same columns.
     """
@@ -172,15 +172,14 @@ def _sources(presence: Presence) -> tuple[Columns, Floats]:
 class MouthRest(MotionPart):
     """The mouth of one speaker, at rest where nobody speaks.
 
-    Takes the evidence ahead of a frame from the network, which has it from its shortest look-ahead
-    without further delay. Units from timed phones have no such output: frames are then held back.
+    The evidence ahead of a frame comes from the shortest look-ahead of the network, without further
+    delay. Units from timed phones have no such output; frames are then held back.
     """
 
     needs = ("ahead",)
 
     def __init__(self, fps: Fraction, *, from_phones: bool = False) -> None:
         """`fps` is the rate of the units; `from_phones` is for units made from timed phones."""
-        self._count = len(Rig.load("units"))
         self._rest = Rest(fps, math.ceil(fps) if from_phones else 0)
         self.delay = self._rest.look_ahead
         self._held: Motion | None = None
@@ -208,6 +207,4 @@ class MouthRest(MotionPart):
         return None if held is None else self._rested(held, np.zeros(self.delay, np.float32))
 
     def _rested(self, motion: Motion, evidence: Floats) -> Motion:
-        units = motion.units.copy()
-        units[:, : self._count] = self._rest(units[:, : self._count], evidence)
-        return motion._replace(units=units)
+        return motion._replace(units=self._rest(motion.units, evidence))
