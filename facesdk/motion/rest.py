@@ -21,7 +21,7 @@ from ..rig import Rig
 from .lips import document, mouth_units
 from .part import Motion, MotionPart, joined
 
-FAINT = np.float32(0.08)
+FAINT = 0.08
 """Presence up to which a mouth stays exactly at rest."""
 
 
@@ -114,39 +114,33 @@ class Rest:
             missing = count + size - 1 - len(self._known)
             raise ModelError(f"{missing} frames of evidence are missing for {count} frames")
         known, self._known = self._known[: count + size - 1], self._known[count:]
-        largest = known.max(keepdims=True) if count == 1 else _window_max(known, size)
-        levels = self._levels(self._targets(largest))
-        weight = _smooth(np.maximum(levels - FAINT, 0) / (1 - FAINT))
-        if weight.min() == 1:
+        largest = [float(known.max())] if count == 1 else _window_max(known, size).tolist()
+        weight = [self._weight(evidence) for evidence in largest]
+        if min(weight) == 1:
             return units
         moved = units.copy()
         mouth = moved[:, self._mouth]
         mouth -= self._rest
-        mouth *= weight[:, None]
+        mouth *= np.array(weight, np.float32)[:, None]
         mouth += self._rest
         return moved
 
-    def _targets(self, evidence: Floats) -> Floats:
-        """Return (T,) presence of speech, 0..1, for (T,) evidence."""
+    def _weight(self, evidence: float) -> float:
+        """Return the share of motion, 0..1, of the next frame; the first one rests.
+
+        The presence of speech follows its target no faster than attack and release allow.
+        """
         low, high = self._presence.silent, self._presence.spoken
-        return _smooth(np.minimum(np.maximum((evidence - low) / (high - low), 0), 1))
-
-    def _levels(self, targets: Floats) -> Floats:
-        """Return (T,) targets limited by attack and release; the first frame is 0."""
-        levels = np.empty(len(targets), np.float32)
-        level = self._level
-        for i, target in enumerate(targets.tolist()):
-            level = (
-                0.0 if level is None else min(max(target, level - self._sink), level + self._rise)
-            )
-            levels[i] = level
-        self._level = level
-        return levels
+        target = _smooth(min(max((evidence - low) / (high - low), 0.0), 1.0))
+        if (last := self._level) is None:
+            last = target = 0.0
+        self._level = min(max(target, last - self._sink), last + self._rise)
+        return _smooth(max(self._level - FAINT, 0.0) / (1 - FAINT))
 
 
-def _smooth(x: Floats) -> Floats:
-    """Return the smoothstep of values in 0..1."""
-    return np.asarray(x * x * (3 - 2 * x), np.float32)
+def _smooth(x: float) -> float:
+    """Return the smoothstep of a value in 0..1."""
+    return x * x * (3 - 2 * x)
 
 
 def _window_max(values: Floats, size: int) -> Floats:
