@@ -209,6 +209,7 @@ class _Tokens:
 
     def __init__(self, text: str) -> None:
         self._matches = (m for m in _TOKEN.finditer(text) if _is_free(m))
+        self._length = len(text)
 
     def text(self) -> str:
         """Return the next token, a quoted text."""
@@ -223,7 +224,9 @@ class _Tokens:
     def count(self) -> int:
         """Return the next token, a count."""
         number = self.number()
-        return int(number) if number >= 0 else self._fail("a number of items")
+        if not 0 <= number <= self._length:  # also refuses infinity
+            self._fail(f"a number of items that fits into {self._length} characters")
+        return int(number)
 
     def flag(self) -> str:
         """Return the next token, `<exists>` or `<absent>`."""
@@ -258,7 +261,7 @@ def _labels(text: str) -> Iterator[TimedPhone]:
                 f"line {number}: expected start, end and phone, got {' '.join(row)[:60]!r}"
             )
     whole = all(cell.isdigit() for _, row in rows for cell in row[:2])
-    ticks = whole and max((int(row[1]) for _, row in rows), default=0) >= _HTK_LEAST
+    ticks = whole and max((float(row[1]) for _, row in rows), default=0) >= _HTK_LEAST
     unit = _HTK_TICK if ticks else 1.0
     for _, row in rows:
         label = row[2].split()[0] if len(row) > 2 else SILENCE
