@@ -176,6 +176,13 @@ def test_senseless_samples_are_refused(samples, words):
         resampler.push(samples)
 
 
+@pytest.mark.parametrize("wrap", [bytes, bytearray, np.bytes_, np.asarray])
+def test_bytes_are_refused_with_the_cure(wrap):
+    data = wrap(b"\1\2\3\4")
+    with pytest.raises(AudioError, match=r'got bytes; .* numpy\.frombuffer\(samples, "<i2"\)'):
+        StreamResampler(16_000).push(data)
+
+
 def test_values_a_little_beyond_full_scale_are_fine():
     assert StreamResampler(16_000).push(np.array([1.5, -1.2]))[0] == 1.5
 
