@@ -14,6 +14,9 @@ Alphabet = Literal["ipa", "arpabet"]
 MARKS = frozenset("ːˑʰʲʷˠˤ\u0303\u0329\u032f\u0325\u032c")
 """Length, aspiration, secondary articulation, nasality, syllabicity, voicing; ignored by rules."""
 
+_MARK_CATEGORIES = ("Mn", "Lm", "Sk")
+"""Combining marks, modifier letters and tone letters of Unicode."""
+
 
 class TimedPhone(NamedTuple):
     """One speech sound with its times in the audio."""
@@ -77,8 +80,25 @@ class PhoneSet:
         plain = unicodedata.normalize("NFC", plain)
         plain = self.aliases["ipa"].get(plain, plain)
         if plain not in self.phones:
+            plain = self._bare(plain)
+        if plain not in self.phones:
             raise unknown_name("no IPA sound", symbol, self.phones)
         return self.phones[plain]
+
+    def _bare(self, symbol: str) -> str:
+        """Return the symbol without tones, tie bars and all other marks; of two vowels the first.
+
+        Aligners write `i˥˩`, `t͡ʃ`, `d̪` and diphthongs without a rule such as `ɪə`.
+        """
+        letters = unicodedata.normalize("NFD", symbol)
+        plain = "".join(c for c in letters if unicodedata.category(c) not in _MARK_CATEGORIES)
+        plain = self.aliases["ipa"].get(plain, plain)
+        if len(plain) == 2 and not plain.isascii() and all(map(self._is_vowel, plain)):
+            return plain[0]
+        return plain
+
+    def _is_vowel(self, symbol: str) -> bool:
+        return symbol in self.phones and self.phones[symbol].vowel
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], units: frozenset[str]) -> PhoneSet:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, get_args
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn, get_args
 from ..errors import ArticulationError, UnknownNameError
 from .phones import Alphabet, TimedPhone
 from .rules import Rules
+from .sampa import to_ipa
 
 ALPHABETS: tuple[str, ...] = get_args(Alphabet)
 SILENCE = "SIL"
@@ -30,6 +32,17 @@ _HTK_LEAST = 10_000
 
 _STRESS_MARKS = {"ˈ": 1, "'": 1, "ˌ": 2}
 _TIER_NAMES = ("phones", "phone", "phonemes", "phoneme", "segments")
+
+_NEUTRAL: dict[Alphabet, str] = {"ipa": "ə", "arpabet": "AX"}
+_LISTED = 20
+
+_NOISE = re.compile(
+    r"<.+>|\{.+\}|\[.+\]|\(.+\)|\+.+\+|\*.+\*"
+    r"|laugh(ter|ing)?|lg|br(eath(ing|e)?)?|inhale|exhale|cough|cg|sniff|sigh|lip_?smack|smack|ls"
+    r"|click|noise|nsn|ns|vocnoise|iver|unk|spoken_noise|h#",
+    re.IGNORECASE,
+)
+"""Marks that corpora and aligners write for laughter, breath and other noise."""
 
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(<exists>|<absent>)|(![^\n]*)|([^\s"]+)')
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -49,23 +62,38 @@ class Timings(NamedTuple):
         return self.phones[-1].end if self.phones else 0.0
 
 
-def read_timings(path: Path | str, *, alphabet: Alphabet | None = None) -> Timings:
+def read_timings(
+    path: Path | str, *, alphabet: Alphabet | None = None, strict: bool = False
+) -> Timings:
     """Return the timed phones of a TextGrid, label or JSON file; None detects their alphabet.
 
-    Raises `ArticulationError` for a file that is damaged, of another kind, or whose times are not
-    ascending, and `UnknownNameError` for a sound without a rule.
+    SAMPA, as MAUS writes it, is detected too and returned as IPA. Marks of laughter, breath and
+    noise become silence, other sounds without a rule a neutral vowel, with one warning that lists
+    them. Raises `ArticulationError` for a file that is damaged, of another kind, or whose times
+    are not ascending, and `UnknownNameError` if no sound has a rule, or with `strict` if any has
+    none.
     """
     path = Path(path)
     text = _text(path)
     try:
         phones = [_plain(phone) for phone in _reader(path)(text)]
         _check_times(phones)
-        found = alphabet or detect_alphabet(phone.symbol for phone in phones)
-        _check_symbols(phones, found)
+        sounds = [phone.symbol for phone in phones if not _NOISE.fullmatch(phone.symbol)]
+        if alphabet is None and _is_sampa(sounds):
+            phones = [p._replace(symbol=p.symbol and _from_sampa(p.symbol)) for p in phones]
+            sounds = [_from_sampa(symbol) for symbol in sounds]
+            alphabet = "ipa"
+        found = alphabet or detect_alphabet(sounds)
+        known = [s for s in sounds if s.upper() not in _silence() and _is_known(s, found)]
+        if strict or not known:
+            _check_symbols(phones if strict or not sounds else _without_noise(phones), found)
+        phones, replaced = _replace_unknown(phones, found)
     except UnknownNameError as error:
         raise UnknownNameError(f"{path}: {error}", error.name, error.suggestions) from None
     except ArticulationError as error:
         raise ArticulationError(f"{path}: {error}") from error.__cause__
+    if replaced:
+        warnings.warn(f"{path}: {replaced}", stacklevel=2)
     return Timings(tuple(fill_gaps(phones)), found)
 
 
@@ -149,6 +177,53 @@ def _check_times(phones: Sequence[TimedPhone]) -> None:
         time = phone.end
 
 
+def _silence() -> frozenset[str]:
+    return Rules.load().phones.silence
+
+
+def _is_sampa(symbols: Iterable[str]) -> bool:
+    """Whether SAMPA covers more of the symbols than the alphabets do."""
+    used = set(symbols)
+    unknown = [sum(not _is_known(s, a) for s in used) for a in get_args(Alphabet)]
+    return sum(not _is_known(_from_sampa(s), "ipa") for s in used) < min(unknown)
+
+
+def _from_sampa(symbol: str) -> str:
+    return symbol if symbol.upper() in _silence() or _NOISE.fullmatch(symbol) else to_ipa(symbol)
+
+
+def _without_noise(phones: Iterable[TimedPhone]) -> list[TimedPhone]:
+    return [phone for phone in phones if not _NOISE.fullmatch(phone.symbol)]
+
+
+def _replace_unknown(
+    phones: Iterable[TimedPhone], alphabet: Alphabet
+) -> tuple[list[TimedPhone], str]:
+    """Return the phones with a rule for each, and the text of a warning, empty if none changed."""
+    done: list[TimedPhone] = []
+    noises: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    for phone in phones:
+        if _is_known(phone.symbol, alphabet):
+            done.append(phone)
+        elif _NOISE.fullmatch(phone.symbol):
+            noises[phone.symbol] = None
+            done.append(phone._replace(symbol=SILENCE, stress=0))
+        else:
+            unknown[phone.symbol] = None
+            done.append(phone._replace(symbol=_NEUTRAL[alphabet], stress=0))
+    parts = [_listed("noise marks", noises, "silence")] if noises else []
+    if unknown:
+        parts.append(_listed(f"sounds without {alphabet} rules", unknown, "a neutral mouth"))
+    return done, "; ".join(parts)
+
+
+def _listed(what: str, symbols: Iterable[str], use: str) -> str:
+    names = [repr(symbol[:40]) for symbol in symbols]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{what} taken as {use}: {', '.join(names[:_LISTED])}{more}"
+
+
 def _check_symbols(phones: Iterable[TimedPhone], alphabet: Alphabet) -> None:
     sounds = Rules.load().phones
     for phone in phones:
@@ -209,6 +284,7 @@ class _Tokens:
 
     def __init__(self, text: str) -> None:
         self._matches = (m for m in _TOKEN.finditer(text) if _is_free(m))
+        self._length = len(text)
 
     def text(self) -> str:
         """Return the next token, a quoted text."""
@@ -223,7 +299,9 @@ class _Tokens:
     def count(self) -> int:
         """Return the next token, a count."""
         number = self.number()
-        return int(number) if number >= 0 else self._fail("a number of items")
+        if not 0 <= number <= self._length:  # also refuses infinity
+            self._fail(f"a number of items that fits into {self._length} characters")
+        return int(number)
 
     def flag(self) -> str:
         """Return the next token, `<exists>` or `<absent>`."""
@@ -258,7 +336,7 @@ def _labels(text: str) -> Iterator[TimedPhone]:
                 f"line {number}: expected start, end and phone, got {' '.join(row)[:60]!r}"
             )
     whole = all(cell.isdigit() for _, row in rows for cell in row[:2])
-    ticks = whole and max((int(row[1]) for _, row in rows), default=0) >= _HTK_LEAST
+    ticks = whole and max((float(row[1]) for _, row in rows), default=0) >= _HTK_LEAST
     unit = _HTK_TICK if ticks else 1.0
     for _, row in rows:
         label = row[2].split()[0] if len(row) > 2 else SILENCE

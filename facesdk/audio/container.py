@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..errors import AudioError
 from .channels import MASK_SPEAKERS, VORBIS_LAYOUTS, Layout
+from .splice import Part
 
 READABLE = "wav, flac, ogg or mp3"
 
@@ -57,7 +58,12 @@ _WAV_CODECS = {
 }
 _EXTENSIBLE = 0xFFFE
 _STREAMED = 0x7FFF_0000  # sox, espeak and ffmpeg write sizes from here up when they cannot seek
+_LEAST_ROUND = 50_000_000
+_LONGEST_SECONDS = 24 * 3600
+_LONGEST_FMT = 1024
 _MAX_CHUNKS = 1000
+_MAX_JOINED = 100_000
+_SCAN = 2**20
 _PAD = 64
 _OGG_PAGE = 65_307  # the longest page
 
@@ -72,6 +78,8 @@ class Container:
     """Channel layout, if the file declares one."""
     exact_length: bool = True
     """False when the number of frames in the header is an estimate or missing."""
+    parts: tuple[tuple[Part, ...], ...] = ()
+    """Files to decode one after the other, instead of the file itself if there are any."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ def inspect(file: BinaryIO, name: str) -> Container:
     if not size:
         raise AudioError(f"{name} is empty (0 bytes); expected {READABLE}: export it again")
     prefix = _read(file, 0, 512)
-    if prefix[:4] in (b"RIFF", b"RF64") and prefix[8:12] == b"WAVE":
+    if prefix[:4] in (b"RIFF", b"RF64", b"BW64") and prefix[8:12] == b"WAVE":
         return _inspect_wav(file, name, size)
     if prefix[:4] == b"FORM" and prefix[8:12] in (b"AIFF", b"AIFC"):
         return _inspect_aiff(file, name, size)
@@ -153,25 +161,142 @@ def convert_hint(name: str) -> str:
 
 
 def _inspect_wav(file: BinaryIO, name: str, size: int) -> Container:
+    forms: list[_WavFormat] = []
+    header = b""
+    parts: list[tuple[int, int]] = []
+    plain = _read(file, 0, 4) != b"BW64"  # libsndfile reads RIFF and RF64
+    start = 0
+    while start < size and len(parts) < _MAX_JOINED:
+        form, position, end, plain_size, body = _wav_data(file, name, size, start)
+        _require_same_format(name, forms, form)
+        header = header or body
+        forms.append(form)
+        parts.append((position, end))
+        plain = plain and plain_size
+        start = _next_wav(file, size, end)
+    form = forms[0]
+    if plain and len(parts) == 1:
+        return Container(form.codec, form.layout)
+    length = min(sum(end - position for position, end in parts), 0xFFFF_FFFF)
+    total = min(length + 20 + len(header), 0xFFFF_FFFF)
+    head = b"RIFF" + struct.pack("<I", total) + b"WAVEfmt " + struct.pack("<I", len(header))
+    head += header + b"data" + struct.pack("<I", length)
+    return Container(form.codec, form.layout, parts=((head, *parts),))
+
+
+def _wav_data(
+    file: BinaryIO, name: str, size: int, start: int
+) -> tuple[_WavFormat, int, int, bool, bytes]:
+    """Return format, start and end of the audio, whether its size is right, and the fmt chunk."""
     form: _WavFormat | None = None
+    body = b""
     long_size = 0
-    for chunk, position, length in _chunks(file, size):
+    for chunk, position, length in _chunks(file, size, start=start):
         if chunk == b"ds64":
             long_size = int.from_bytes(_read(file, position + 8, 8), "little")
         elif chunk == b"fmt ":
-            form = _wav_format(_read(file, position, min(length, 40)))
+            body = _read(file, position, min(length, _LONGEST_FMT))
+            form = _wav_format(body)
         elif chunk == b"data" and form:
+            _require_frames(name, form)
             if length == 0xFFFF_FFFF and long_size:
                 length = long_size
-            _require_whole_wav(name, form, declared=length, present=size - position)
-            return Container(form.codec, form.layout)
+            present = size - position
+            if length == 0 and _ends_with_chunks(file, position, size):
+                return form, position, position, True, body
+            if _is_placeholder(form, declared=length, present=present):
+                end = _find_wav(file, position, size)
+                sized = length >= _STREAMED and end == size
+                return form, position, end, sized, body
+            _require_whole_wav(name, form, declared=length, present=present)
+            return form, position, min(position + length, size), True, body
     if form is None:
         raise AudioError(f"{name} is damaged: a wav without a fmt chunk; export it again")
     raise AudioError(f"{name} has no audio: a wav without a data chunk; export it again")
 
 
-def _chunks(file: BinaryIO, size: int, order: str = "<") -> Iterator[tuple[bytes, int, int]]:
-    position = 12
+def _require_frames(name: str, form: _WavFormat) -> None:
+    """Refuse headers that cannot describe audio; libsndfile guesses or divides by them."""
+    if form.frame_bytes and form.channels:
+        return
+    raise AudioError(
+        f"{name} is damaged: its header declares {form.channels} channels and "
+        f"{form.frame_bytes} bytes per frame, expected at least 1 each; export it again"
+    )
+
+
+def _require_same_format(name: str, forms: Sequence[_WavFormat], form: _WavFormat) -> None:
+    if forms and form != forms[0]:
+        raise AudioError(
+            f"{name} is several wav files joined end to end: part 1 has {forms[0].codec} at "
+            f"{forms[0].rate} Hz, part {len(forms) + 1} has {form.codec} at {form.rate} Hz; "
+            "convert them to one format, or pass them one by one"
+        )
+
+
+def _is_placeholder(form: _WavFormat, *, declared: int, present: int) -> bool:
+    """Whether the size of the audio was unknown to the writer.
+
+    Servers and pipes write 0, a size near 2 or 4 GiB, more than a day, or a round number such as
+    2,000,000,000; a file that is cut off hardly ever has one of these sizes.
+    """
+    if declared == 0:
+        return present > _PAD and present >= form.frame_bytes
+    if declared <= present:
+        return False
+    if declared >= _STREAMED or declared > _LONGEST_SECONDS * form.rate * form.frame_bytes:
+        return True
+    sizes = {declared + offset for offset in (-44, -36, -8, 0, 8, 36, 44)}
+    return declared >= _LEAST_ROUND and any(s % 10**7 == 0 or s % 2**24 == 0 for s in sizes)
+
+
+def _ends_with_chunks(file: BinaryIO, position: int, size: int) -> bool:
+    """Whether everything from `position` on is chunks such as LIST: the audio is really empty."""
+    while position < size:
+        header = _read(file, position, 8)
+        if len(header) < 8 or not (header[:4].isascii() and header[:4].decode().isprintable()):
+            return False
+        length = int.from_bytes(header[4:], "little")
+        position += 8 + length + length % 2
+    return position - size in (0, 1)
+
+
+def _find_wav(file: BinaryIO, position: int, size: int) -> int:
+    """Return the position of the next wav header at or after `position`, or the size."""
+    tail = b""
+    while position < size:
+        data = tail + _read(file, position, _SCAN)
+        at = data.find(b"RIFF")
+        while at >= 0:
+            if data[at + 8 : at + 16] == b"WAVEfmt ":
+                return position - len(tail) + at
+            at = data.find(b"RIFF", at + 1)
+        position += len(data) - len(tail)
+        tail = data[-15:]
+    return size
+
+
+def _next_wav(file: BinaryIO, size: int, end: int) -> int:
+    """Return the position of the wav that follows the audio and chunks of another, or the size."""
+    position = end
+    for _ in range(_MAX_CHUNKS):
+        for padded in (position, position + 1):
+            header = _read(file, padded, 16)
+            if header[:4] == b"RIFF" and header[8:] == b"WAVEfmt ":
+                return padded
+        header = _read(file, position + position % 2, 8)
+        if len(header) < 8 or not header[:4].isascii():
+            break
+        position += position % 2 + 8 + int.from_bytes(header[4:], "little")
+        if position >= size:
+            break
+    return size
+
+
+def _chunks(
+    file: BinaryIO, size: int, order: str = "<", *, start: int = 0
+) -> Iterator[tuple[bytes, int, int]]:
+    position = start + 12
     for _ in range(_MAX_CHUNKS):
         header = _read(file, position, 8)
         if len(header) < 8:
@@ -195,12 +320,7 @@ def _wav_format(body: bytes) -> _WavFormat | None:
 
 def _require_whole_wav(name: str, form: _WavFormat, *, declared: int, present: int) -> None:
     tolerated = form.rate * form.frame_bytes // TOLERANCE_HZ
-    if declared == 0 and present > tolerated:
-        raise AudioError(
-            f"{name} was not finalized: its header declares 0 bytes of audio, {present} follow; "
-            f'stop the recorder properly, or repair the file: ffmpeg -i "{name}" out.wav'
-        )
-    if declared < _STREAMED and declared - present > tolerated:
+    if declared - present > tolerated:
         rate = form.frame_bytes * form.rate
         raise cut_off(name, declared / rate, present / rate)
 

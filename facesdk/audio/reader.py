@@ -19,6 +19,7 @@ from .channels import MAX_CHANNELS, Layout
 from .container import READABLE, TOLERANCE_HZ, convert_hint, cut_off, inspect, vorbis_layout
 from .resampler import SAMPLE_RATE, StreamResampler, require_rate
 from .samples import Samples
+from .splice import Splice
 
 MAX_HOURS = 24
 MAX_PIPE_BYTES = 4 * 2**30
@@ -149,13 +150,16 @@ class AudioFile:
         return cast(BinaryIO, spool)
 
     @contextlib.contextmanager
-    def _decoder(self) -> Iterator[soundfile.SoundFile]:
+    def _decoder(self, part: int = 0) -> Iterator[soundfile.SoundFile]:
         if self._file.closed:
             raise AudioError(f"{self.name} is closed; open it again")
         self._file.seek(0)
+        # by path where possible: Ctrl-C inside a callback of libsndfile would be lost
+        source: Any = self._file if self.path is None else str(self.path)
+        if self._container.parts:
+            source = Splice(self._file, self._container.parts[part])
         try:
-            # by path where possible: Ctrl-C inside a callback of libsndfile would be lost
-            decoder = _Decoder(self._file if self.path is None else str(self.path))
+            decoder = _Decoder(source)
         except (soundfile.LibsndfileError, TypeError) as error:
             raise self._unreadable(error) from error
         with decoder:

@@ -22,6 +22,8 @@ def as_float32(samples: ArrayLike, *, first: int = 0) -> Samples:
     for other types, NaN, infinity, and floats beyond 32 times full scale; `first` is the position
     of the first frame in its stream, for the message.
     """
+    if isinstance(samples, bytes | bytearray | memoryview):
+        raise _got_bytes()
     array = np.asarray(samples)
     if array.dtype.kind == "f":
         _require_sane(array, first)
@@ -29,10 +31,19 @@ def as_float32(samples: ArrayLike, *, first: int = 0) -> Samples:
     try:
         zero, scale = _ZERO_AND_SCALE[array.dtype.str[1:]]
     except KeyError:
+        if array.dtype.kind == "S":
+            raise _got_bytes() from None
         raise AudioError(
             f"samples must be float32, float64, int16, int32 or uint8, got {array.dtype}"
         ) from None
     return ((array.astype(np.float64) - zero) / scale).astype(np.float32)
+
+
+def _got_bytes() -> AudioError:
+    return AudioError(
+        "samples must be an array of numbers, got bytes; for 16-bit PCM pass "
+        'numpy.frombuffer(samples, "<i2")'
+    )
 
 
 def _require_sane(array: NDArray[np.floating], first: int) -> None:

@@ -65,9 +65,8 @@ class StepBuffer:
         `samples` is (N,) or (N, channels): floats in -1..1 or integers in full scale. The arrays
         are reused: read each before the next.
         """
-        audio = np.asarray(samples)
-        converted = self._audio.push(audio)
-        self._pushed += len(audio)
+        converted = self._audio.push(samples)  # before asarray, which takes bytes for numbers
+        self._pushed += len(np.asarray(samples))
         return self._whole_steps(converted)
 
     def flush(self, steps: int) -> Iterator[Floats]:

@@ -182,8 +182,15 @@ def test_gaps_are_silence():
         ("a.TextGrid", "nothing of the kind", "end of the file"),
         ("a.TextGrid", '"ooTextFile" "Pitch"', "not a TextGrid"),
         ("a.TextGrid", SHORT[:-20], "damaged"),
+        ("a.TextGrid", LONG.replace("size = 3", "size = 1e999"), "items that fits .* got '1e999'"),
+        ("a.TextGrid", LONG.replace("size = 3", "size = 1e18"), "items that fits .* got '1e18'"),
+        ("a.TextGrid", LONG.replace("size = 4", "size = 1e999"), "items that fits .* got '1e999'"),
+        ("a.TextGrid", LONG.replace("size = 3", "size = -1"), "items that fits .* got '-1'"),
+        ("a.TextGrid", LONG.replace("size = 3", "size = nan"), "damaged: expected"),
+        ("a.TextGrid", SHORT.replace('0.2\n"M"', '1e999\n"M"'), r"phone 2 \('M', 0.1 to inf"),
         ("a.TextGrid", LONG.format(name="notes"), "'words', 'notes'"),
         ("a.lab", "0.1 0.2 M\nhello\n", "line 2: expected start, end and phone, got 'hello'"),
+        ("a.lab", f"0 {'9' * 5000} M\n", r"phone 1 \('M', 0 to inf s\)"),
         ("a.lab", "0.3 0.4 M\n0.1 0.2 P\n", r"phone 2 \('P', 0.1 to 0.2 s\)"),
         ("a.json", "[", "not valid JSON"),
         ("a.json", '{"words": []}', "expected"),
@@ -206,3 +213,58 @@ def test_a_bad_file_says_what_is_wrong(tmp_path, name, content, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ArticulationError, match=r"gone\.lab does not exist"):
         read_timings(tmp_path / "gone.lab")
+
+
+def rows_of(symbols):
+    return json.dumps([[s, i / 10, (i + 1) / 10] for i, s in enumerate(symbols)])
+
+
+@pytest.mark.parametrize(
+    "symbols",
+    [
+        [
+            "spn",
+            "aj",
+            "ɡ",
+            "ow",
+            "d̪",
+            "ej",
+            "ɔj",
+            "tʰ",
+            "ʉː",
+            "aw",
+            "t̪",
+            "ɫ̩",
+            "cʰ",
+            "pʲ",
+            "ɝ",
+            "əw",
+        ],
+        ["sil", "i˥˩", "ow˨˩˦", "tɕʰ", "ʈʂʰ", "tsʰ", "ʐ̩", "z̩", "aj˧˥", "ɥ", "ŋ", "e˥", "a˩"],
+        ["t͡ʃ", "d͡ʒ", "t͜s", "ɪə", "eə", "ʊə", "ç", "ẽ"],
+        ["<p:>", "aI", "OY", "@U", "tS", "I@", "3:", "6", "2:", "{", "V", "=n", "?", "N", "<p:>"],
+    ],
+)
+def test_sounds_of_common_aligners_are_known(tmp_path, symbols):
+    timings = read(tmp_path, "a.json", rows_of(symbols), strict=True)
+    assert timings.alphabet == "ipa"
+    assert len(timings.phones) == len(symbols)
+
+
+def test_sampa_becomes_ipa(tmp_path):
+    timings = read(tmp_path, "a.json", rows_of(["<p:>", "h", "aI", "S", "E", "9", "2:"]))
+    assert [p.symbol for p in timings.phones] == ["<p:>", "h", "aɪ", "ʃ", "ɛ", "œ", "ø"]
+
+
+def test_noise_is_silence_and_unknown_sounds_are_neutral(tmp_path):
+    rows = rows_of(["M", "AA1", "{LG}", "<breath>", "laughter", "br", "QQ", "P", "QQ"])
+    with pytest.warns(UserWarning, match="taken as") as caught:
+        timings = read(tmp_path, "a.json", rows)
+    (message,) = [str(w.message).partition("a.json: ")[2] for w in caught]
+    noise, unknown = message.split("; ")
+    assert noise == "noise marks taken as silence: '{LG}', '<breath>', 'laughter', 'br'"
+    assert unknown == "sounds without arpabet rules taken as a neutral mouth: 'QQ'"
+    symbols = [p.symbol for p in timings.phones]
+    assert symbols == ["M", "AA1", "SIL", "SIL", "SIL", "SIL", "AX", "P", "AX"]
+    with pytest.raises(UnknownNameError, match="LG"):
+        read(tmp_path, "a.json", rows, strict=True)

@@ -76,9 +76,9 @@ def resampled(resampler, pieces):
     return np.concatenate([*(resampler.push(p) for p in pieces), resampler.flush()])
 
 
-def wav_bytes(data, *, tag=1, channels=1, rate=16_000, bits=16, declared=None):
+def wav_bytes(data, *, tag=1, channels=1, rate=16_000, bits=16, declared=None, block=None):
     size = len(data) if declared is None else declared
-    frame = channels * bits // 8
+    frame = channels * bits // 8 if block is None else block
     form = struct.pack("<HHIIHH", tag, channels, rate, rate * frame & 0xFFFF_FFFF, frame, bits)
     head = b"RIFF" + struct.pack("<I", min(36 + size, 0xFFFF_FFFF)) + b"WAVEfmt \x10\0\0\0"
     return head + form + b"data" + struct.pack("<I", size) + data
@@ -174,6 +174,13 @@ def test_senseless_samples_are_refused(samples, words):
     resampler.push(np.zeros(100, np.float32))
     with pytest.raises(AudioError, match=words):
         resampler.push(samples)
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, np.bytes_, np.asarray])
+def test_bytes_are_refused_with_the_cure(wrap):
+    data = wrap(b"\1\2\3\4")
+    with pytest.raises(AudioError, match=r'got bytes; .* numpy\.frombuffer\(samples, "<i2"\)'):
+        StreamResampler(16_000).push(data)
 
 
 def test_values_a_little_beyond_full_scale_are_fine():
@@ -384,10 +391,45 @@ def test_standard_input_of_a_process(tmp_path):
     assert done.stdout.split() == [b"8000"]
 
 
-@pytest.mark.parametrize("declared", [0xFFFF_FFFF, 0x7FFF_F000])
-def test_wav_from_a_pipe_has_no_length_and_is_read_to_its_end(declared):
+PLACEHOLDERS = [0xFFFF_FFFF, 0xFFFF_FFDB, 0x7FFF_F000, 2**30, 10**9, 2 * 10**9 + 36, 0]
+
+
+@pytest.mark.parametrize("declared", PLACEHOLDERS)
+@pytest.mark.parametrize("wrap", [Pipe, io.BytesIO])
+def test_wav_with_a_placeholder_size_is_read_to_its_end(declared, wrap):
+    sound = (voice(0.5) * 32767).astype("<i2")
+    read = read_audio(wrap(wav_bytes(sound.tobytes(), declared=declared)))
+    assert_array_equal(read, sound / np.float32(2**15))
+
+
+@pytest.mark.parametrize("declared", [None, *PLACEHOLDERS])
+@pytest.mark.parametrize("between", [b"", b"LIST\4\0\0\0abcd"])
+def test_wavs_joined_end_to_end_are_read_whole(tmp_path, declared, between):
+    sounds = [(voice(seconds) * 32767).astype("<i2") for seconds in (0.5, 0.25, 0.4)]
+    if declared is not None:
+        between = b""
+    path = tmp_path / "line.wav"
+    pieces = [wav_bytes(s.tobytes(), declared=declared) for s in sounds]
+    path.write_bytes(between.join(pieces) + between)
+    with open_audio(path) as audio:
+        assert audio.source_frames == sum(map(len, sounds))
+        whole = np.concatenate(list(audio.blocks()))
+    assert_array_equal(whole, np.concatenate(sounds) / np.float32(2**15))
+
+
+def test_wavs_of_different_formats_joined_end_to_end_are_refused():
+    data = wav_bytes(bytes(2000)) + wav_bytes(bytes(2000), rate=48_000)
+    message = error_of(io.BytesIO(data))
+    assert "part 1 has 1 channel of 16-bit PCM at 16000 Hz, part 2 has" in message
+    assert "convert them to one format" in message
+
+
+def test_bw64_is_read():
     data = (voice(0.5) * 32767).astype("<i2").tobytes()
-    assert len(read_audio(Pipe(wav_bytes(data, declared=declared)))) == 8000
+    wav = wav_bytes(data, declared=0xFFFF_FFFF)
+    ds64 = b"ds64" + struct.pack("<IQQQI", 28, len(data) + 72, len(data), 0, 0)
+    read = read_audio(io.BytesIO(b"BW64\xff\xff\xff\xffWAVE" + ds64 + wav[12:]))
+    assert len(read) == 8000
 
 
 def test_names_outside_ascii(tmp_path):
@@ -428,6 +470,7 @@ def test_missing_file_and_folder(tmp_path):
         (bytes(range(256)) * 9, "is not recognized as audio"),
         (b"RIFF\x24\0\0\0WAVE", "is damaged: a wav"),
         (wav_bytes(b""), "has no audio: 0 samples"),
+        (wav_bytes(b"LIST\x80\0\0\0" + bytes(128), declared=0), "has no audio: 0 samples"),
         (wav_bytes(bytes(2000), rate=4000), "8000..192000 Hz, got 4000"),
         (wav_bytes(bytes(2000), rate=2_000_000_000), "got 2000000000"),
         (wav_bytes(bytes(2000), rate=0), "cannot decode"),
@@ -435,7 +478,10 @@ def test_missing_file_and_folder(tmp_path):
         (wav_bytes(bytes(2000), tag=0x11, bits=8, channels=3), "3 channels of 8-bit IMA ADPCM"),
         (wav_bytes(bytes(2000), tag=0x161), "16-bit Windows Media Audio"),
         (wav_bytes(bytes(2000), declared=4000), "declares 0.125 s of audio, got 0.062 s"),
-        (wav_bytes(bytes(2000), declared=0), "was not finalized"),
+        (wav_bytes(bytes(2000), block=0), "1 channels and 0 bytes per frame"),
+        (wav_bytes(bytes(2000), block=0, declared=10**9), "1 channels and 0 bytes per frame"),
+        (wav_bytes(bytes(2000), channels=0), "declares 0 channels"),
+        (wav_bytes(bytes(2000), declared=123_456_790), "got 0.062 s"),
         (wav_bytes(bytes(2), rate=48_000), "has 1 samples at 48000 Hz, less than one at 16000"),
     ],
 )
