@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import pickle
 import struct
+import zipfile
 from contextlib import suppress
 
 import numpy as np
@@ -328,6 +330,78 @@ def test_truncated_ply_files_are_refused(tmp_path_factory, length):
 def test_lying_ply_files_are_refused(saved, old, new):
     with pytest.raises(FileFormatError):
         load_head(saved(PLY.replace(old, new), "head.ply"))
+
+
+@pytest.mark.parametrize("axis", "xyz")
+def test_ply_vertices_without_an_axis_are_refused(saved, axis):
+    data = PLY.replace(f"float {axis}".encode(), b"float nx")
+    with pytest.raises(
+        FileFormatError, match=rf"head\.ply .* expected properties x, y and z.* {axis}"
+    ):
+        load_head(saved(data, "head.ply"))
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1e308", "1e400", "1e39"])
+def test_absurd_numbers_are_refused(saved, number):
+    text = obj(POINTS) + f"\nv {number} 0 0\nv -1e308 0 0\n".encode()
+    with pytest.raises(FileFormatError, match=r"coordinates above|not finite"):
+        load_head(saved(text, "head.obj"))
+
+
+# ------------------------------------------------------------------------------- damaged archives
+
+
+def archive_with(member, name="v_template.npy", *, broken=False):
+    """A zip file with one member, its deflated data broken on request."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, member)
+    data = bytearray(file.getvalue())
+    if broken:
+        start = 30 + len(name)
+        data[start : start + 8] = b"\xff" * 8
+    return bytes(data)
+
+
+def npy(array=POINTS):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+TORN = npy().replace(b"}", b" ")
+"""An array whose header is an expression without its end."""
+
+
+@pytest.mark.parametrize("name", ["v_template.npy", "poseNames.npy"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: archive_with(npy(np.random.default_rng(0).random((50, 3))), name, broken=True),
+        lambda name: archive_with(TORN, name),
+        lambda name: archive_with(npy().replace(b"'<f4'", b"'<f(['"), name),
+        lambda name: archive_with(npy()[:9], name),
+    ],
+)
+def test_damaged_archives_are_refused(saved, name, make):
+    with pytest.raises(FileFormatError, match=r"head\.npz"):
+        load_head(saved(make(name), "head.npz"))
+
+
+@pytest.mark.parametrize("data", [TORN, npy()[:9], b"", npy()[:-4]])
+def test_damaged_arrays_are_refused(saved, data):
+    with pytest.raises(FileFormatError, match=r"head\.npy"):
+        load_head(saved(data, "head.npy"))
+
+
+@given(place=st.integers(0, 10**6), value=st.integers(0, 255))
+def test_changed_archives_never_crash(tmp_path_factory, place, value):
+    data = bytearray(archive_with(npy()))
+    data[place % len(data)] = value
+    path = tmp_path_factory.mktemp("changed") / "head.npz"
+    path.write_bytes(data)
+    with suppress(FileFormatError, MeshError):
+        load_head(path)
 
 
 # ------------------------------------------------------------------------- Audio2Face, conventions
