@@ -47,6 +47,11 @@ SHAPES = {"jawOpen": JAW, "mouthClose": CLOSE, "eyeBlinkLeft": JAW * 0.1}
         ("Face.M_F00_eye-look-in-left", "eyeLookInLeft"), ("mouthLeft", "mouthLeft"),
         ("browInnerUp_R", "browInnerUp"), ("jawLeft", "jawLeft"), ("tongue_tip_up", "tongueTipUp"),
         ("shapes.vrc.v_aa", "v_aa"), ("cheekRaiser_L", "cheekRaiser_L"),
+        ("jawOpen.001", "jawOpen"), ("eyeBlink_L.012", "eyeBlinkLeft"), ("jawOpen_001", "jawOpen"),
+        ("Key.001", "Key.001"), ("Face.Key.002", "Key.002"), ("L_eyeBlink", "eyeBlinkLeft"),
+        ("CTRL_R_brow_down", "browDownRight"), ("eyeBlink.Left", "eyeBlinkLeft"),
+        ("Left_EyeBlink", "eyeBlinkLeft"), ("jawOpen_BS", "jawOpen"), ("jawOpener", "jawOpener"),
+        ("notjawOpen", "notjawOpen"), ("eyeBlink_Lower", "eyeBlink_Lower"),
     ],
 )  # fmt: skip
 def test_names_are_those_of_arkit(written, name):
@@ -234,6 +239,96 @@ def test_changed_bytes_never_crash(tmp_path_factory, place, value):
     path = tmp_path_factory.mktemp("changed") / "head.glb"
     path.write_bytes(GLB[:place] + bytes([value]) + GLB[place + 1 :])
     with suppress(FileFormatError, MeshError):
+        load_head(path)
+
+
+def quantized(kind, component, **node):
+    """The face in integers, with the scale of the node that restores it."""
+    dtype = np.dtype(kind)
+    largest = np.iinfo(dtype).max
+    document, _ = gltf(**node)
+    binary = b""
+    for accessor, array in zip(document["accessors"], (POINTS, *SHAPES.values()), strict=False):
+        padded = np.zeros((len(array), 4 if dtype.itemsize == 1 else 3), dtype)
+        padded[:, :3] = np.round(array * 4 * largest)
+        width = padded.shape[1] * dtype.itemsize
+        if width % 4:
+            padded = np.concatenate([padded, padded[:, :1] * 0], 1)
+            width += dtype.itemsize
+        view = document["bufferViews"][accessor["bufferView"]]
+        view.update(byteOffset=len(binary), byteLength=padded.nbytes, byteStride=width)
+        accessor.update(componentType=component, normalized=True)
+        binary += padded.tobytes()
+    corners = TRIANGLES.astype("<u2").tobytes()
+    document["bufferViews"][-1].update(byteOffset=len(binary), byteLength=len(corners))
+    document["buffers"] = [{"byteLength": len(binary) + len(corners)}]
+    document["extensionsUsed"] = document["extensionsRequired"] = ["KHR_mesh_quantization"]
+    document["nodes"][0]["scale"] = [0.25] * 3
+    return document, binary + corners
+
+
+@pytest.mark.parametrize(("kind", "component", "step"), [("i1", 5120, 0.003), ("<i2", 5122, 1e-5)])
+def test_quantized_meshes_are_read(saved, kind, component, step):
+    head = load_head(saved(glb(*quantized(kind, component))))
+    assert_allclose(head.neutral, POINTS, atol=step)
+    assert_allclose(head.delta("jawOpen"), JAW, atol=step)
+
+
+@pytest.mark.parametrize("place", ["meshes", "nodes"])
+def test_default_weights_move_the_neutral(saved, place):
+    document, binary = gltf(shapes=SHAPES | {"wide": CLOSE})
+    document["meshes"][0]["weights"] = [0, 0, 0, 0]
+    document[place][0]["weights"] = [0.5, 0, 0, 0.5]
+    head = load_head(saved(glb(document, binary)))
+    # jawOpen is up to the animation, nothing else moves `wide`
+    assert_allclose(head.neutral, POINTS + 0.5 * CLOSE, atol=1e-7)
+    assert_allclose(head.delta("wide"), CLOSE)
+
+
+@pytest.mark.parametrize("weights", [[0, 0, 0, float("nan")], ["wide"], 1, [[1]]])
+def test_default_weights_that_are_no_numbers_are_refused(saved, weights):
+    document, binary = gltf(shapes=SHAPES | {"wide": CLOSE})
+    document["meshes"][0]["weights"] = weights
+    with pytest.raises(FileFormatError, match="head"):
+        load_head(saved(glb(document, binary)))
+
+
+def test_json_padded_with_zeros_is_read(saved):
+    document, binary = gltf()
+    text = json.dumps(document).encode()
+    padded = text + b"\0" * (4 + -len(text) % 4)
+    chunks = struct.pack("<I4s", len(padded), b"JSON") + padded
+    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    data = struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+    assert load_head(saved(data)).names == ("eyeBlinkLeft", "jawOpen", "mouthClose")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("my%20h%C3%A9ad%23.bin", "my h\u00e9ad#.bin"),
+        ("50%25.bin", "50%.bin"),
+        ("a%20b.bin", "a%20b.bin"),
+    ],
+)
+def test_uris_are_decoded(saved, uri, name):
+    document, binary = gltf()
+    document["buffers"][0]["uri"] = uri
+    saved(binary, name)
+    assert len(load_head(saved(json.dumps(document).encode(), "head.gltf")).names) == 3
+
+
+@pytest.mark.parametrize(
+    "uri", ["%2E%2E/secret.bin", "..%2Fsecret.bin", "%2Fetc%2Fpasswd", "a%00b"]
+)
+def test_encoded_uris_stay_in_the_folder(tmp_path, uri):
+    document, binary = gltf()
+    document["buffers"][0]["uri"] = uri
+    (tmp_path / "secret.bin").write_bytes(binary)
+    (tmp_path / "inner").mkdir()
+    path = tmp_path / "inner" / "head.gltf"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match=r"head\.gltf"):
         load_head(path)
 
 
