@@ -9,6 +9,7 @@ import pickle
 import struct
 import zipfile
 from contextlib import suppress
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,9 +17,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from facesdk.errors import FileFormatError, MeshError, UnknownNameError
+from facesdk import Clip, Rig
+from facesdk.errors import ExportError, FileFormatError, MeshError, UnknownNameError
+from facesdk.exporters import write_clip
 from facesdk.mesh import close_contains_jaw, load_head, write_bs_skin
 from facesdk.mesh.convention import contains_jaw
+from facesdk.mesh.drive import undriven
 from facesdk.mesh.files.shape_names import shape_name
 
 
@@ -330,6 +334,87 @@ def test_encoded_uris_stay_in_the_folder(tmp_path, uri):
     path.write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match=r"head\.gltf"):
         load_head(path)
+
+
+@pytest.mark.parametrize(
+    "names", [["jawOpen", "JawOpen"], ["JawOpen.001", "jawOpen"], ["jawOpen"] * 2]
+)
+def test_a_shape_twice_counts_once(saved, names):
+    document, binary = gltf(shapes={"one": JAW, "two": JAW})
+    document["meshes"][0]["extras"]["targetNames"] = names
+    with pytest.warns(UserWarning, match=r"same shape more than once.* unused: .*\(jawOpen\)"):
+        head = load_head(saved(glb(document, binary)))
+    assert head.names == ("jawOpen",)
+    assert_allclose(head.delta("jawOpen"), JAW)
+
+
+def test_halves_do_not_add_to_the_whole(saved):
+    shapes = {"browInnerUp_L": JAW, "browInnerUp": CLOSE, "browInnerUp_R": JAW}
+    with pytest.warns(UserWarning, match=r"browInnerUp_L \(browInnerUp\), browInnerUp_R"):
+        head = load_head(saved(glb(*gltf(shapes=shapes))))
+    assert_allclose(head.delta("browInnerUp"), CLOSE)
+
+
+def test_meshes_of_one_head_spell_as_they_like(saved):
+    """Face and teeth with `Face.jawOpen` and `Teeth.JawOpen.001` move together."""
+    document, binary = gltf(shapes={"Face.jawOpen": JAW})
+    teeth = json.loads(json.dumps(document["meshes"][0]))
+    teeth["extras"]["targetNames"] = ["Teeth.JawOpen.001"]
+    document["meshes"].append(teeth)
+    document["nodes"].append({"mesh": 1})
+    document["scenes"] = [{"nodes": [0, 1]}]
+    head = load_head(saved(glb(document, binary)))
+    assert head.names == ("jawOpen",)
+    assert_allclose(head.delta("jawOpen"), np.concatenate([JAW, JAW]))
+
+
+def test_unknown_shapes_are_kept_apart(saved):
+    shapes = {"Key.001": JAW, "Key.002": CLOSE, "brow.up": JAW, "mouth.up": CLOSE}
+    head = load_head(saved(glb(*gltf(shapes=shapes))))
+    assert head.names == tuple(shapes)
+
+
+# --------------------------------------------------------------------------- size, stillness
+
+
+@pytest.mark.parametrize("unit", [1, 100, 1000])
+@pytest.mark.parametrize("with_shapes", [True, False])
+def test_the_unit_of_a_head_is_inferred(saved, head, unit, with_shapes):
+    rows = head.triangles[head.part("skin").triangles]
+    shapes = {n: head.delta(n) * unit for n in ("jawOpen", "browInnerUp") if with_shapes}
+    # a head without a bust
+    points = head.neutral - head.neutral.min(0)
+    points = points * np.float32(0.24 / points.max())
+    read = load_head(saved(glb(*gltf(points * unit, rows, shapes))))
+    assert np.ptp(read.neutral, axis=0).max() == pytest.approx(0.24, rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1, 100, 1000])
+@pytest.mark.parametrize("shapes", [{}, {"jawOpen": JAW}])
+def test_the_unit_of_a_body_is_inferred(saved, unit, shapes):
+    points = POINTS.copy()
+    points[3] = [0.3, -1.5, 0]
+    moved = {name: delta * unit for name, delta in shapes.items()}
+    head = load_head(saved(glb(*gltf(points * unit, shapes=moved))))
+    assert_allclose(head.neutral, points, atol=1e-6)
+
+
+@pytest.mark.parametrize("format_name", ["out.glb", "out.pc2", "out.mdd"])
+def test_a_head_without_known_shapes_is_an_error(saved, tmp_path, format_name):
+    """Still, and without eyes that turn: nothing would move."""
+    arkit = Rig.load("arkit")
+    values = np.full((3, len(arkit)), 0.5, np.float32)
+    document, binary = gltf()
+    del document["meshes"][0]["extras"]
+    head = load_head(saved(glb(document, binary)))
+    with pytest.raises(ExportError, match=r"nothing would move.*target0, target1.* browInnerUp"):
+        write_clip(Clip(arkit, values, Fraction(30)), tmp_path / format_name, head=head)
+
+
+def test_controls_without_shapes_are_undriven():
+    arkit = Rig.load("arkit")
+    assert undriven(("target0",), arkit) == arkit.names
+    assert "jawOpen" not in undriven(("jawOpen",), arkit)
 
 
 # ------------------------------------------------------------------------------------------- OBJ
