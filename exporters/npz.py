@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import IO, Any, BinaryIO, Literal, cast
@@ -129,7 +132,10 @@ def read_arrays(file: BinaryIO, rig: Rig | None = None) -> Clip:
         return _clip(arrays, rig)
     except (FaceSDKError, ValueError, TypeError, KeyError, OSError, RecursionError) as error:
         raise FileFormatError(f"{name}: {error}") from error
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, SyntaxError, EOFError,
+        NotImplementedError, RuntimeError,
+    ) as error:  # fmt: skip
         raise FileFormatError(f"{name} is not an npz file: {error}") from error
 
 

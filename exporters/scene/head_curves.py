@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -85,13 +86,29 @@ class HeadCurves:
         return tuple(name for name in self.source.info.rig.names if name in silent)
 
     def blocks(self) -> Iterator[Block]:
-        """Yield weights (n, S) and angles (n, 4, 3)."""
+        """Yield weights (n, S) and angles (n, 4, 3).
+
+        Raises `ExportError` at the end if the clip moves, and nothing of the head does.
+        """
         self._moved.clear()
         rig = self.source.info.rig
+        unknown = self._undriven.issuperset(rig.names)
+        turns = False
         for values, pose in self.source.blocks():
             self._moved |= moving_controls(values, rig)
             weights = self._head.weights(values, rig)
-            yield Block(weights, self._pose(values, weights, pose))
+            turned = self._pose(values, weights, pose)
+            turns = turns or (unknown and turned is not None and bool(turned.any()))
+            yield Block(weights, turned)
+        if unknown and self._moved:
+            text = (
+                f"none of the {len(self._head.names)} shapes of head {self._head.name!r} "
+                f"({_some(self._head.names)}) is known; expected names of rig {rig.name!r} such "
+                f"as {_some(rig.names)}; rename its shapes"
+            )
+            if not turns:
+                raise ExportError(f"nothing would move: {text}")
+            warnings.warn(text, stacklevel=2)
 
     def _pose(self, values: Floats, weights: Floats, pose: Floats | None) -> Floats | None:
         """Return the angles of the joints: rotations that are controls of the rig, and the gaze."""
@@ -103,3 +120,8 @@ class HeadCurves:
         for joint, eye in enumerate(POSE_JOINTS[2:], 2):
             turned[:, joint] = self._head.gaze_angles(weights, eye, turned[:, joint])
         return turned
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names as text."""
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")

@@ -45,7 +45,10 @@ def undriven(names: Sequence[str], rig: Rig) -> tuple[str, ...]:
     if any(name in names for name in rig.names):
         return tuple(name for name in rig.names if name not in names)
     extras = _extras().get(rig.name, {})
-    lost = conversion(rig, "arkit").dropped
+    way = conversion(rig, "arkit")
+    if not way.maps:  # ARKit's own controls, and no shape has the name of one
+        return rig.names
+    lost = way.dropped
     return tuple(name for name in lost if not set(extras.get(name, ())) & set(names))
 
 

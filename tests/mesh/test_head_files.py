@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import pickle
 import struct
+import zipfile
 from contextlib import suppress
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,9 +17,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from facesdk.errors import FileFormatError, MeshError, UnknownNameError
+from facesdk import Clip, Rig
+from facesdk.errors import ExportError, FileFormatError, MeshError, UnknownNameError
+from facesdk.exporters import write_clip
 from facesdk.mesh import close_contains_jaw, load_head, write_bs_skin
 from facesdk.mesh.convention import contains_jaw
+from facesdk.mesh.drive import undriven
 from facesdk.mesh.files.shape_names import shape_name
 
 
@@ -45,6 +51,11 @@ SHAPES = {"jawOpen": JAW, "mouthClose": CLOSE, "eyeBlinkLeft": JAW * 0.1}
         ("Face.M_F00_eye-look-in-left", "eyeLookInLeft"), ("mouthLeft", "mouthLeft"),
         ("browInnerUp_R", "browInnerUp"), ("jawLeft", "jawLeft"), ("tongue_tip_up", "tongueTipUp"),
         ("shapes.vrc.v_aa", "v_aa"), ("cheekRaiser_L", "cheekRaiser_L"),
+        ("jawOpen.001", "jawOpen"), ("eyeBlink_L.012", "eyeBlinkLeft"), ("jawOpen_001", "jawOpen"),
+        ("Key.001", "Key.001"), ("Face.Key.002", "Key.002"), ("L_eyeBlink", "eyeBlinkLeft"),
+        ("CTRL_R_brow_down", "browDownRight"), ("eyeBlink.Left", "eyeBlinkLeft"),
+        ("Left_EyeBlink", "eyeBlinkLeft"), ("jawOpen_BS", "jawOpen"), ("jawOpener", "jawOpener"),
+        ("notjawOpen", "notjawOpen"), ("eyeBlink_Lower", "eyeBlink_Lower"),
     ],
 )  # fmt: skip
 def test_names_are_those_of_arkit(written, name):
@@ -235,6 +246,177 @@ def test_changed_bytes_never_crash(tmp_path_factory, place, value):
         load_head(path)
 
 
+def quantized(kind, component, **node):
+    """The face in integers, with the scale of the node that restores it."""
+    dtype = np.dtype(kind)
+    largest = np.iinfo(dtype).max
+    document, _ = gltf(**node)
+    binary = b""
+    for accessor, array in zip(document["accessors"], (POINTS, *SHAPES.values()), strict=False):
+        padded = np.zeros((len(array), 4 if dtype.itemsize == 1 else 3), dtype)
+        padded[:, :3] = np.round(array * 4 * largest)
+        width = padded.shape[1] * dtype.itemsize
+        if width % 4:
+            padded = np.concatenate([padded, padded[:, :1] * 0], 1)
+            width += dtype.itemsize
+        view = document["bufferViews"][accessor["bufferView"]]
+        view.update(byteOffset=len(binary), byteLength=padded.nbytes, byteStride=width)
+        accessor.update(componentType=component, normalized=True)
+        binary += padded.tobytes()
+    corners = TRIANGLES.astype("<u2").tobytes()
+    document["bufferViews"][-1].update(byteOffset=len(binary), byteLength=len(corners))
+    document["buffers"] = [{"byteLength": len(binary) + len(corners)}]
+    document["extensionsUsed"] = document["extensionsRequired"] = ["KHR_mesh_quantization"]
+    document["nodes"][0]["scale"] = [0.25] * 3
+    return document, binary + corners
+
+
+@pytest.mark.parametrize(("kind", "component", "step"), [("i1", 5120, 0.003), ("<i2", 5122, 1e-5)])
+def test_quantized_meshes_are_read(saved, kind, component, step):
+    head = load_head(saved(glb(*quantized(kind, component))))
+    assert_allclose(head.neutral, POINTS, atol=step)
+    assert_allclose(head.delta("jawOpen"), JAW, atol=step)
+
+
+@pytest.mark.parametrize("place", ["meshes", "nodes"])
+def test_default_weights_move_the_neutral(saved, place):
+    document, binary = gltf(shapes=SHAPES | {"wide": CLOSE})
+    document["meshes"][0]["weights"] = [0, 0, 0, 0]
+    document[place][0]["weights"] = [0.5, 0, 0, 0.5]
+    head = load_head(saved(glb(document, binary)))
+    # jawOpen is up to the animation, nothing else moves `wide`
+    assert_allclose(head.neutral, POINTS + 0.5 * CLOSE, atol=1e-7)
+    assert_allclose(head.delta("wide"), CLOSE)
+
+
+@pytest.mark.parametrize("weights", [[0, 0, 0, float("nan")], ["wide"], 1, [[1]]])
+def test_default_weights_that_are_no_numbers_are_refused(saved, weights):
+    document, binary = gltf(shapes=SHAPES | {"wide": CLOSE})
+    document["meshes"][0]["weights"] = weights
+    with pytest.raises(FileFormatError, match="head"):
+        load_head(saved(glb(document, binary)))
+
+
+def test_json_padded_with_zeros_is_read(saved):
+    document, binary = gltf()
+    text = json.dumps(document).encode()
+    padded = text + b"\0" * (4 + -len(text) % 4)
+    chunks = struct.pack("<I4s", len(padded), b"JSON") + padded
+    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    data = struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+    assert load_head(saved(data)).names == ("eyeBlinkLeft", "jawOpen", "mouthClose")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("my%20h%C3%A9ad%23.bin", "my h\u00e9ad#.bin"),
+        ("50%25.bin", "50%.bin"),
+        ("a%20b.bin", "a%20b.bin"),
+    ],
+)
+def test_uris_are_decoded(saved, uri, name):
+    document, binary = gltf()
+    document["buffers"][0]["uri"] = uri
+    saved(binary, name)
+    assert len(load_head(saved(json.dumps(document).encode(), "head.gltf")).names) == 3
+
+
+@pytest.mark.parametrize(
+    "uri", ["%2E%2E/secret.bin", "..%2Fsecret.bin", "%2Fetc%2Fpasswd", "a%00b"]
+)
+def test_encoded_uris_stay_in_the_folder(tmp_path, uri):
+    document, binary = gltf()
+    document["buffers"][0]["uri"] = uri
+    (tmp_path / "secret.bin").write_bytes(binary)
+    (tmp_path / "inner").mkdir()
+    path = tmp_path / "inner" / "head.gltf"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match=r"head\.gltf"):
+        load_head(path)
+
+
+@pytest.mark.parametrize(
+    "names", [["jawOpen", "JawOpen"], ["JawOpen.001", "jawOpen"], ["jawOpen"] * 2]
+)
+def test_a_shape_twice_counts_once(saved, names):
+    document, binary = gltf(shapes={"one": JAW, "two": JAW})
+    document["meshes"][0]["extras"]["targetNames"] = names
+    with pytest.warns(UserWarning, match=r"same shape more than once.* unused: .*\(jawOpen\)"):
+        head = load_head(saved(glb(document, binary)))
+    assert head.names == ("jawOpen",)
+    assert_allclose(head.delta("jawOpen"), JAW)
+
+
+def test_halves_do_not_add_to_the_whole(saved):
+    shapes = {"browInnerUp_L": JAW, "browInnerUp": CLOSE, "browInnerUp_R": JAW}
+    with pytest.warns(UserWarning, match=r"browInnerUp_L \(browInnerUp\), browInnerUp_R"):
+        head = load_head(saved(glb(*gltf(shapes=shapes))))
+    assert_allclose(head.delta("browInnerUp"), CLOSE)
+
+
+def test_meshes_of_one_head_spell_as_they_like(saved):
+    """Face and teeth with `Face.jawOpen` and `Teeth.JawOpen.001` move together."""
+    document, binary = gltf(shapes={"Face.jawOpen": JAW})
+    teeth = json.loads(json.dumps(document["meshes"][0]))
+    teeth["extras"]["targetNames"] = ["Teeth.JawOpen.001"]
+    document["meshes"].append(teeth)
+    document["nodes"].append({"mesh": 1})
+    document["scenes"] = [{"nodes": [0, 1]}]
+    head = load_head(saved(glb(document, binary)))
+    assert head.names == ("jawOpen",)
+    assert_allclose(head.delta("jawOpen"), np.concatenate([JAW, JAW]))
+
+
+def test_unknown_shapes_are_kept_apart(saved):
+    shapes = {"Key.001": JAW, "Key.002": CLOSE, "brow.up": JAW, "mouth.up": CLOSE}
+    head = load_head(saved(glb(*gltf(shapes=shapes))))
+    assert head.names == tuple(shapes)
+
+
+# --------------------------------------------------------------------------- size, stillness
+
+
+@pytest.mark.parametrize("unit", [1, 100, 1000])
+@pytest.mark.parametrize("with_shapes", [True, False])
+def test_the_unit_of_a_head_is_inferred(saved, head, unit, with_shapes):
+    rows = head.triangles[head.part("skin").triangles]
+    shapes = {n: head.delta(n) * unit for n in ("jawOpen", "browInnerUp") if with_shapes}
+    # a head without a bust
+    points = head.neutral - head.neutral.min(0)
+    points = points * np.float32(0.24 / points.max())
+    read = load_head(saved(glb(*gltf(points * unit, rows, shapes))))
+    assert np.ptp(read.neutral, axis=0).max() == pytest.approx(0.24, rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1, 100, 1000])
+@pytest.mark.parametrize("shapes", [{}, {"jawOpen": JAW}])
+def test_the_unit_of_a_body_is_inferred(saved, unit, shapes):
+    points = POINTS.copy()
+    points[3] = [0.3, -1.5, 0]
+    moved = {name: delta * unit for name, delta in shapes.items()}
+    head = load_head(saved(glb(*gltf(points * unit, shapes=moved))))
+    assert_allclose(head.neutral, points, atol=1e-6)
+
+
+@pytest.mark.parametrize("format_name", ["out.glb", "out.pc2", "out.mdd"])
+def test_a_head_without_known_shapes_is_an_error(saved, tmp_path, format_name):
+    """Still, and without eyes that turn: nothing would move."""
+    arkit = Rig.load("arkit")
+    values = np.full((3, len(arkit)), 0.5, np.float32)
+    document, binary = gltf()
+    del document["meshes"][0]["extras"]
+    head = load_head(saved(glb(document, binary)))
+    with pytest.raises(ExportError, match=r"nothing would move.*target0, target1.* browInnerUp"):
+        write_clip(Clip(arkit, values, Fraction(30)), tmp_path / format_name, head=head)
+
+
+def test_controls_without_shapes_are_undriven():
+    arkit = Rig.load("arkit")
+    assert undriven(("target0",), arkit) == arkit.names
+    assert "jawOpen" not in undriven(("jawOpen",), arkit)
+
+
 # ------------------------------------------------------------------------------------------- OBJ
 
 
@@ -328,6 +510,78 @@ def test_truncated_ply_files_are_refused(tmp_path_factory, length):
 def test_lying_ply_files_are_refused(saved, old, new):
     with pytest.raises(FileFormatError):
         load_head(saved(PLY.replace(old, new), "head.ply"))
+
+
+@pytest.mark.parametrize("axis", "xyz")
+def test_ply_vertices_without_an_axis_are_refused(saved, axis):
+    data = PLY.replace(f"float {axis}".encode(), b"float nx")
+    with pytest.raises(
+        FileFormatError, match=rf"head\.ply .* expected properties x, y and z.* {axis}"
+    ):
+        load_head(saved(data, "head.ply"))
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1e308", "1e400", "1e39"])
+def test_absurd_numbers_are_refused(saved, number):
+    text = obj(POINTS) + f"\nv {number} 0 0\nv -1e308 0 0\n".encode()
+    with pytest.raises(FileFormatError, match=r"coordinates above|not finite"):
+        load_head(saved(text, "head.obj"))
+
+
+# ------------------------------------------------------------------------------- damaged archives
+
+
+def archive_with(member, name="v_template.npy", *, broken=False):
+    """A zip file with one member, its deflated data broken on request."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, member)
+    data = bytearray(file.getvalue())
+    if broken:
+        start = 30 + len(name)
+        data[start : start + 8] = b"\xff" * 8
+    return bytes(data)
+
+
+def npy(array=POINTS):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+TORN = npy().replace(b"}", b" ")
+"""An array whose header is an expression without its end."""
+
+
+@pytest.mark.parametrize("name", ["v_template.npy", "poseNames.npy"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: archive_with(npy(np.random.default_rng(0).random((50, 3))), name, broken=True),
+        lambda name: archive_with(TORN, name),
+        lambda name: archive_with(npy().replace(b"'<f4'", b"'<f(['"), name),
+        lambda name: archive_with(npy()[:9], name),
+    ],
+)
+def test_damaged_archives_are_refused(saved, name, make):
+    with pytest.raises(FileFormatError, match=r"head\.npz"):
+        load_head(saved(make(name), "head.npz"))
+
+
+@pytest.mark.parametrize("data", [TORN, npy()[:9], b"", npy()[:-4]])
+def test_damaged_arrays_are_refused(saved, data):
+    with pytest.raises(FileFormatError, match=r"head\.npy"):
+        load_head(saved(data, "head.npy"))
+
+
+@given(place=st.integers(0, 10**6), value=st.integers(0, 255))
+def test_changed_archives_never_crash(tmp_path_factory, place, value):
+    data = bytearray(archive_with(npy()))
+    data[place % len(data)] = value
+    path = tmp_path_factory.mktemp("changed") / "head.npz"
+    path.write_bytes(data)
+    with suppress(FileFormatError, MeshError):
+        load_head(path)
 
 
 # ------------------------------------------------------------------------- Audio2Face, conventions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from ...rig import Rig
 from ..builtin.eyes import GAZE
 from ..convention import contains_jaw
 from ..head import Head, Joint, Material, Part
-from .shape_names import shape_name
+from .shape_names import half, is_known, shape_name
 
 Array = NDArray[Any]
 
@@ -28,6 +29,9 @@ MAX_COORDINATE = 1e9
 
 LENGTH_UNITS = ((2.6, 1.0), (6.0, 0.1), (260.0, 0.01), (np.inf, 0.001))
 """Largest extent of a head or body in a unit of length, and the meters of this unit."""
+
+LARGEST_HEAD_CM = 100.0
+"""Largest extent in centimeters that a head with shoulders may have."""
 
 PLAIN = Material("surface", (0.72, 0.70, 0.68), roughness=0.6)
 
@@ -65,11 +69,9 @@ def assemble(raw: Raw) -> Head:
     for array in (raw.neutral, *raw.shapes.values()):
         if not np.abs(array).max(initial=0) < MAX_COORDINATE:
             raise FileFormatError(f"{raw.name} has coordinates above {MAX_COORDINATE:g}")
-    scale = length_unit(raw.neutral)
-    deltas: dict[str, Array] = {}
-    for written, delta in raw.shapes.items():
-        name = shape_name(written)
-        deltas[name] = deltas[name] + delta if name in deltas else delta
+    deltas = named_shapes(raw)
+    face = [deltas[name] for name in deltas if is_known(name)]
+    scale = length_unit(raw.neutral, face)
     if {"jawOpen", "mouthClose"} <= set(deltas) and contains_jaw(
         raw.neutral, deltas["jawOpen"], deltas["mouthClose"]
     ):
@@ -97,6 +99,61 @@ def assemble(raw: Raw) -> Head:
         | {name: mask for name, (_, mask) in eyes.items()},
         gaze=GAZE if eyes else {},
     )
+
+
+def named_shapes(raw: Raw) -> dict[str, Array]:
+    """Return offsets by ARKit's names; halves and meshes of their own are summed.
+
+    Where two shapes with one name move the same part, the first counts, and an exact spelling
+    before any other; the others are dropped with a warning.
+    """
+    spellings: dict[str, list[str]] = {}
+    for written in raw.shapes:
+        spellings.setdefault(shape_name(written), []).append(written)
+    deltas: dict[str, Array] = {}
+    twice: list[str] = []
+    for name, group in spellings.items():
+        if len(group) == 1:
+            deltas[name] = raw.shapes[group[0]]
+        elif not is_known(name):
+            deltas |= _unknown(raw, name, group)
+        else:
+            deltas[name], unused = _summed(raw, sorted(group, key=lambda w: (half(w), w != name)))
+            twice += [f"{written} ({name})" for written in unused]
+    if twice:
+        shown = ", ".join(twice[:8]) + (f" and {len(twice) - 8} more" if len(twice) > 8 else "")
+        warnings.warn(
+            f"head {raw.name!r} has the same shape more than once; each counts once, "
+            f"unused: {shown}; delete or rename the copies",
+            stacklevel=4,
+        )
+    return deltas
+
+
+def _unknown(raw: Raw, name: str, group: Sequence[str]) -> dict[str, Array]:
+    """Return shapes that end in the same word: one if they move different parts, else all."""
+    total, unused = _summed(raw, group)
+    return {written: raw.shapes[written] for written in group} if unused else {name: total}
+
+
+def _summed(raw: Raw, group: Sequence[str]) -> tuple[Array, list[str]]:
+    """Return the sum of spellings of one shape, part by part, and those that repeat others."""
+    parts = [np.unique(raw.triangles[part.triangles]) for part in raw.parts]
+    total = np.zeros(raw.neutral.shape)
+    taken: set[tuple[int, str]] = set()
+    unused = []
+    for written in group:
+        delta, side = np.asarray(raw.shapes[written]), half(written)
+        moved = [
+            (i, own) for i, own in enumerate(parts or [np.arange(len(total))]) if delta[own].any()
+        ]
+        free = [(i, own) for i, own in moved if not {(i, ""), (i, side)} & taken]
+        for i, own in free:
+            total[own] += delta[own]
+            taken.add((i, side))
+        if len(free) < len(moved):
+            unused.append(written)
+    return total, unused
 
 
 def find_eyes(raw: Raw, neutral: Array, deltas: Array) -> dict[str, tuple[Joint, Array]]:
@@ -127,12 +184,37 @@ def nearest_sphere(points: Array) -> Joint:
     return Joint((float(x), float(y), float(z)), float(radius))
 
 
-def length_unit(points: Array) -> float:
-    """Return the meters per unit of length of a head, inferred from its size."""
+def length_unit(points: Array, face: Sequence[Array] = ()) -> float:
+    """Return the meters per unit of length of a head, inferred from its size.
+
+    `face` holds the offsets of its known shapes. 170 units are a body in centimeters, but a head
+    alone is not that large: it is in millimeters.
+    """
     if not len(points):
         return 1.0
     extent = float(np.ptp(points, axis=0).max())
+    if extent >= LARGEST_HEAD_CM and is_head_alone(points, face):
+        return 0.001
     return next(meters for longest, meters in LENGTH_UNITS if extent < longest)
+
+
+def is_head_alone(points: Array, face: Sequence[Array] = ()) -> bool:
+    """Whether a surface is a head without a body, by its proportions.
+
+    Shapes of the face move most of a head and a small share of a body. Where they leave it open,
+    depth decides: a head is about as deep as it is high, a body is flat.
+    """
+    sizes = np.ptp(points, axis=0)
+    extent = float(sizes.max())
+    moved = np.zeros(len(points), bool)
+    for delta in face:
+        moved |= np.abs(delta).max(1) > 1e-5 * extent
+    share = float(np.ptp(points[moved], axis=0).max()) / extent if moved.any() else 0.0
+    if share >= 0.4:
+        return True
+    if 0 < share < 0.2:
+        return False
+    return float(sizes.min()) >= 0.35 * extent
 
 
 def pivots(neutral: Array, deltas: Array) -> dict[str, Joint]:

@@ -29,7 +29,7 @@ def is_bs_skin(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return "poseNames.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False
 
 

@@ -7,10 +7,12 @@ import binascii
 import json
 import struct
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from ...errors import FileFormatError
 from ..head import Color, Material, Part
 from .assemble import MAX_VERTICES, Raw, check_size
+from .shape_names import is_known
 
 Array = NDArray[Any]
 
@@ -26,7 +29,11 @@ MAX_NODES = 100_000
 _TRIANGLES = 4
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_UNREAD = {"KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_mesh_quantization"}
+_UNREAD = {
+    "KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression",
+}  # fmt: skip
+"""Extensions without which the numbers cannot be read. KHR_mesh_quantization needs no code of its
+own: it only allows integers in places where the reader takes any accessor."""
 _BROKEN = (LookupError, TypeError, ValueError, AttributeError, struct.error, ArithmeticError)
 
 
@@ -95,7 +102,7 @@ class Scene:
             data = self._binary
         elif uri.startswith("data:"):
             try:
-                data = base64.b64decode(uri.partition(",")[2], validate=True)
+                data = base64.b64decode(unquote(uri.partition(",")[2]), validate=True)
             except binascii.Error as error:
                 raise ValueError(f"a buffer is not base64: {error}") from error
         else:
@@ -107,8 +114,11 @@ class Scene:
     def _beside(self, uri: str) -> Path:
         """Return a file in the document's folder; files elsewhere are refused."""
         folder = self._path.parent.resolve()
-        file = (folder / uri.replace("%20", " ")).resolve()
-        if not file.is_relative_to(folder) or not file.is_file():
+        for name in (unquote(uri), uri):  # some exporters do not encode what looks encoded
+            file = (folder / name).resolve()
+            if file.is_relative_to(folder) and file.is_file():
+                break
+        else:
             raise FileFormatError(f"{self._path} refers to {uri!r}, which is not in its folder")
         if file.stat().st_size > MAX_BYTES:
             raise FileFormatError(f"{file} has more than {MAX_BYTES:,} bytes")
@@ -260,11 +270,13 @@ class Scene:
         name = str(mesh.get("name") or node.get("name") or "mesh")
         for primitive in mesh["primitives"]:
             if int(primitive.get("mode", _TRIANGLES)) == _TRIANGLES:
-                yield self._primitive(primitive, mesh, name, matrix)
+                weights = node.get("weights") or mesh.get("weights") or ()
+                yield self._primitive(primitive, mesh, name, matrix, weights)
 
     def _primitive(
-        self, primitive: Mapping[str, Any], mesh: Mapping[str, Any], name: str, matrix: Array
-    ) -> Raw:
+        self, primitive: Mapping[str, Any], mesh: Mapping[str, Any], name: str, matrix: Array,
+        weights: Sequence[float] = (),
+    ) -> Raw:  # fmt: skip
         attributes = primitive["attributes"]
         points = self._numbers(attributes["POSITION"], 3)
         corners = np.arange(len(points))
@@ -281,21 +293,26 @@ class Scene:
         targets = primitive.get("targets", ())
         check_size(len(points), len(targets), self._path)
         shapes: dict[str, Array] = {}
-        for shape, target in zip(
-            _target_names(mesh, primitive, len(targets)), targets, strict=True
+        placed = points @ matrix[:3, :3].T + matrix[:3, 3]
+        defaults = chain((float(weight) for weight in weights), repeat(0.0))
+        for shape, target, weight in zip(
+            _target_names(mesh, primitive, len(targets)), targets, defaults, strict=False
         ):
             if "POSITION" in target:
                 delta = self._numbers(target["POSITION"], 3)
+                while shape in shapes:
+                    shape += ".001"  # as Blender names a copy
                 if len(delta) != len(points):
                     raise ValueError(f"target {shape!r} of mesh {name!r} has {len(delta)} vertices")
                 shapes[shape] = delta @ matrix[:3, :3].T
+                if weight and not is_known(shape):  # a clip sets the shapes that it knows
+                    placed = placed + weight * shapes[shape]
         uvs = colors = None
         if "TEXCOORD_0" in attributes:
             uvs = self._numbers(attributes["TEXCOORD_0"], 2) * [1, -1] + [0, 1]
         if "COLOR_0" in attributes:
             colors = _srgb(self._numbers(attributes["COLOR_0"], 3))
         part = Part(name, slice(0, len(triangles)), self._material(primitive.get("material")))
-        placed = points @ matrix[:3, :3].T + matrix[:3, 3]
         return Raw(name, placed, triangles, shapes, (part,), colors=colors, uvs=uvs)
 
     def _numbers(self, index: int, width: int) -> Array:
@@ -335,7 +352,10 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
         if place + 8 + size > length:
             raise ValueError("a chunk is longer than the file")
         chunk = data[place + 8 : place + 8 + size]
-        text, binary = (chunk, binary) if kind == b"JSON" else (text, binary or chunk)
+        if kind == b"JSON":
+            text = chunk.rstrip(b"\0 ")  # padded with zeros by some exporters
+        else:
+            binary = binary or chunk
         place += 8 + size
     return text, binary
 

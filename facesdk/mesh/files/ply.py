@@ -41,8 +41,15 @@ def read_ply(path: Path) -> Raw:
         order, elements, start = _header(data)
         words = data[start:].split() if order == "" else None
         columns, faces = _body(data, start, words, order, elements, path)
-    except (ValueError, KeyError, IndexError, OverflowError, TypeError) as error:
+    except FileFormatError:
+        raise
+    except (ValueError, KeyError, IndexError, OverflowError, TypeError, MemoryError) as error:
         raise FileFormatError(f"{path} is not a valid PLY file: {error}") from error
+    if missing := [axis for axis in "xyz" if axis not in columns]:
+        raise FileFormatError(
+            f"{path} is not a valid PLY file: its vertices have {', '.join(columns) or 'nothing'}; "
+            f"expected properties x, y and z, missing {', '.join(missing)}"
+        )
     points = np.stack([columns[axis] for axis in "xyz"], 1).astype(float)
     if not np.isfinite(points).all():
         raise FileFormatError(f"{path} has vertices that are not finite")

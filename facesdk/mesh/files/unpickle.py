@@ -11,7 +11,10 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,8 +36,13 @@ MAX_STEPS = 1_000_000
 _MEMO = {"PUT", "BINPUT", "LONG_BINPUT"}
 _BROKEN = (
     pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError,
-    MemoryError, OverflowError, RecursionError, TypeError, ValueError,
+    MemoryError, NotImplementedError, OverflowError, RecursionError, TypeError, ValueError,
+    struct.error,
 )  # fmt: skip
+_BROKEN_NUMPY = (
+    *_BROKEN, OSError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""Also what zip, zlib and numpy's reader of headers raise."""
 
 
 def load_arrays(path: str | Path) -> dict[str, Array]:
@@ -65,7 +73,7 @@ def _load_numpy(file: Path) -> dict[str, Array]:
             _check_size(sum(entry.file_size for entry in archive.infolist()))
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (*_BROKEN, OSError, zipfile.BadZipFile) as error:
+    except _BROKEN_NUMPY as error:
         raise FileFormatError(f"{file} cannot be read as arrays of numbers: {error}") from error
 
 
