@@ -13,7 +13,7 @@ from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .curves import Clock, lines
-from .table import Layout, TableClip, named_columns
+from .table import Layout, TableClip, column_named, named_columns
 
 RIG = "livelink"
 _CLOCK = 60
@@ -91,12 +91,18 @@ def _has_column(rig: Rig, channel: str) -> bool:
 
 def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     columns = named_columns(header)
-    first_two = [name.lower() for name in list(columns)[:2]]
-    if first_two != ["timecode", "blendshapecount"] or len(columns) < 3:
+    if not is_livelink(list(columns)) or len(columns) < 3:
         raise FileFormatError("expected a header Timecode,BlendShapeCount,<curve>,...")
     curves = dict(list(columns.items())[2:])
     rig, controls, meta = loose_rig(curves, rig or RIG)
     return Layout(rig, 0, controls, meta=meta)
+
+
+def is_livelink(header: Sequence[str]) -> bool:
+    """Whether a table begins with the two columns of a Live Link take."""
+    columns = {name: i for i, name in enumerate(header[:2])}
+    names = (column_named(columns, "Timecode"), column_named(columns, "BlendShapeCount"))
+    return [columns.get(name or "") for name in names] == [0, 1]
 
 
 def _seconds(cells: Sequence[str]) -> list[float]:
