@@ -70,3 +70,25 @@ def test_an_a2f_time_column_is_found_in_any_spelling(spelling):
 def test_a_control_may_hold_a_semicolon():
     clip = read_clip(io.BytesIO(b"time,a;b;c\n0,1\n0.1,2\n"))
     assert clip.rig.names == ("a;b;c",)
+
+
+def take(codes: list[str]) -> bytes:
+    rows = "".join(f"{code},1,0.5\n" for code in codes)
+    return f"Timecode,BlendShapeCount,JawOpen\n{rows}".encode()
+
+
+@pytest.mark.parametrize("counter", [False, True])
+@pytest.mark.parametrize("rate", [24, 25, 30, 48, 50, 60])
+def test_live_link_timecodes_may_count_frames(rate, counter):
+    code = "00:00:{:02}:{:02}" + (".{:03}" if counter and rate != 60 else ".000")
+    codes = [code.format(i // rate, i % rate, i) for i in range(10, 3 * rate)]
+    clip = read_clip(io.BytesIO(take(codes)))
+    assert (clip.fps, len(clip)) == (rate, 3 * rate - 10)
+    assert "filled_frames" not in clip.meta["imported"]
+
+
+def test_live_link_timecodes_may_drop_frame_numbers():
+    rows = [f"00:00:{s};{frame:02}" for s in (58, 59) for frame in range(30)]
+    rows += [f"00:01:00;{frame:02}" for frame in range(2, 30)]
+    clip = read_clip(io.BytesIO(take(rows)))
+    assert (clip.fps, len(clip)) == (Fraction(30000, 1001), 88)
