@@ -22,6 +22,10 @@ from ...source import BLOCK_FRAMES, Block, ClipInfo
 from ..rates import Timing, timing
 
 _MAX_LINE = 1 << 20
+_FEWEST_STEPS = 8
+"""Rows from which the unit of the times is checked."""
+_LONGEST_STEP = 4.0
+"""Seconds between rows that no animation has."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class TableClip:
             times = np.array(seconds(cells), np.float64)
             if not np.isfinite(times).all():
                 raise FileFormatError("times must be finite")
+            if keeps_start:
+                _check_seconds(times)
             self._timing = timing(times, resolution=resolution, default=default)
         except (ValueError, OverflowError) as error:
             raise FileFormatError(f"{self._name}: {error}") from error
@@ -272,6 +278,19 @@ def _filled(block: Floats, indices: NDArray[np.int64], last: tuple[int, Floats] 
         out.append(row)
         begin, previous = index, row
     return np.array(out, np.float32)
+
+
+def _check_seconds(times: NDArray[np.float64]) -> None:
+    """Raise `FileFormatError` for a column that counts milliseconds or frames."""
+    steps = np.diff(times)
+    if len(times) < _FEWEST_STEPS or steps.min() < 0:
+        return
+    typical = float(np.median(steps))
+    if typical >= _LONGEST_STEP or (steps == 1).all():
+        raise FileFormatError(
+            f"expected times in seconds, got rows {typical:g} apart: these look like "
+            "milliseconds or frame numbers; divide them by 1000 or by the frame rate"
+        )
 
 
 def _is_number(cell: str) -> bool:

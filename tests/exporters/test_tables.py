@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from facesdk import Clip
+from facesdk.errors import FileFormatError
 from facesdk.exporters import read_clip, write_clip
 from facesdk.rig import Rig
 
@@ -92,3 +93,20 @@ def test_live_link_timecodes_may_drop_frame_numbers():
     rows += [f"00:01:00;{frame:02}" for frame in range(2, 30)]
     clip = read_clip(io.BytesIO(take(rows)))
     assert (clip.fps, len(clip)) == (Fraction(30000, 1001), 88)
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30, 48, 50, 60])
+@pytest.mark.parametrize("decimals", [2, 3])
+def test_rounded_times_keep_every_row(rate, decimals):
+    values = np.linspace(0, 1, 4 * rate, dtype=np.float32)
+    rows = "".join(f"{i / rate:.{decimals}f},{v!r}\n" for i, v in enumerate(values.tolist()))
+    clip = read_clip(io.BytesIO(f"time,a\n{rows}".encode()))
+    assert clip.fps == rate
+    np.testing.assert_array_equal(clip.values[:, 0], values)
+
+
+@pytest.mark.parametrize("step", [1000 / 30, 33, 1, 16.667])
+def test_milliseconds_and_frame_numbers_are_refused(step):
+    rows = "".join(f"{i * step},0\n" for i in range(30))
+    with pytest.raises(FileFormatError, match="milliseconds or frame numbers; divide"):
+        read_clip(io.BytesIO(f"time,a\n{rows}".encode()))
