@@ -15,6 +15,11 @@ from ..errors import FileFormatError
 _MAX_FILLED = 10
 """Frames that gaps may add for every frame that is there."""
 
+_FEWEST_ROUNDED = 8
+"""Rows from which rounded times imply a rate."""
+_KNOWN = (24, 25, 30, 48, 50, 60, 90, 100, 120)
+"""Rates that times of one or two decimals can mean."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -60,7 +65,23 @@ def timing(times: NDArray[np.float64], *, resolution: float, default: Fraction) 
         row = int(steps.argmax()) + 1
         raise FileFormatError(f"row {row + 1}: time leaps by {steps[row - 1]:.3f} s")
     fps = _exact(times, typical, resolution)
-    return Timing(fps, np.rint((times - times[0]) * float(fps)).astype(np.int64))
+    indices = np.rint((times - times[0]) * float(fps)).astype(np.int64)
+    doubtful = fps.denominator > 1 or bool((np.diff(indices) != 1).any())
+    if doubtful and (rounded := _rounded(times)):
+        return Timing(rounded, np.arange(len(times)))
+    return Timing(fps, indices)
+
+
+def _rounded(times: NDArray[np.float64]) -> Fraction | None:
+    """Return the known rate of times with one or two decimals, one row per frame."""
+    step = next((s for s in (0.1, 0.01) if np.abs(times / s - np.rint(times / s)).max() < 1e-6), 0)
+    span = float(times[-1] - times[0])
+    if not step or len(times) < _FEWEST_ROUNDED:
+        return None
+    offsets, rows = times - times[0], np.arange(len(times))
+    measured = (len(times) - 1) / span
+    known = [r for r in _KNOWN if np.abs(offsets - rows / r).max() <= 1.01 * step]
+    return Fraction(min(known, key=lambda r: abs(r - measured))) if known else None
 
 
 def _exact(times: NDArray[np.float64], typical: float, resolution: float) -> Fraction:

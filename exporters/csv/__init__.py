@@ -9,6 +9,7 @@ from .a2f import read_a2f_csv, write_a2f_csv
 from .control_board import HEADER, is_control_board, read_control_board, write_control_board
 from .curves import read_csv, write_csv
 from .livelink import read_livelink_csv, write_livelink_csv
+from .table import header_cells
 
 FORMATS = (
     Format(
@@ -26,7 +27,7 @@ FORMATS = (
         read_livelink_csv,
         rigs=(livelink.RIG,),
         description="Live Link Face take for Unreal",
-        recognizes=lambda head: head.lower().startswith(b"timecode,blendshapecount,"),
+        recognizes=lambda head: livelink.is_livelink(header_cells(head)),
         options=TIMES,
     ),
     Format(
@@ -36,7 +37,7 @@ FORMATS = (
         read_a2f_csv,
         rigs=(a2f.RIG,),
         description="table of Audio2Face-3D clients",
-        recognizes=lambda head: b"timeCode" in head and b",blendShapes." in head,
+        recognizes=lambda head: a2f.is_a2f(header_cells(head)),
         options=TIMES,
     ),
     Format(

@@ -13,7 +13,7 @@ from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .curves import Clock, header_line, lines
-from .table import Layout, TableClip, named_columns
+from .table import Layout, TableClip, column_named, named_columns
 
 RIG = "a2f"
 _PREFIX = "blendShapes."
@@ -53,13 +53,24 @@ def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
 
 def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     columns = named_columns(header)
-    if "timeCode" not in columns:
+    time = column_named(columns, "timeCode")
+    if time is None:
         raise FileFormatError('expected a column "timeCode" with seconds')
-    curves = {n.removeprefix(_PREFIX): c for n, c in columns.items() if n.startswith(_PREFIX)}
+    curves = {n[len(_PREFIX) :]: c for n, c in columns.items() if _is_curve(n)}
     if not curves:
         raise FileFormatError(f'expected columns "{_PREFIX}<name>"')
     rig, controls, meta = loose_rig(curves, rig or RIG)
-    others = [n for n in columns if n not in ("", "timeCode") and not n.startswith(_PREFIX)]
+    others = [n for n in columns if n not in ("", time) and not _is_curve(n)]
     if others := [n for n in others if not n.startswith("Unnamed")]:
         meta["ignored_columns"] = others
-    return Layout(rig, columns["timeCode"], controls, meta=meta)
+    return Layout(rig, columns[time], controls, meta=meta)
+
+
+def is_a2f(header: Sequence[str]) -> bool:
+    """Whether a table has a column of times and columns of blend shapes."""
+    names = dict.fromkeys(header, 0)
+    return column_named(names, "timeCode") is not None and any(map(_is_curve, header))
+
+
+def _is_curve(name: str) -> bool:
+    return name.lower().startswith(_PREFIX.lower())

@@ -15,7 +15,7 @@ from ...source import FrameSource
 from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
-from .table import Layout, TableClip, named_columns, pose_columns
+from .table import Layout, TableClip, column_named, named_columns, pose_columns
 
 
 def write_csv(
@@ -87,9 +87,10 @@ def lines(*columns: Iterable[str]) -> bytes:
 
 def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     columns = named_columns(header)
-    if "time" not in columns:
+    time = column_named(columns, "time")
+    if time is None:
         raise FileFormatError('expected a column "time" with seconds')
     pose = pose_columns(columns)
-    curves = {n: c for n, c in columns.items() if n != "time" and c not in pose}
+    curves = {n: c for n, c in columns.items() if n != time and c not in pose}
     rig, controls, meta = loose_rig(curves, rig)
-    return Layout(rig, columns["time"], controls, pose, meta)
+    return Layout(rig, columns[time], controls, pose, meta)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from statistics import median, median_high
 from typing import BinaryIO
+
+import numpy as np
 
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
@@ -13,11 +16,13 @@ from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .curves import Clock, lines
-from .table import Layout, TableClip, named_columns
+from .table import Layout, TableClip, column_named, named_columns
 
 RIG = "livelink"
 _CLOCK = 60
 """The frames field of a timecode counts 60ths of a second, whatever the frame rate."""
+_COUNTS = (24, 25, 30, 48, 50, _CLOCK)
+"""Frames that other programs count in a second of a timecode."""
 _DAY = 24 * 3600.0
 _ROTATIONS = {"head": "HeadYaw", "left_eye": "LeftEyeYaw", "right_eye": "RightEyeYaw"}
 
@@ -50,8 +55,9 @@ def write_livelink_csv(
 def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """Open a recording on the `livelink` rig; controls may be missing.
 
-    Columns are found by name in any case; the last field of a timecode may count 60ths or
-    milliseconds. A take begins at frame zero, its first timecode is kept in `meta`.
+    Columns are found by name in any case. The last field of a timecode may count 60ths,
+    milliseconds, or frames at 24, 25, 30, 48 or 50 per second (`;` is drop-frame at 30). A take
+    begins at frame zero, its first timecode is kept in `meta`.
     """
     return TableClip(
         file,
@@ -91,26 +97,58 @@ def _has_column(rig: Rig, channel: str) -> bool:
 
 def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     columns = named_columns(header)
-    first_two = [name.lower() for name in list(columns)[:2]]
-    if first_two != ["timecode", "blendshapecount"] or len(columns) < 3:
+    if not is_livelink(list(columns)) or len(columns) < 3:
         raise FileFormatError("expected a header Timecode,BlendShapeCount,<curve>,...")
     curves = dict(list(columns.items())[2:])
     rig, controls, meta = loose_rig(curves, rig or RIG)
     return Layout(rig, 0, controls, meta=meta)
 
 
+def is_livelink(header: Sequence[str]) -> bool:
+    """Whether a table begins with the two columns of a Live Link take."""
+    columns = {name: i for i, name in enumerate(header[:2])}
+    names = (column_named(columns, "Timecode"), column_named(columns, "BlendShapeCount"))
+    return [columns.get(name or "") for name in names] == [0, 1]
+
+
 def _seconds(cells: Sequence[str]) -> list[float]:
     codes = [_fields(cell) for cell in cells]
-    unit = 1000 if any(code[3] >= _CLOCK for code in codes) else _CLOCK
+    unit = 1000 if any(code[3] >= _CLOCK for code in codes) else _frames_per_second(codes)
+    whole = [int(code[3]) for code in codes]
+    if unit not in (_CLOCK, 1000):
+        codes = [(h, m, s, frames) for (h, m, s, _), frames in zip(codes, whole, strict=True)]
+    drops = unit == 30 and any(";" in cell for cell in cells)
     times: list[float] = []
     midnights = 0.0
     for h, m, s, last in codes:
-        time = h * 3600 + m * 60 + s + last / unit + midnights
+        time = h * 3600 + m * 60 + s + last / unit
+        if drops:
+            minutes = h * 60 + m
+            time = (time * unit - 2 * (minutes - minutes // 10)) * 1001 / 30000
+        time += midnights
         if times and time < times[-1] - _DAY / 2:
             midnights += _DAY
             time += _DAY
         times.append(time)
     return times
+
+
+def _frames_per_second(codes: Sequence[tuple[float, float, float, float]]) -> int:
+    """Return how many frames the last field counts before it begins again.
+
+    Without a second that ends in the take these are the app's 60ths.
+    """
+    totals = [h * 3600 + m * 60 + s for h, m, s, _ in codes]
+    lasts = [code[3] for code in codes]
+    pairs = list(zip(np.diff(totals).tolist(), np.diff(lasts).tolist(), strict=True))
+    steps = [step for seconds, step in pairs if seconds == 0 and step > 0]
+    wraps = [-step for seconds, step in pairs if seconds == 1]
+    if not steps or not wraps:
+        return _CLOCK
+    count = median_high(wraps) + median(steps)
+    near = min(_COUNTS, key=lambda known: abs(known - count))
+    fits = abs(near - count) < 0.5 and all(code[3] < near for code in codes)
+    return near if fits else _CLOCK
 
 
 def _fields(cell: str) -> tuple[float, float, float, float]:

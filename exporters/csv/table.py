@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,6 +22,10 @@ from ...source import BLOCK_FRAMES, Block, ClipInfo
 from ..rates import Timing, timing
 
 _MAX_LINE = 1 << 20
+_FEWEST_STEPS = 8
+"""Rows from which the unit of the times is checked."""
+_LONGEST_STEP = 4.0
+"""Seconds between rows that no animation has."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class TableClip:
             times = np.array(seconds(cells), np.float64)
             if not np.isfinite(times).all():
                 raise FileFormatError("times must be finite")
+            if keeps_start:
+                _check_seconds(times)
             self._timing = timing(times, resolution=resolution, default=default)
         except (ValueError, OverflowError) as error:
             raise FileFormatError(f"{self._name}: {error}") from error
@@ -136,10 +144,18 @@ class TableClip:
         self._file.seek(0)
         width = None
         try:
-            for number, row in enumerate(csv.reader(self._lines()), 1):
-                if not row:
+            lines, delimiter = _dialect(self._lines())
+            reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+            for number, row in enumerate(reader, 1):
+                if not any(row):
                     continue
-                width = width or len(row)
+                if width is None:
+                    row = _without_blanks(row)
+                    width = len(row)
+                elif delimiter != ",":
+                    row = [cell.replace(",", ".") for cell in row]
+                if len(row) > width and not any(row[width:]):
+                    row = row[:width]
                 if len(row) != width:
                     raise FileFormatError(
                         f"{self._name}, row {number}: expected {width} cells as in the header, "
@@ -151,15 +167,88 @@ class TableClip:
 
     def _lines(self) -> Iterator[str]:
         """Yield lines of text, each of bounded length."""
+        start = self._file.read(4)
+        self._file.seek(0)
+        if encoding := _utf_16(start):
+            yield from self._wide_lines(encoding)
+            return
         encoding = "utf-8-sig"
         while line := self._file.readline(_MAX_LINE):
             if len(line) == _MAX_LINE:
-                raise FileFormatError(f"{self._name}: a line is longer than {_MAX_LINE} bytes")
+                raise self._long_line()
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError as error:
-                raise FileFormatError(f"{self._name} is not UTF-8 text: {error}") from error
+                raise FileFormatError(
+                    f"{self._name} is not UTF-8 text: {error}; save it as CSV in UTF-8"
+                ) from error
             encoding = "utf-8"
+
+    def _wide_lines(self, encoding: str) -> Iterator[str]:
+        """Yield lines of UTF-16 text."""
+        decoder = codecs.getincrementaldecoder(encoding)()
+        rest, chunk = "", b"-"
+        while chunk:
+            chunk = self._file.read(_MAX_LINE // 4)
+            try:
+                rest += decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                raise FileFormatError(
+                    f"{self._name} is not UTF-16 text: {error}; save it as CSV in UTF-8"
+                ) from error
+            *whole, rest = rest.removeprefix("\ufeff").split("\n")
+            yield from (line + "\n" for line in whole)
+            if len(rest) >= _MAX_LINE:
+                raise self._long_line()
+        if rest:
+            yield rest
+
+    def _long_line(self) -> FileFormatError:
+        return FileFormatError(f"{self._name}: a line is longer than {_MAX_LINE} bytes")
+
+
+def header_cells(head: bytes) -> list[str]:
+    """Return the cells of the first line of a table, or none if the bytes are not a table."""
+    encoding = _utf_16(head[:4])
+    text = head.decode(encoding or "utf-8", "replace").removeprefix("\ufeff")
+    try:
+        lines, delimiter = _dialect(iter(io.StringIO(text)))
+        rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+        return [cell.strip() for cell in next((row for row in rows if any(row)), [])]
+    except csv.Error:
+        return []
+
+
+def _utf_16(start: bytes) -> str:
+    """Return the UTF-16 codec of text that begins with these bytes, or nothing."""
+    if start.startswith(codecs.BOM_UTF16_LE) or (start[1::2] == b"\0\0" and all(start[::2])):
+        return "utf-16-le"
+    if start.startswith(codecs.BOM_UTF16_BE) or (start[::2] == b"\0\0" and all(start[1::2])):
+        return "utf-16-be"
+    return ""
+
+
+def _dialect(lines: Iterator[str]) -> tuple[Iterator[str], str]:
+    """Return the lines of a table without `sep=`, and the character between cells.
+
+    It is the one that `sep=` states, else the first comma, semicolon or tab outside quotes.
+    """
+    for line in lines:
+        stated = line.strip(' "\r\n')
+        if len(stated) == 5 and stated.lower().startswith("sep=") and stated[4] in ",;\t|":
+            return lines, stated[4]
+        if line.strip():
+            outside = "".join(line.split('"')[::2])
+            return chain([line], lines), next((c for c in outside if c in ",;\t"), ",")
+    return lines, ","
+
+
+def _without_blanks(header: list[str]) -> list[str]:
+    """Return a header without the empty cells that trailing separators leave."""
+    width = len(header)
+    while width > 1 and not header[width - 1].strip():
+        width -= 1
+    return header[:width]
 
 
 def _on_grid(table: Iterator[Floats], timing: Timing) -> Iterator[Floats]:
@@ -191,6 +280,19 @@ def _filled(block: Floats, indices: NDArray[np.int64], last: tuple[int, Floats] 
     return np.array(out, np.float32)
 
 
+def _check_seconds(times: NDArray[np.float64]) -> None:
+    """Raise `FileFormatError` for a column that counts milliseconds or frames."""
+    steps = np.diff(times)
+    if len(times) < _FEWEST_STEPS or steps.min() < 0:
+        return
+    typical = float(np.median(steps))
+    if typical >= _LONGEST_STEP or (steps == 1).all():
+        raise FileFormatError(
+            f"expected times in seconds, got rows {typical:g} apart: these look like "
+            "milliseconds or frame numbers; divide them by 1000 or by the frame rate"
+        )
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
@@ -206,6 +308,17 @@ def named_columns(header: Sequence[str]) -> dict[str, int]:
         twice = sorted({n for n in header if list(header).count(n) > 1})
         raise FileFormatError(f"a column occurs twice: {', '.join(twice)[:80]}")
     return columns
+
+
+def column_named(columns: Mapping[str, int], name: str) -> str | None:
+    """Return the header that is this name, in any case and with spaces, `_` or `-` inside."""
+    if name in columns:
+        return name
+    return next((n for n in columns if _plain(n) == _plain(name)), None)
+
+
+def _plain(name: str) -> str:
+    return name.lower().translate({ord(c): None for c in " _-"})
 
 
 def pose_columns(columns: Mapping[str, int]) -> list[int]:
