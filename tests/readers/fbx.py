@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,27 +18,27 @@ from .tables import EVENTS
 
 
 class Scene:
-    """A file open in ufbx; everything read from it is held, since ufbx may return it again."""
+    """A file open in ufbx 0.0.5, which miscounts references: its objects are never deallocated."""
 
     def __init__(self, path: Path) -> None:
-        self.held: list[Any] = []
-        self._seen: set[int] = set()
         self.scene = self.keep(ufbx.load_file(str(path)))
+        for owned in gc.get_referents(self.scene):
+            if not isinstance(owned, type):
+                self.keep(owned)
+        self.listed(self.scene.elements)
 
     def keep(self, thing: Any) -> Any:
-        self.held.append(thing)
-        self._seen.add(id(thing))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+        if gc.is_tracked(thing):
+            ctypes.pythonapi.PyObject_GC_UnTrack(ctypes.py_object(thing))
         return thing
 
     def listed(self, several: Any) -> list[Any]:
         self.keep(several)
-        items = []
-        for i in range(len(several)):
-            item = several[i]
-            if id(item) in self._seen:  # returned before: ufbx 0.0.5 gives it no reference
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
-            items.append(self.keep(item))
-        return items
+        return [self.keep(several[i]) for i in range(len(several))]
+
+    def curves(self, value: Any) -> list[Any]:
+        return [self.keep(curve) for curve in self.keep(value.curves)]
 
     def stack(self, index: int = 0) -> Any:
         return self.listed(self.scene.anim_stacks)[index]
@@ -66,12 +67,12 @@ def read_ufbx(path: Path, take: int = 0) -> Curves:
     for element, prop, value in scene.animated(stack):
         if isinstance(element, ufbx.BlendChannel):
             assert prop == "DeformPercent"
-            times = scene.times(value.curves[0])
+            times = scene.times(scene.curves(value)[0])
             weight = sampler(scene, lambda t, c=element: c.evaluate_blend_weight(anim, t))
             found[element.name] = Track(times, weight(times), weight)
         elif prop != "Lcl Rotation":
             assert element.name == "root"
-            times, at = scene.times(value.curves[0]), sampler(scene, value.evaluate_real)
+            times, at = scene.times(scene.curves(value)[0]), sampler(scene, value.evaluate_real)
             found[prop] = Track(times, at(times), at)
         else:
             found |= joint(scene, anim, element, value)
@@ -82,7 +83,7 @@ def joint(scene: Scene, anim: Any, node: Any, value: Any) -> Curves:
     """Yaw is about Y, pitch about X, roll about Z."""
     tracks = {}
     for i, (axis, curve) in enumerate(zip(("yaw", "pitch", "roll"), (1, 0, 2), strict=True)):
-        times = scene.times(value.curves[curve])
+        times = scene.times(scene.curves(value)[curve])
         turn = sampler(scene, lambda t: ufbx.evaluate_transform(anim, node, t).rotation)
         at = lambda t, i=i, turn=turn: angles(turn(t))[:, i]  # noqa: E731
         tracks[f"pose.{node.name}.{axis}"] = Track(times, at(times), at)
