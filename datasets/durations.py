@@ -21,7 +21,7 @@ CLOSURE = 0.05
 """Seconds of a long gap that already are the closure of a following stop."""
 
 _STRESS = {"ˈ": 1, "ˌ": 2}
-_MODIFIERS = frozenset("ː̃ʰʲ")
+_MODIFIERS = frozenset("ː̃ʰʲᵝ→↗↓↘")
 
 
 def timed_phones(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from ..articulation import GRID, Alphabet, Rules, TimedPhone, articulate, loudness
 from ..audio.features import RATE, mel_power
 from ..datasets import Corpus, Utterance
+from ..datasets.boundaries import at_the_sound
 from . import augment
 from .network import STACK
 
@@ -33,6 +34,8 @@ Other units come from the motion layer.
 """
 
 SILENCE = "SIL"
+PAUSE = 0.2
+"""Seconds; a silence shorter than this between two sounds is part of the speech."""
 _POWER_FLOOR = 1e-9
 
 
@@ -49,6 +52,8 @@ class Line:
     """(T, 2 units) at frame times k / 50 s: as the lips move, then in time with the sound."""
     phones: NDArray[np.int16]
     """(T,) label of the sound at each frame."""
+    active: NDArray[np.bool_]
+    """(T,) whether somebody speaks; short pauses inside speech count as speech."""
     segments: tuple[tuple[str, float, float], ...]
     """Sounds with start and end, for scoring."""
     weight: float = 1.0
@@ -83,18 +88,56 @@ def load_corpus(
     cache: Path,
     *,
     rules: Rules,
+    lead: Rules | None = None,
     keep: Callable[[Utterance], bool] = lambda _: True,
+    offset: float | None = None,
 ) -> list[Line]:
-    """All lines of a corpus that `keep` accepts; mel frames are cached below `cache`."""
+    """All lines of a corpus that `keep` accepts; mel frames are cached below `cache`.
+
+    With an `offset` (seconds that labels are early) boundaries are moved to the sound, see
+    `datasets/boundaries.py`; without one, phones are taken as labelled. `rules` make the curves in
+    time with the sound, `lead` (by default the same) those of the lips.
+    """
     corpus = Corpus(folder)
     utterances = list(corpus)
     mels, levels = _features(corpus, utterances, cache)
+    if offset is not None:
+        utterances = _at_the_sound(corpus, utterances, cache, rules, offset)
     labels = Labels(rules)
     return [
-        _line(u, mel, level, labels, rules)
+        _line(u, mel, level, labels, rules, lead or rules)
         for u, mel, level in zip(utterances, mels, levels, strict=True)
         if keep(u)
     ]
+
+
+def _at_the_sound(
+    corpus: Corpus, utterances: Sequence[Utterance], cache: Path, rules: Rules, offset: float
+) -> list[Utterance]:
+    """Utterances with boundaries moved to the sound; the times are cached."""
+    key = hashlib.sha256(corpus.index.read_bytes() + repr((offset, 1)).encode()).hexdigest()[:16]
+    file = cache / f"{corpus.folder.name}-times-{key}.npz"
+    if not file.exists():
+        ends = [[p.end for p in _moved(corpus, u, rules, offset)] for u in utterances]
+        np.savez(file, ends=np.concatenate([np.array(e) for e in ends]))
+    with np.load(file) as stored:
+        counts = np.cumsum([len(u.phones) for u in utterances])
+        lists = np.split(stored["ends"], counts[:-1])
+    return [
+        replace(u, phones=tuple(
+            p._replace(start=float(s), end=float(e))
+            for p, s, e in zip(u.phones, [u.phones[0].start, *ends[:-1]], ends, strict=True)
+        )) if u.phones else u
+        for u, ends in zip(utterances, lists, strict=True)
+    ]  # fmt: skip
+
+
+def _moved(
+    corpus: Corpus, utterance: Utterance, rules: Rules, offset: float
+) -> tuple[TimedPhone, ...]:
+    alphabet: Alphabet = "arpabet" if utterance.alphabet == "arpabet" else "ipa"
+    symbols = [_symbol(p, alphabet, rules) for p in utterance.phones]
+    return at_the_sound(symbols, utterance.phones, corpus.audio(utterance), offset=offset)
 
 
 def _features(
@@ -135,11 +178,12 @@ def _line(
     level: NDArray[np.float32],
     labels: Labels,
     rules: Rules,
+    lead: Rules,
 ) -> Line:
     frames = len(mel) // STACK
     alphabet: Alphabet = "arpabet" if utterance.alphabet == "arpabet" else "ipa"
     both = []
-    for chosen in (rules, rules.synchronous()):
+    for chosen in (lead, rules.synchronous()):
         clip = articulate(
             utterance.phones, seconds=utterance.seconds, alphabet=alphabet,
             loudness=level, rules=chosen,
@@ -153,8 +197,23 @@ def _line(
         mel,
         targets.astype(np.float16),
         labels.of(utterance.phones, alphabet, frames, rules)[:frames],
+        _active(utterance, alphabet, frames, rules),
         tuple((_symbol(p, alphabet, rules), p.start, p.end) for p in utterance.phones),
     )
+
+
+def _active(
+    utterance: Utterance, alphabet: Alphabet, frames: int, rules: Rules
+) -> NDArray[np.bool_]:
+    """(T,) frames inside speech, pauses shorter than `PAUSE` included."""
+    active = np.zeros(frames, np.bool_)
+    spoken = [p for p in utterance.phones if rules.phones.find(p.symbol, alphabet) is not None]
+    last = -np.inf
+    for phone in spoken:
+        start = last if phone.start - last < PAUSE else phone.start
+        active[max(0, round(start * FRAMES)) : round(phone.end * FRAMES)] = True
+        last = phone.end
+    return active
 
 
 def _symbol(timed: TimedPhone, alphabet: Alphabet, rules: Rules) -> str:
@@ -184,16 +243,26 @@ class Batch:
     """(B, T, 2 units); see `Line`."""
     phones: Tensor
     """(B, T) labels."""
+    active: Tensor
+    """(B, T) 1 where the foreground voice speaks."""
 
 
 class Batches:
     """Endless random crops, the same for the same seed and step: training resumes exactly."""
 
     def __init__(
-        self, lines: Sequence[Line], *, size: int, steps: int, seed: int, clutter: float = 0.08
+        self,
+        lines: Sequence[Line],
+        *,
+        size: int,
+        steps: int,
+        seed: int,
+        clutter: float = 0.08,
+        non_speech: Sequence[Line] = (),
     ) -> None:
         self._lines = lines
         self._size, self._steps, self._seed, self._clutter = size, steps, seed, clutter
+        self._non_speech = non_speech
         weight = np.array([line.weight * len(line.targets) for line in lines])
         self._odds = weight / weight.sum()
 
@@ -201,16 +270,21 @@ class Batches:
         """The batch of one training step."""
         rng = np.random.default_rng([self._seed, step])
         chosen = rng.choice(len(self._lines), self._size, p=self._odds)
-        crops = [self._crop(self._lines[i], rng) for i in chosen]
-        mel, targets, phones = (np.stack(part) for part in zip(*crops, strict=True))
-        return self._augment(
-            torch.from_numpy(mel), torch.from_numpy(targets), torch.from_numpy(phones),
-            torch.Generator().manual_seed(int(rng.integers(1 << 62))),
-        )  # fmt: skip
+        lines = [self._lines[i] for i in chosen]
+        if self._non_speech:
+            replaced = np.flatnonzero(rng.random(self._size) < self._clutter)
+            for i in replaced:
+                lines[i] = self._non_speech[int(rng.integers(len(self._non_speech)))]
+        crops = [self._crop(line, rng) for line in lines]
+        mel, targets, phones, active = (
+            torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True)
+        )
+        generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+        return self._augment(mel, targets, phones, active, self._backgrounds(rng), generator)
 
     def _crop(
         self, line: Line, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
         frames, steps = len(line.targets), self._steps
         start = int(rng.integers(-steps // 8, max(1, frames - steps + steps // 8)))
         index = np.arange(start, start + steps)
@@ -220,26 +294,47 @@ class Batches:
         mel = line.mel[mel_index].astype(np.float32)
         mel[~np.repeat(inside, STACK)] = np.log10(_POWER_FLOOR)
         phones = np.where(inside, line.phones[clipped], 0).astype(np.int64)
-        return mel, line.targets[clipped].astype(np.float32), phones
+        active = (inside & line.active[clipped]).astype(np.float32)
+        return mel, line.targets[clipped].astype(np.float32), phones, active
 
-    def _augment(self, mel: Tensor, targets: Tensor, phones: Tensor, rng: torch.Generator) -> Batch:
+    def _backgrounds(self, rng: np.random.Generator) -> Tensor | None:
+        """(B, 2 T, 64) power of noises to lay under the lines, each at its own level."""
+        if not self._non_speech:
+            return None
+        count = len(self._non_speech)
+        mels = [
+            self._crop(self._non_speech[int(rng.integers(count))], rng)[0]
+            for _ in range(self._size)
+        ]
+        return torch.from_numpy(10 ** np.stack(mels))
+
+    def _augment(
+        self,
+        mel: Tensor,
+        targets: Tensor,
+        phones: Tensor,
+        active: Tensor,
+        backgrounds: Tensor | None,
+        rng: torch.Generator,
+    ) -> Batch:
         power = 10**mel
-        power, clutter = augment.not_speech(power, rng, self._clutter)
-        for change in (
-            augment.whisper,
-            augment.vocal_tract,
-            augment.equaliser,
-            augment.reverb,
-            augment.noise,
-            augment.telephone,
-            augment.gain,
-        ):
+        share = 0.25 * self._clutter if self._non_speech else self._clutter
+        power, clutter = augment.not_speech(power, rng, share)
+        power = augment.whisper(power, rng)
+        power = augment.vocal_tract(power, rng)
+        power = augment.equaliser(power, rng)
+        power = augment.reverb(power, rng)
+        if backgrounds is not None:
+            power = augment.background(power, backgrounds, rng)
+            power = augment.voices(power, rng)
+        for change in (augment.noise, augment.telephone, augment.gain):
             power = change(power, rng)
         log_mel = torch.log(power + 1e-6)
         rest = targets.new_tensor(_rest_targets())
         targets = torch.where(clutter[:, None, None], rest, targets)
         phones = torch.where(clutter[:, None], 0, phones)
-        return Batch(augment.mask(log_mel, rng), targets, phones)
+        active = torch.where(clutter[:, None], 0.0, active)
+        return Batch(augment.mask(log_mel, rng), targets, phones, active)
 
 
 def _rest_targets() -> list[float]:

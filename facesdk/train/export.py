@@ -26,6 +26,8 @@ from .network import STACK, Block, Trunk
 OPSET = 17
 FRAME_RATE = features.RATE // STEP
 _TAIL = features.WINDOW - features.HOP
+_ROW = 80
+"""Samples; hop and window are whole rows."""
 _TO_THE_END = (1 << 31) - 1
 """Of a slice; engines read 32 bits."""
 
@@ -89,7 +91,7 @@ class _Graph:
 
 def state_shapes(trunk: Trunk) -> dict[str, tuple[int, ...]]:
     """Shape of every state tensor, without the batch axis; a session starts from zeros."""
-    past = 2 * sum(trunk.config.dilations)
+    past = (trunk.config.taps - 1) * sum(trunk.config.dilations)
     return {
         "samples": (_TAIL,),
         "mean": (features.BANDS + 1,),
@@ -117,8 +119,12 @@ def build_graph(trunk: Trunk) -> onnx.ModelProto:
     x, following["history"] = _blocks(graph, trunk, x, states["history"])
     config = trunk.config
     names = {"units": config.units, "articulation": config.articulation}
-    for output, tensor in _heads(graph, trunk, graph.add("Relu", x)).items():
-        graph.output(tensor, output, ("batch", "steps", len(config.delays), len(names[output])))
+    heads = _heads(graph, trunk, graph.add("Relu", x))
+    sizes = {name: (len(config.delays), len(curves)) for name, curves in names.items()}
+    if config.activity:
+        sizes["activity"] = (len(config.delays), 1)
+    for output, tensor in heads.items():
+        graph.output(tensor, output, ("batch", "steps", *sizes[output]))
     for name, shape in state_shapes(trunk).items():
         graph.output(following[name], f"next_{name}", ("batch", *shape))
     return graph.model("facesdk_trunk", {n: ",".join(curves) for n, curves in names.items()})
@@ -129,16 +135,29 @@ def _weights(layer: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _log_mel(graph: _Graph, audio: str, tail: str) -> tuple[str, str]:
+    """Log-mel frames of the audio after its tail.
+
+    The transform is a product with a matrix: as a convolution it would take twice as long for one
+    stream and nine times as long per stream in a batch of 64.
+    """
     samples = graph.add("Concat", tail, audio, axis=1)
-    cosine, sine = features.dft_matrices()
-    kernel = np.concatenate([cosine, sine], 1).T[:, None]
-    framed = graph.add("Unsqueeze", samples, graph.constant([1], np.int64))
-    spectrum = graph.add("Conv", framed, graph.constant(kernel), strides=[features.HOP])
-    half = graph.constant([cosine.shape[1]] * 2, np.int64)
-    real, imaginary = graph.add("Split", spectrum, half, outputs=2, axis=1)
-    power = graph.add("Add", graph.add("Mul", real, real), graph.add("Mul", imaginary, imaginary))
-    frames = graph.add("Transpose", power, perm=[0, 2, 1])
-    bands = graph.add("MatMul", frames, graph.constant(features.mel_matrix()))
+    rows = graph.add("Reshape", samples, graph.constant([0, -1, _ROW], np.int64))
+    count = features.WINDOW // _ROW
+    step = graph.constant([features.HOP // _ROW], np.int64)
+    axis = graph.constant([1], np.int64)
+    parts = [
+        graph.add(
+            "Slice", rows, graph.constant([i], np.int64),
+            graph.constant([i + 1 - count or _TO_THE_END], np.int64), axis, step,
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    frames = graph.add("Concat", *parts, axis=2)
+    transform = np.concatenate(features.dft_matrices(), 1)
+    spectrum = graph.add("MatMul", frames, graph.constant(transform))
+    power = graph.add("Mul", spectrum, spectrum)
+    filters = np.concatenate([features.mel_matrix()] * 2)  # adds both squares
+    bands = graph.add("MatMul", power, graph.constant(filters))
     mel = graph.add("Log", graph.add("Add", bands, graph.constant(features.FLOOR)))
     return mel, graph.slice(samples, -_TAIL, 0, 1)
 
@@ -174,46 +193,72 @@ def _normalise(graph: _Graph, trunk: Trunk, mel: str, state: str) -> tuple[str, 
 
 def _blocks(graph: _Graph, trunk: Trunk, x: str, history: str) -> tuple[str, str]:
     """All blocks; their pasts lie in one tensor, one below the other."""
-    rows = graph.constant([2 * d for d in trunk.config.dilations], np.int64)
-    pasts = graph.add("Split", history, rows, outputs=len(trunk.blocks), axis=1)
+    blocks = [block for block in trunk.blocks if isinstance(block, Block)]
+    rows = graph.constant([block.past for block in blocks], np.int64)
+    pasts = graph.add("Split", history, rows, outputs=len(blocks), axis=1)
     kept = []
-    for block, past in zip(trunk.blocks, pasts, strict=True):
-        assert isinstance(block, Block)
+    for block, past in zip(blocks, pasts, strict=True):
         x, following = _block(graph, block, x, past)
         kept.append(following)
     return x, graph.add("Concat", *kept, axis=1)
 
 
 def _block(graph: _Graph, block: Block, x: str, state: str) -> tuple[str, str]:
-    d = block.dilation
     past = graph.add("Concat", state, x, axis=1)
-    older, newer = graph.slice(past, 0, -2 * d, 1), graph.slice(past, d, -d, 1)
-    window = graph.add("Concat", older, newer, x, axis=2)
+    older = [
+        graph.slice(past, i * block.dilation, i * block.dilation - block.past, 1)
+        for i in range(block.taps - 1)
+    ]
+    window = graph.add("Concat", *older, x, axis=2)
     hidden = graph.add("Relu", graph.linear(window, *_weights(block.enter)))
-    out = graph.add("Add", x, graph.linear(hidden, *_weights(block.leave)))
-    return out, graph.slice(past, -2 * d, 0, 1)
+    weight: Any = block.leave.weight
+    change = graph.add("MatMul", hidden, graph.constant(weight.detach().numpy().T))
+    if block.leave.bias is not None:
+        change = graph.add("Add", change, graph.constant(block.leave.bias.detach().numpy()))
+    return graph.add("Add", x, change), graph.slice(past, -block.past, 0, 1)
 
 
 def _heads(graph: _Graph, trunk: Trunk, x: str) -> dict[str, str]:
-    """All look-aheads at once: one wide hidden layer, one block-diagonal output layer."""
+    """All look-aheads at once, split by what their curves are."""
+    config = trunk.config
+    enter, leave = _lean(trunk) if config.lean else _wide(trunk)
+    hidden = graph.add("Relu", graph.linear(x, *enter))
+    values = graph.add("Sigmoid", graph.linear(hidden, *leave))
+    count = config.curves + int(config.activity)
+    shape = graph.constant([0, -1, len(config.delays), count], np.int64)
+    shaped = graph.add("Reshape", values, shape)
+    sizes = {"units": len(config.units)}
+    if config.articulation:
+        sizes["articulation"] = len(config.articulation)
+    if config.activity:
+        sizes["activity"] = 1
+    if len(sizes) == 1:
+        return {"units": shaped}
+    widths = graph.constant(list(sizes.values()), np.int64)
+    parts = graph.add("Split", shaped, widths, outputs=len(sizes), axis=-1)
+    return dict(zip(sizes, parts, strict=True))
+
+
+_Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def _lean(trunk: Trunk) -> tuple[_Layer, _Layer]:
+    heads: Any = trunk.heads
+    return _weights(heads.enter), _weights(heads.leave)
+
+
+def _wide(trunk: Trunk) -> tuple[_Layer, _Layer]:
+    """One wide hidden layer, one block-diagonal output layer."""
     config = trunk.config
     heads: Any = trunk.heads
     enter = np.concatenate([_weights(h.enter)[0] for h in heads], 1)
     enter_bias = np.concatenate([_weights(h.enter)[1] for h in heads])
-    hidden = graph.add("Relu", graph.linear(x, enter, enter_bias))
     width, count, curves = config.head_channels, len(heads), config.curves
     leave = np.zeros((count, width, count, curves), np.float32)
     for i, head in enumerate(heads):
         leave[i, :, i] = _weights(head.leave)[0]
     leave_bias = np.concatenate([_weights(h.leave)[1] for h in heads])
-    flat = leave.reshape(count * width, count * curves)
-    values = graph.add("Sigmoid", graph.linear(hidden, flat, leave_bias))
-    shaped = graph.add("Reshape", values, graph.constant([0, -1, count, curves], np.int64))
-    if not config.articulation:
-        return {"units": shaped}
-    sizes = graph.constant([len(config.units), len(config.articulation)], np.int64)
-    units, articulation = graph.add("Split", shaped, sizes, outputs=2, axis=-1)
-    return {"units": units, "articulation": articulation}
+    return (enter, enter_bias), (leave.reshape(count * width, count * curves), leave_bias)
 
 
 def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
@@ -236,6 +281,7 @@ def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
         "step_samples": STEP,
         "units": list(config.units),
         "articulation": list(config.articulation),
+        "activity": config.activity,
         "look_aheads_ms": [1000 * d // FRAME_RATE for d in config.delays],
         "states": {name: list(shape) for name, shape in state_shapes(trunk).items()},
         "parameters": sum(p.numel() for n, p in trunk.named_parameters() if "phones" not in n),

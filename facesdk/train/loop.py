@@ -32,6 +32,8 @@ class Schedule:
     clip: float = 1.0
     """Largest norm of a gradient."""
     save_every: int = 100
+    bfloat16: bool = False
+    """Whether matrix products are rounded to bfloat16: twice as fast where the processor has it."""
 
     def rate_at(self, step: int) -> float:
         """Learning rate: linear warm-up, then a half cosine down to 2 %."""
@@ -81,7 +83,8 @@ class Trainer:
         batch = self._batches.batch(self.step)
         for group in self._optimiser.param_groups:
             group["lr"] = self._schedule.rate_at(self.step)
-        units, phones = self.network(batch.mel)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._schedule.bfloat16):
+            units, phones = self.network(batch.mel)
         total, parts = self._loss(units, phones, batch)
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]

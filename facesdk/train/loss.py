@@ -27,6 +27,12 @@ class LossWeights:
     """Weight of the curves in time with the sound against those of the lips."""
     vertices: float = 0.02
     """Squared error in mm of the built-in head's lips, driven through the ARKit table."""
+    units: float = 1.0
+    """Weight of the curves of the lips."""
+    activity: float = 0.5
+    """Cross-entropy of the output that says whether somebody speaks."""
+    rest: float = 0.0
+    """Extra weight on frames where nobody speaks."""
     unit: tuple[tuple[str, float], ...] = (
         ("jaw", 1.5), ("aperture", 2.0), ("closure", 2.5), ("labiodental", 1.5), ("rounding", 1.5),
         ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
@@ -42,7 +48,7 @@ class Loss:
         self._delays = tuple(delays)
         factors = dict(weights.unit)
         plain = torch.tensor([factors.get(u, 1.0) for u in UNITS])
-        self._factors = torch.cat([plain, weights.articulation * plain])
+        self._factors = torch.cat([weights.units * plain, weights.articulation * plain])
         self._contacts = [UNITS.index("closure"), UNITS.index("labiodental")]
         self._surface = Surface() if weights.vertices else None
 
@@ -50,19 +56,26 @@ class Loss:
         self, logits: Sequence[Tensor], phones: Sequence[Tensor], batch: Batch
     ) -> tuple[Tensor, dict[str, float]]:
         """Scalar loss and its parts by name, averaged over the look-aheads."""
-        parts = {name: torch.zeros(()) for name in ("units", "velocity", "phones", "vertices")}
-        for delay, unit_logits, phone_logits in zip(self._delays, logits, phones, strict=True):
+        names = ("units", "velocity", "phones", "vertices", "activity")
+        parts = {name: torch.zeros(()) for name in names}
+        curves = batch.targets.shape[2]
+        for i, (delay, unit_logits) in enumerate(zip(self._delays, logits, strict=True)):
             frames = batch.targets.shape[1] - delay
             wanted = batch.targets[:, :frames]
-            given = unit_logits[:, delay:]
+            given = unit_logits[:, delay:, :curves].float()
             parts["units"] = parts["units"] + self._units(given, wanted)
-            curves = torch.sigmoid(given)
-            parts["velocity"] = parts["velocity"] + self._velocity(curves, wanted)
+            values = torch.sigmoid(given)
+            parts["velocity"] = parts["velocity"] + self._velocity(values, wanted)
             if self._surface is not None:
-                parts["vertices"] = parts["vertices"] + self._surface(curves, wanted)
-            parts["phones"] = parts["phones"] + cross_entropy(
-                phone_logits[:, delay:].flatten(0, 1), batch.phones[:, :frames].flatten()
-            )
+                parts["vertices"] = parts["vertices"] + self._surface(values, wanted)
+            if phones and self._weights.phones:
+                parts["phones"] = parts["phones"] + cross_entropy(
+                    phones[i][:, delay:].flatten(0, 1).float(), batch.phones[:, :frames].flatten()
+                )
+            if unit_logits.shape[2] > curves:
+                parts["activity"] = parts["activity"] + binary_cross_entropy_with_logits(
+                    unit_logits[:, delay:, curves].float(), batch.active[:, :frames]
+                )
         parts = {name: part / len(self._delays) for name, part in parts.items()}
         weights = self._weights
         total = (
@@ -70,6 +83,7 @@ class Loss:
             + weights.velocity * parts["velocity"]
             + weights.phones * parts["phones"]
             + weights.vertices * parts["vertices"]
+            + weights.activity * parts["activity"]
         )
         return total, {name: float(part.detach()) for name, part in parts.items()}
 

@@ -41,6 +41,12 @@ class TrunkConfig:
     prior_frames: float = 30.0
     """Weight of the training mean in the running mean, in mel frames of ordinary speech."""
     feature_scale: float = 0.35
+    taps: int = 3
+    """Past steps that a block reads, the newest included."""
+    lean: bool = False
+    """One hidden layer for all heads, and no bias on the way back to the residual."""
+    activity: bool = False
+    """An output for each look-ahead that says whether somebody speaks."""
 
     @property
     def curves(self) -> int:
@@ -74,23 +80,31 @@ class RunningMean(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: three past steps, one hidden layer."""
+    """Residual block: a few past steps, one hidden layer."""
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(self, channels: int, dilation: int, taps: int = 3, *, bias: bool = True) -> None:
         super().__init__()
-        self.dilation = dilation
-        self.enter = nn.Linear(3 * channels, channels)
-        self.leave = nn.Linear(channels, channels)
+        self.dilation, self.taps = dilation, taps
+        self.enter = nn.Linear(taps * channels, channels)
+        self.leave = nn.Linear(channels, channels, bias=bias)
         nn.init.kaiming_normal_(self.enter.weight, nonlinearity="relu")
         nn.init.normal_(self.leave.weight, std=0.3 / channels**0.5)
-        nn.init.zeros_(self.leave.bias)
+        if bias:
+            nn.init.zeros_(self.leave.bias)
+
+    @property
+    def past(self) -> int:
+        """Steps before the newest that it reads."""
+        return (self.taps - 1) * self.dilation
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C); what lies before the first step is zero."""
-        d = self.dilation
-        padded = nn.functional.pad(x, (0, 0, 2 * d, 0))
-        past = torch.cat([padded[:, : -2 * d], padded[:, d:-d], x], -1)
-        hidden: Tensor = self.leave(torch.relu(self.enter(past)))
+        padded = nn.functional.pad(x, (0, 0, self.past, 0))
+        steps = x.shape[1]
+        window = torch.cat(
+            [padded[:, i * self.dilation :][:, :steps] for i in range(self.taps)], -1
+        )
+        hidden: Tensor = self.leave(torch.relu(self.enter(window)))
         return x + hidden
 
 
@@ -108,6 +122,21 @@ class Head(nn.Module):
         return logits
 
 
+class LeanHeads(nn.Module):
+    """Trunk state to logits of all look-aheads through one hidden layer."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self._shape = (len(config.delays), config.curves + int(config.activity))
+        self.enter = nn.Linear(config.channels, config.head_channels)
+        self.leave = nn.Linear(config.head_channels, self._shape[0] * self._shape[1])
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(B, T, C) to (B, T, look-aheads, curves) logits; activity is the last curve."""
+        logits: Tensor = self.leave(torch.relu(self.enter(state)))
+        return logits.unflatten(-1, self._shape)
+
+
 class Trunk(nn.Module):
     """The whole network on log-mel frames."""
 
@@ -116,10 +145,14 @@ class Trunk(nn.Module):
         self.config = config
         self.normalise = RunningMean(config, mel_mean)
         self.enter = nn.Linear(STACK * BANDS, config.channels)
-        self.blocks = nn.ModuleList(Block(config.channels, d) for d in config.dilations)
-        self.heads = nn.ModuleList(Head(config) for _ in config.delays)
+        self.blocks = nn.ModuleList(
+            Block(config.channels, d, config.taps, bias=not config.lean) for d in config.dilations
+        )
+        self.heads: nn.Module = (
+            LeanHeads(config) if config.lean else nn.ModuleList(Head(config) for _ in config.delays)
+        )
         self.phones = nn.ModuleList(
-            nn.Linear(config.channels, len(config.phones)) for _ in config.delays
+            nn.Linear(config.channels, len(config.phones)) for _ in config.delays if config.phones
         )
 
     def state(self, mel: Tensor) -> Tensor:
@@ -131,12 +164,19 @@ class Trunk(nn.Module):
             x = block(x)
         return torch.relu(x)
 
+    def _logits(self, state: Tensor) -> list[Tensor]:
+        if isinstance(self.heads, LeanHeads):
+            return list(self.heads(state).unbind(2))
+        return [head(state) for head in self.heads]  # type: ignore[union-attr]
+
     def forward(self, mel: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """(B, 2 T, 64) log-mel to curve logits and phone logits, one each per look-ahead."""
+        """(B, 2 T, 64) log-mel to curve logits and phone logits, one each per look-ahead.
+
+        With `activity` its logit is the last curve.
+        """
         x = self.state(mel)
-        return [head(x) for head in self.heads], [head(x) for head in self.phones]
+        return self._logits(x), [head(x) for head in self.phones]
 
     def curves(self, mel: Tensor) -> Tensor:
         """(B, 2 T, 64) log-mel to (B, T, look-aheads, curves) in 0..1."""
-        x = self.state(mel)
-        return torch.stack([torch.sigmoid(head(x)) for head in self.heads], 2)
+        return torch.sigmoid(torch.stack(self._logits(self.state(mel)), 2))
