@@ -95,7 +95,7 @@ def state_shapes(trunk: Trunk) -> dict[str, tuple[int, ...]]:
     return {
         "samples": (_TAIL,),
         "mean": (features.BANDS + 1,),
-        "history": (past, trunk.config.channels),
+        "history": (past, trunk.config.narrow or trunk.config.channels),
     }
 
 
@@ -204,12 +204,15 @@ def _blocks(graph: _Graph, trunk: Trunk, x: str, history: str) -> tuple[str, str
 
 
 def _block(graph: _Graph, block: Block, x: str, state: str) -> tuple[str, str]:
-    past = graph.add("Concat", state, x, axis=1)
+    kept = x
+    if block.narrow is not None:
+        kept = graph.add("MatMul", x, graph.constant(block.narrow.weight.detach().numpy().T))
+    past = graph.add("Concat", state, kept, axis=1)
     older = [
         graph.slice(past, i * block.dilation, i * block.dilation - block.past, 1)
         for i in range(block.taps - 1)
     ]
-    window = graph.add("Concat", *older, x, axis=2)
+    window = graph.add("Concat", *older, kept, axis=2)
     hidden = graph.add("Relu", graph.linear(window, *_weights(block.enter)))
     weight: Any = block.leave.weight
     change = graph.add("MatMul", hidden, graph.constant(weight.detach().numpy().T))

@@ -43,6 +43,8 @@ class TrunkConfig:
     feature_scale: float = 0.35
     taps: int = 3
     """Past steps that a block reads, the newest included."""
+    narrow: int = 0
+    """Channels that a block remembers of its past steps; 0 remembers all of them."""
     lean: bool = False
     """One hidden layer for all heads, and no bias on the way back to the residual."""
     activity: bool = False
@@ -82,13 +84,19 @@ class RunningMean(nn.Module):
 class Block(nn.Module):
     """Residual block: a few past steps, one hidden layer."""
 
-    def __init__(self, channels: int, dilation: int, taps: int = 3, *, bias: bool = True) -> None:
+    def __init__(
+        self, channels: int, dilation: int, taps: int = 3, *, narrow: int = 0, bias: bool = True
+    ) -> None:
         super().__init__()
         self.dilation, self.taps = dilation, taps
-        self.enter = nn.Linear(taps * channels, channels)
+        self.width = narrow or channels
+        self.narrow = nn.Linear(channels, narrow, bias=False) if narrow else None
+        self.enter = nn.Linear(taps * self.width, channels)
         self.leave = nn.Linear(channels, channels, bias=bias)
         nn.init.kaiming_normal_(self.enter.weight, nonlinearity="relu")
         nn.init.normal_(self.leave.weight, std=0.3 / channels**0.5)
+        if self.narrow is not None:
+            nn.init.normal_(self.narrow.weight, std=1 / channels**0.5)
         if bias:
             nn.init.zeros_(self.leave.bias)
 
@@ -99,7 +107,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C); what lies before the first step is zero."""
-        padded = nn.functional.pad(x, (0, 0, self.past, 0))
+        kept = x if self.narrow is None else self.narrow(x)
+        padded = nn.functional.pad(kept, (0, 0, self.past, 0))
         steps = x.shape[1]
         window = torch.cat(
             [padded[:, i * self.dilation :][:, :steps] for i in range(self.taps)], -1
@@ -146,7 +155,8 @@ class Trunk(nn.Module):
         self.normalise = RunningMean(config, mel_mean)
         self.enter = nn.Linear(STACK * BANDS, config.channels)
         self.blocks = nn.ModuleList(
-            Block(config.channels, d, config.taps, bias=not config.lean) for d in config.dilations
+            Block(config.channels, d, config.taps, narrow=config.narrow, bias=not config.lean)
+            for d in config.dilations
         )
         self.heads: nn.Module = (
             LeanHeads(config) if config.lean else nn.ModuleList(Head(config) for _ in config.delays)
