@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..articulation import Rules
-from .data import FRAMES, UNITS, Line
+from .data import FRAMES, UNITS, Labels, Line
 from .network import Trunk
 
 Doubles = NDArray[np.float64]
@@ -109,7 +109,7 @@ class Scorer:
     def __init__(self, trunk: Trunk, lines: Iterable[Line]) -> None:
         self._lines = list(lines)
         self._given = [predict(trunk, line) for line in self._lines]
-        self._sounds = np.array(trunk.config.phones)
+        self._sounds = np.array(Labels(Rules.load()).names)
 
     def __call__(self, head: int = -1, curves: Curves = "articulation") -> dict[str, float]:
         """Figures by name for one look-ahead, on the curves of the lips or of the sounds."""

@@ -224,7 +224,7 @@ def _block(graph: _Graph, block: Block, x: str, state: str) -> tuple[str, str]:
 def _heads(graph: _Graph, trunk: Trunk, x: str) -> dict[str, str]:
     """All look-aheads at once, split by what their curves are."""
     config = trunk.config
-    enter, leave = _lean(trunk) if config.lean else _wide(trunk)
+    enter, leave = _shared(trunk) if config.shared else _wide(trunk)
     hidden = graph.add("Relu", graph.linear(x, *enter))
     values = graph.add("Sigmoid", graph.linear(hidden, *leave))
     count = config.curves + int(config.activity)
@@ -245,7 +245,7 @@ def _heads(graph: _Graph, trunk: Trunk, x: str) -> dict[str, str]:
 _Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def _lean(trunk: Trunk) -> tuple[_Layer, _Layer]:
+def _shared(trunk: Trunk) -> tuple[_Layer, _Layer]:
     heads: Any = trunk.heads
     return _weights(heads.enter), _weights(heads.leave)
 
@@ -256,7 +256,8 @@ def _wide(trunk: Trunk) -> tuple[_Layer, _Layer]:
     heads: Any = trunk.heads
     enter = np.concatenate([_weights(h.enter)[0] for h in heads], 1)
     enter_bias = np.concatenate([_weights(h.enter)[1] for h in heads])
-    width, count, curves = config.head_channels, len(heads), config.curves
+    width, count = config.head_channels, len(heads)
+    curves = config.curves + int(config.activity)
     leave = np.zeros((count, width, count, curves), np.float32)
     for i, head in enumerate(heads):
         leave[i, :, i] = _weights(head.leave)[0]

@@ -45,8 +45,10 @@ class TrunkConfig:
     """Past steps that a block reads, the newest included."""
     narrow: int = 0
     """Channels that a block remembers of its past steps; 0 remembers all of them."""
-    lean: bool = False
-    """One hidden layer for all heads, and no bias on the way back to the residual."""
+    shared: bool = False
+    """One hidden layer of `head_channels` for all heads, in place of one for each."""
+    bias: bool = True
+    """Whether every block adds a bias to what it hands on; otherwise only the last one does."""
     activity: bool = False
     """An output for each look-ahead that says whether somebody speaks."""
 
@@ -54,6 +56,10 @@ class TrunkConfig:
     def curves(self) -> int:
         """Outputs of one head: units first, then articulation."""
         return len(self.units) + len(self.articulation)
+
+
+def _only_last(items: Sequence[int]) -> list[bool]:
+    return [False] * (len(items) - 1) + [True]
 
 
 class RunningMean(nn.Module):
@@ -123,15 +129,15 @@ class Head(nn.Module):
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         self.enter = nn.Linear(config.channels, config.head_channels)
-        self.leave = nn.Linear(config.head_channels, config.curves)
+        self.leave = nn.Linear(config.head_channels, config.curves + int(config.activity))
 
     def forward(self, state: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, curves) logits."""
+        """(B, T, C) to (B, T, curves) logits; activity is the last curve."""
         logits: Tensor = self.leave(torch.relu(self.enter(state)))
         return logits
 
 
-class LeanHeads(nn.Module):
+class SharedHeads(nn.Module):
     """Trunk state to logits of all look-aheads through one hidden layer."""
 
     def __init__(self, config: TrunkConfig) -> None:
@@ -155,11 +161,11 @@ class Trunk(nn.Module):
         self.normalise = RunningMean(config, mel_mean)
         self.enter = nn.Linear(STACK * BANDS, config.channels)
         self.blocks = nn.ModuleList(
-            Block(config.channels, d, config.taps, narrow=config.narrow, bias=not config.lean)
-            for d in config.dilations
+            Block(config.channels, d, config.taps, narrow=config.narrow, bias=config.bias or last)
+            for d, last in zip(config.dilations, _only_last(config.dilations), strict=True)
         )
         self.heads: nn.Module = (
-            LeanHeads(config) if config.lean else nn.ModuleList(Head(config) for _ in config.delays)
+            SharedHeads(config) if config.shared else nn.ModuleList(Head(config) for _ in config.delays)
         )
         self.phones = nn.ModuleList(
             nn.Linear(config.channels, len(config.phones)) for _ in config.delays if config.phones
@@ -175,7 +181,7 @@ class Trunk(nn.Module):
         return torch.relu(x)
 
     def _logits(self, state: Tensor) -> list[Tensor]:
-        if isinstance(self.heads, LeanHeads):
+        if isinstance(self.heads, SharedHeads):
             return list(self.heads(state).unbind(2))
         return [head(state) for head in self.heads]  # type: ignore[union-attr]
 
