@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError, unknown_name
-from . import festival, flite, hibari, kokoro, texts
+from . import festival, flite, hibari, kokoro, non_speech, texts
 from .corpus import CorpusWriter, Utterance
 
 SPOKEN = ("hibari", "flite", "kokoro", "festival")
 """Kinds of corpora that a recipe makes."""
+CALCULATED = ("non_speech",)
+"""Kinds that a recipe makes and nobody speaks in."""
 RECORDED = ("speechocean",)
 """Kinds of corpora that a user must have: recordings of people, which nothing here downloads."""
 HELD_OUT, HELD_OUT_SEED = "held_out", 1000
@@ -36,6 +38,13 @@ class Source:
     """Which utterances to train on, by their own `split`; all of them without it."""
     weight: float = 1.0
     """How often a line is drawn for its length, where 1 is as often as others."""
+    offset: float = 0.0
+    """Seconds that its phone times are early where no sharp step in the sound says better."""
+
+    @property
+    def spoken(self) -> bool:
+        """Whether anybody speaks in it."""
+        return self.kind not in CALCULATED
 
     def takes(self, utterance: Utterance) -> bool:
         """Whether an utterance is for training."""
@@ -128,12 +137,14 @@ def _source(name: str, entry: Mapping[str, Any]) -> Source:
     split, weight = str(entry.get("split", "")), float(entry.get("weight", 1))
     if weight <= 0:
         raise ValueError(f"corpus {name!r}: weight must be above 0, got {weight}")
+    offset = float(entry.get("offset_ms", 0)) / 1000
     if kind in RECORDED:
-        return Source(kind, split=split, weight=weight)
-    if kind not in SPOKEN:
-        raise unknown_name("no corpus source", kind, (*SPOKEN, *RECORDED))
-    lines = tuple(entry["lines"])
-    return Source(kind, float(entry["hours"]), int(entry["seed"]), lines, split, weight)
+        return Source(kind, split=split, weight=weight, offset=offset)
+    if kind not in (*SPOKEN, *CALCULATED):
+        raise unknown_name("no corpus source", kind, (*SPOKEN, *CALCULATED, *RECORDED))
+    lines = tuple(entry["lines"]) if kind in SPOKEN else ()
+    hours, seed = float(entry["hours"]), int(entry["seed"])
+    return Source(kind, hours, seed, lines, split, weight, offset)
 
 
 def build_corpora(
@@ -191,6 +202,9 @@ def _speak(
 ) -> Mapping[str, str]:
     """Fill a corpus; returns terms and versions."""
     hours, seed = source.hours, source.seed
+    if source.kind == "non_speech":
+        non_speech.build(writer, hours=hours, seed=seed)
+        return non_speech.facts()
     if source.kind == "kokoro":
         languages = {language: (file,) for language, file in kokoro.LANGUAGES.values()}
         languages |= {language: (file,) for language, file in kokoro.BORROWED.items()}

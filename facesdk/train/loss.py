@@ -19,22 +19,20 @@ class LossWeights:
 
     velocity: float = 3.0
     """Squared error of the change from frame to frame: keeps curves from trembling."""
-    phones: float = 0.25
+    phones: float = 0.0
     """Cross-entropy of the phone head; it teaches the trunk phonetics, nothing more."""
     closure: float = 3.0
     """Extra weight on frames with a lip contact: rare, short and what viewers notice first."""
-    articulation: float = 0.7
+    articulation: float = 1.0
     """Weight of the curves in time with the sound against those of the lips."""
-    vertices: float = 0.02
+    vertices: float = 0.0
     """Squared error in mm of the built-in head's lips, driven through the ARKit table."""
-    units: float = 1.0
+    units: float = 0.4
     """Weight of the curves of the lips."""
     activity: float = 0.5
     """Cross-entropy of the output that says whether somebody speaks."""
-    rest: float = 0.0
-    """Extra weight on frames where nobody speaks."""
     unit: tuple[tuple[str, float], ...] = (
-        ("jaw", 1.5), ("aperture", 2.0), ("closure", 2.5), ("labiodental", 1.5), ("rounding", 1.5),
+        ("jaw", 1.5), ("aperture", 2.0), ("closure", 3.5), ("labiodental", 2.5), ("rounding", 2.0),
         ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
         ("tongue_lateral", 0.5), ("voicing", 0.4), ("loudness", 0.4), ("accent", 0.4),
     )  # fmt: skip

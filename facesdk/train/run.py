@@ -44,9 +44,11 @@ def train(
     rules = Rules.load()
     folders = build_corpora(recipe, work / "corpora", given=given, report=report)
     held_out = folders.pop(HELD_OUT)
-    lines = _training_lines(recipe, folders, work / "features", rules, report)
+    found = _training_lines(recipe, folders, work / "features", rules, report)
+    lines = [line for name, group in found.items() if recipe.corpora[name].spoken for line in group]
+    quiet = [line for group in found.values() for line in group if not line.active.any()]
     checkpoint = work / recipe.name / "checkpoint.pt"
-    _fit(recipe, lines, Labels(rules), checkpoint, report)
+    _fit(recipe, lines, quiet, Labels(rules), checkpoint, report)
     trunk = load_trunk(checkpoint)
     tests = _tests(recipe, folders, held_out, work / "features", rules)
     scores = {name: _scores(name, trunk, lines, report) for name, lines in tests.items()}
@@ -61,7 +63,10 @@ def _voices(utterance: Utterance) -> set[str]:
 def _tests(
     recipe: Recipe, folders: Mapping[str, Path], held_out: Path, cache: Path, rules: Rules
 ) -> dict[str, list[Line]]:
-    """Lines to score by name: voices held out, and speakers of recordings not trained on."""
+    """Lines to score by name: voices held out, and speakers of recordings not trained on.
+
+    Their phones are taken as labelled, so that scores compare with those of earlier models.
+    """
     voices = set(recipe.held_out_voices)
     tests = {
         "held_out_synthetic_voices": load_corpus(
@@ -81,17 +86,19 @@ def _of(split: str, group: str, utterance: Utterance) -> bool:
 
 def _training_lines(
     recipe: Recipe, folders: Mapping[str, Path], cache: Path, rules: Rules, report: Report
-) -> list[Line]:
-    lines: list[Line] = []
+) -> dict[str, list[Line]]:
+    """Lines to train on by corpus, without the voices held out."""
+    lines: dict[str, list[Line]] = {}
     for name, folder in folders.items():
         source, held_out = recipe.corpora[name], set(recipe.held_out_voices)
-        found = [
+        lines[name] = [
             replace(line, weight=source.weight)
-            for line in load_corpus(folder, cache, rules=rules, keep=source.takes)
+            for line in load_corpus(
+                folder, cache, rules=rules, keep=source.takes, offset=source.offset
+            )
             if not set(line.speaker.split("+")) & held_out
         ]
-        report(f"{name}: {len(found)} lines, {_hours(found):.2f} h")
-        lines += found
+        report(f"{name}: {len(lines[name])} lines, {_hours(lines[name]):.2f} h")
     return lines
 
 
@@ -100,17 +107,25 @@ def _hours(lines: Sequence[Line]) -> float:
 
 
 def _fit(
-    recipe: Recipe, lines: Sequence[Line], labels: Labels, checkpoint: Path, report: Report
+    recipe: Recipe,
+    lines: Sequence[Line],
+    quiet: Sequence[Line],
+    labels: Labels,
+    checkpoint: Path,
+    report: Report,
 ) -> None:
+    """Train to the end; `quiet` are lines in which nobody speaks."""
     torch.manual_seed(recipe.seed)
     options: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in recipe.network.items()
     }
-    config = TrunkConfig(units=UNITS, articulation=UNITS, phones=labels.names, **options)
+    weights = LossWeights()
+    phones = labels.names if weights.phones else ()
+    config = TrunkConfig(units=UNITS, articulation=UNITS, phones=phones, **options)
     network = Trunk(config, mel_mean(lines))
-    batches = Batches(lines, seed=recipe.seed, **recipe.batches)
+    batches = Batches(lines, seed=recipe.seed, non_speech=quiet, **recipe.batches)
     schedule = Schedule(**recipe.schedule)
-    trainer = Trainer(network, Loss(LossWeights(), config.delays), batches, schedule, checkpoint)
+    trainer = Trainer(network, Loss(weights, config.delays), batches, schedule, checkpoint)
     report(f"training: step {trainer.step} of {schedule.steps}")
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     log = json_lines(checkpoint.parent / "log.jsonl")
