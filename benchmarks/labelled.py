@@ -21,7 +21,7 @@ from measures import RATE, SILENCE, Track, rounded
 import facesdk
 from facesdk.articulation import Rules
 from facesdk.audio import read_audio
-from facesdk.datasets.corpus import Corpus
+from facesdk.datasets.speech.corpus import Corpus
 from facesdk.errors import FaceSDKError
 
 SAMPLE_RATE = 16_000

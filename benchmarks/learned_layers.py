@@ -20,14 +20,12 @@ import numpy as np
 
 import facesdk
 from facesdk.articulation import articulate
-from facesdk.datasets.hibari import Hibari, Speaker
-from facesdk.datasets.texts import lines
-from facesdk.mesh.load import load_head
-from facesdk.model.table import RigTable
-from facesdk.train.adapt import LearnConfig, Learner
-from facesdk.train.annotations import AnnotatedSet, AnnotationFolder, AnnotationWriter
-from facesdk.train.graph import ModelGraph
-from facesdk.train.learn import score
+from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter, TakeSet
+from facesdk.datasets.speech.hibari import Hibari, Speaker
+from facesdk.datasets.speech.texts import lines
+from facesdk.mesh.files.load import load_head
+from facesdk.model.rig_table import RigTable
+from facesdk.train.heads import HeadTrainer, LearnConfig, ModelGraph, score
 
 FPS = 60
 STYLES = {"a": (0.4, 0.0), "b": (0.8, 0.1), "c": (1.2, 0.2), "d": (1.6, 0.3)}
@@ -36,8 +34,8 @@ STYLES = {"a": (0.4, 0.0), "b": (0.8, 0.1), "c": (1.2, 0.2), "d": (1.6, 0.3)}
 VARIANTS = {
     "as it comes": {},
     "one style of all": {"embedding": 0},
-    "no pivot": {"pivot_odds": 0.0},
-    "no loss on the face": {"surface": 0.0, "coefficients": 1.0},
+    "no pivot": {"pivot_probability": 0.0},
+    "no loss on the face": {"vertices": 0.0, "coefficients": 1.0},
     "no velocity": {"velocity": 0.0},
     "no augmentation": {"augment": False},
     "trunk learns": {"tune_trunk": True},
@@ -80,17 +78,17 @@ def record(folder: Path, count: int, seed: int) -> tuple[AnnotationFolder, Annot
     return AnnotationFolder(controls.finish()), AnnotationFolder(vertices.finish())
 
 
-def measure(source: AnnotatedSet, config: LearnConfig) -> dict[str, float]:
+def measure(source: TakeSet, config: LearnConfig) -> dict[str, float]:
     """Errors in mm of the people it knows and of the stranger, and the size of the layer."""
     graph = ModelGraph(facesdk.load().folder)
-    learner = Learner(graph.trunk, [source], config)
-    network, (lesson,) = learner.run(), learner.lessons
-    size = sum(p.numel() for p in network.layer(lesson.name).parameters())
+    trainer = HeadTrainer(graph.trunk, [source], config)
+    network, (task,) = trainer.run(), trainer.tasks
+    size = sum(p.numel() for p in network.layer(task.name).parameters())
     found: dict[str, float] = {"parameters": size}
-    everybody = lesson.test
+    everybody = task.test
     for who, stranger in (("known", False), ("stranger", True)):
-        lesson.test = [e for e in everybody if e.speaker.endswith("stranger") == stranger]
-        scores = score(network, lesson)
+        task.test = [e for e in everybody if e.speaker.endswith("stranger") == stranger]
+        scores = score(network, task)
         found[who] = scores["error"]["look_ahead_200_ms"]
         found[f"{who}, mean face"] = scores["error_of_the_mean"]
         if "error_of_the_table" in scores:

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from facesdk.mesh import Head, load_head
-from facesdk.mesh.calibrate import calibrate
+from facesdk.mesh.fit.calibrate import calibrate
+from facesdk.mesh.fit.register import register
+from facesdk.mesh.fit.solve import Solver
+from facesdk.mesh.fit.transfer import face_of, transfer, transfer_shapes
 from facesdk.mesh.flame import FlameModel
-from facesdk.mesh.register import register
-from facesdk.mesh.solve import Solver
-from facesdk.mesh.transfer import face_of, transfer, transfer_shapes
 from facesdk.rig import Rig
 
 NAMES = Rig.load("arkit").names

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from facesdk.render.letters import write
 from facesdk.render.png import write_png
+from facesdk.render.software.bitmap_font import write
 
 MEASURE_ONLY = "measurement-only"
 PLACES = ("good", "median", "bad")

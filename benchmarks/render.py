@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from facesdk import Rig
-from facesdk.clip import Frame
+from facesdk.clip import Block, ClipInfo
 from facesdk.mesh import load_head
-from facesdk.render import Look, Shot, camera, draws, painter, write_film, write_video
+from facesdk.render import Look, Shot, camera, encode_video, painter, resolve_backend, write_video
 
 RIG = Rig.load("arkit")
 
@@ -31,18 +31,17 @@ RIG = Rig.load("arkit")
 class Chatter:
     """Frames of a face that moves, as many as asked for, none of them held."""
 
-    rig, fps, sample_rate, start_sample = RIG, Fraction(30), 16_000, 0
-    events, meta, extra = (), {}, {}
+    info = ClipInfo(RIG, Fraction(30))
 
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def frames(self) -> Iterator[Frame]:
+    def blocks(self) -> Iterator[Block]:
         rng = np.random.default_rng(0)
         speeds, phases = rng.uniform(2, 9, len(RIG)), rng.uniform(0, 6, len(RIG))
         for index in range(self.count):
             values = 0.15 + 0.15 * np.sin(speeds * index / 30 + phases)
-            yield Frame(index, 0, values.astype(np.float32))
+            yield Block(values.astype(np.float32)[None], None)
 
 
 def main() -> None:
@@ -92,10 +91,10 @@ def films(backends: list[str], count: int) -> None:
                 write_video(Chatter(count), io.BytesIO(), head, shot, jobs=jobs)
                 rate = count / (time.perf_counter() - began)
                 edges = "smooth" if smooth else "rough"
-                print(f"{draws(backend, look):<10}{edges:<24}{jobs:>12}{rate:>16.1f}")
+                print(f"{resolve_backend(backend, look):<10}{edges:<24}{jobs:>12}{rate:>16.1f}")
     picture = np.zeros((512, 512, 3), np.uint8)
     began = time.perf_counter()
-    write_film((picture for _ in range(count)), io.BytesIO(), Fraction(30))
+    encode_video((picture for _ in range(count)), io.BytesIO(), Fraction(30))
     print(f"encoding alone{count / (time.perf_counter() - began):>48.1f}")
 
 
@@ -104,12 +103,12 @@ def watch_memory(minutes: float, backend: str) -> None:
     head, shot = load_head(), Shot(Look(smooth=False, size=(128, 128)), backend=backend)
     count = round(minutes * 60 * 30)
 
-    def told(done: int) -> None:
+    def on_progress(done: int) -> None:
         if done % (count // 10) == 0:
             print(f"{done:>8} of {count} pictures {resident():>8.0f} MiB")
 
     with Path(os.devnull).open("wb") as file:
-        write_video(Chatter(count), file, head, shot, told=told)
+        write_video(Chatter(count), file, head, shot, on_progress=on_progress)
 
 
 def resident() -> float:

@@ -1,8 +1,16 @@
-"""Corpora of timed speech, and the recipes that train models from them."""
+"""Data to train on: `speech`, corpora of timed phones, and `faces`, recordings of faces."""
 
-from __future__ import annotations
+from .faces import AnnotationFolder, AnnotationWriter, Take, TakeSet
+from .speech import Corpus, CorpusWriter, Recipe, TimedPhone, Utterance
 
-from ..articulation import TimedPhone
-from .corpus import Corpus, CorpusWriter, Utterance
-
-__all__ = ["Corpus", "CorpusWriter", "TimedPhone", "Utterance"]
+__all__ = [
+    "AnnotationFolder",
+    "AnnotationWriter",
+    "Corpus",
+    "CorpusWriter",
+    "Recipe",
+    "Take",
+    "TakeSet",
+    "TimedPhone",
+    "Utterance",
+]

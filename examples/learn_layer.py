@@ -16,13 +16,11 @@ import numpy as np
 
 import facesdk
 from facesdk.articulation import articulate
-from facesdk.datasets.hibari import Hibari, Speaker
+from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter
+from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.exporters import write_clip
-from facesdk.model.learned import LearnedLayer
-from facesdk.model.table import RigTable
-from facesdk.train.adapt import LearnConfig
-from facesdk.train.annotations import AnnotationFolder, AnnotationWriter
-from facesdk.train.learn import learn
+from facesdk.model.rig_table import RigTable
+from facesdk.train.heads import LearnConfig, learn
 
 HELLO = Path(__file__).with_name("hello.wav")
 STYLES = {
@@ -54,7 +52,7 @@ def table(style: dict[str, float]) -> RigTable:
 def record(folder: Path) -> AnnotationFolder:
     """The data set: every actor speaks all lines but one, which is kept for the score."""
     engine, rng = Hibari(), np.random.default_rng(0)
-    writer = AnnotationWriter(folder, rig="arkit", name="actors", licence="CC0-1.0")
+    writer = AnnotationWriter(folder, rig="arkit", name="actors", license="CC0-1.0")
     for actor, style in STYLES.items():
         face = table(style)
         for i, line in enumerate(LINES):
@@ -70,10 +68,10 @@ def main(folder: Path, steps: int = 300) -> None:
     """Record, learn, and bake the example line as each actor and as nobody in particular."""
     actors = record(folder / "actors")
     config = LearnConfig(steps=steps, batch=6, crop=120)
-    manifest = learn([actors], folder / "model", config=config, report=print)
+    manifest = learn([actors], folder / "model", config=config, log=print)
     model = facesdk.load(manifest.parent)
     for speaker in (None, *STYLES):
-        clip = LearnedLayer.of(model, "actors", speaker=speaker).bake(HELLO)
+        clip = facesdk.bake(HELLO, rig=f"actors:{speaker}" if speaker else "actors", model=model)
         target = folder / f"hello-{speaker or 'anybody'}.json"
         write_clip(clip, target, "json")
         widest = clip.curve("jawOpen").max()

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from facesdk.audio import SAMPLE_RATE
-from facesdk.datasets.hibari import Hibari, Speaker
+from facesdk.datasets.speech.hibari import Hibari, Speaker
 
 TEXT = "Mind the bridge, my friend. Half of the boards are rotten, and the river is very cold."
 SEED = 7

@@ -10,7 +10,7 @@ from pathlib import Path
 import facesdk
 from facesdk.errors import MissingExtraError
 from facesdk.mesh import load_head
-from facesdk.render import Look, Shot, lighting, pictures, write_png, write_video
+from facesdk.render import Look, Shot, images, lighting, write_png, write_video
 
 HELLO = Path(__file__).with_name("hello.wav")
 
@@ -21,7 +21,7 @@ def main(audio: Path = HELLO, folder: Path = Path()) -> None:
     widest = int(clip.curve("jawOpen").argmax())
 
     still = Shot(Look(lighting=lighting("soft")), views=("front", "three-quarter", "side"))
-    (picture,) = pictures(clip.slice(widest, widest + 1), load_head(detail="high"), still, jobs=1)
+    (picture,) = images(clip.slice(widest, widest + 1), load_head(detail="high"), still, jobs=1)
     png = folder / f"{audio.stem}.png"
     with png.open("wb") as file:
         write_png(picture, file)

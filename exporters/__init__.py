@@ -20,32 +20,27 @@ from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import BinaryIO, Unpack
 
-from ..clip import Clip, FrameSource
+from ..clip import Clip
 from ..errors import ExportError, FileFormatError, unknown_name
 from ..files import whole_file
 from ..rig import Rig
+from ..source import CheckedSource, FrameSource, collect
 from . import (
-    a2f_csv,
     a2f_json,
-    arrays,
     clip_json,
-    control_board,
-    cue_lists,
-    curves_csv,
+    csv,
     fbx,
     gltf,
-    livelink_csv,
-    unity_anim,
-    unreal_script,
-    unreal_tables,
+    mouth_cues,
+    npz,
+    unity,
+    unreal,
     usd,
     vertex_cache,
     vmc,
-    vrma,
 )
-from .blocks import collect
-from .format import Format, Reader, Writer, alone
-from .options import TIMES, OptionFields, Setting, WriteOptions, clip_name, named
+from .format import Format, Reader, Writer, single_clip_writer
+from .options import OPTIONS, TIMES, OptionFields, Setting, WriteOptions, clip_name, named
 from .timeline import moved
 
 __all__ = [
@@ -56,7 +51,6 @@ __all__ = [
     "Setting",
     "WriteOptions",
     "Writer",
-    "alone",
     "clip_name",
     "format_for",
     "formats",
@@ -65,28 +59,24 @@ __all__ = [
     "open_clips",
     "read_clip",
     "read_clips",
+    "single_clip_writer",
     "write_clip",
     "write_clips",
 ]
 
 _MODULES = (
     clip_json,
-    curves_csv,
+    csv,
     gltf,
     fbx,
-    livelink_csv,
-    a2f_csv,
     a2f_json,
-    control_board,
-    arrays,
-    cue_lists,
-    unity_anim,
-    unreal_script,
-    unreal_tables,
+    npz,
+    mouth_cues,
+    unity,
+    unreal,
     usd,
     vertex_cache,
     vmc,
-    vrma,
 )
 
 EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}
@@ -96,13 +86,16 @@ _HEAD = 1 << 16
 
 
 def formats() -> tuple[str, ...]:
-    """Names of all formats, those of other packages included."""
-    return tuple(_known())
+    """Return the names of all formats, those of other packages included."""
+    return tuple(_registered())
 
 
 def format_for(path_or_name: str | Path) -> Format:
-    """The format of this name, or the default one for the path's extension."""
-    known = _known()
+    """Return the format of this name, or the default one for the path's extension.
+
+    Raises `UnknownNameError`.
+    """
+    known = _registered()
     if path_or_name in known:
         return known[str(path_or_name)]
     extension = Path(path_or_name).suffix.lower()
@@ -111,9 +104,8 @@ def format_for(path_or_name: str | Path) -> Format:
     for format_ in known.values():
         if format_.extension == extension:
             return format_
-    raise unknown_name(
-        "no format for files called", extension, {f.extension for f in known.values()}
-    )
+    extensions = sorted({f.extension for f in known.values()})
+    raise unknown_name("no format for files called", extension, extensions)
 
 
 def write_clip(
@@ -129,8 +121,8 @@ def write_clip(
     `ExportError` for an option that the format cannot honour.
     """
     chosen = _chosen(file, format)
-    asked = chosen.honoured(WriteOptions(**options))
-    source = moved(source, asked)
+    asked = _options(chosen, options)
+    source = moved(_trusted(source), asked)
     return _written(chosen, file, source, asked, lambda out: chosen.write(source, out, asked))
 
 
@@ -146,19 +138,24 @@ def write_clips(
     Raises `ExportError` for a format that holds one clip a file.
     """
     chosen = _chosen(file, format)
-    asked = chosen.honoured(WriteOptions(**options))
+    asked = _options(chosen, options)
     if chosen.write_several is None:
-        able = ", ".join(f.name for f in _known().values() if f.several) or "none"
+        able = ", ".join(f.name for f in _registered().values() if f.multi_clip) or "none"
         raise ExportError(f"format {chosen.name!r} holds one clip a file; several: {able}")
     if asked.name is not None:
         raise ExportError("a name is for one clip; give several clips as a mapping by name")
     by_name = dict(sources) if isinstance(sources, Mapping) else named(sources)
     if not by_name:
         raise ExportError("expected at least one clip")
-    takes = {name: moved(source, asked) for name, source in by_name.items()}
+    takes = {name: moved(_trusted(source), asked) for name, source in by_name.items()}
     write = chosen.write_several
     return _written(chosen, file, next(iter(takes.values())), asked,
                     lambda out: write(takes, out, asked))  # fmt: skip
+
+
+def _trusted(source: FrameSource) -> FrameSource:
+    """Return a source whose blocks writers need not check."""
+    return source if isinstance(source, Clip) else CheckedSource(source)
 
 
 def _written(
@@ -173,7 +170,7 @@ def _written(
         return tuple(write(file))
     with ExitStack() as stack:
         lost = tuple(write(stack.enter_context(whole_file(file))))
-        for ending, companion in format_.beside.items():
+        for ending, companion in format_.sidecars.items():
             path = Path(file)
             opened = stack.enter_context(whole_file(path.with_name(path.name + ending)))
             opened.write(companion(path.name, source, options))
@@ -181,12 +178,24 @@ def _written(
 
 
 def _chosen(file: str | Path | BinaryIO, format_: str | Format | None) -> Format:
-    """The format named, else the one of the path's extension."""
-    if chosen := _format(format_):
-        return chosen
+    """Return the format given by name or object, else the one of the path's extension."""
+    if isinstance(format_, Format):
+        return format_
+    if format_ is not None:
+        return format_for(format_)
     if isinstance(file, str | Path):
         return format_for(Path(file))
     raise FileFormatError("writing to an open file needs a format name")
+
+
+def _options(format_: Format, fields: OptionFields) -> WriteOptions:
+    """Return checked options; raises `ExportError` for keywords and settings of other formats."""
+    known = (*OPTIONS, "settings")
+    if unknown := [name for name in fields if name not in known]:
+        own = any(s.name == unknown[0] for s in format_.settings)
+        hint = f"settings={{{unknown[0]!r}: ...}}" if own else f"known: {', '.join(known)}"
+        raise ExportError(f"no option {unknown[0]!r}; {hint}")
+    return format_.checked(WriteOptions(**fields))
 
 
 def read_clip(
@@ -240,7 +249,7 @@ def open_clips(
 ) -> Iterator[Sequence[FrameSource]]:
     """All clips of a file as frame sources, or the `first` alone; see `open_clip`."""
     with _opened(file) as raw, _seekable(raw) as seekable:
-        chosen = _format(format) or _recognise(seekable, file)
+        chosen = _recognized(seekable, file) if format is None else _chosen(file, format)
         if chosen.read is None:
             raise FileFormatError(f"facesdk writes {chosen.name} but cannot read it")
         if first or chosen.read_several is None:
@@ -269,33 +278,29 @@ def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
         yield copy
 
 
-def _recognise(file: BinaryIO, source: str | Path | BinaryIO) -> Format:
+def _recognized(file: BinaryIO, source: str | Path | BinaryIO) -> Format:
     """The format that the file begins like, else the one of its extension."""
     file.seek(0)
     head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
     file.seek(0)
-    readable = [f for f in _known().values() if f.read]
+    readable = [f for f in _registered().values() if f.read]
     named = isinstance(source, str | Path) and Path(source).suffix.lower()
     candidates = [f for f in readable if f.extension == named] or readable
     for format_ in candidates:
-        if format_.recognises and format_.recognises(head):
+        if format_.recognizes and format_.recognizes(head):
             return format_
     if isinstance(source, str | Path) and Path(source).suffix:
         return format_for(Path(source))
     return EXPORTERS["json" if head.lstrip().startswith(b"{") else "csv"]
 
 
-def _format(format_: str | Format | None) -> Format | None:
-    return format_for(format_) if isinstance(format_, str) else format_
-
-
-def _known() -> dict[str, Format]:
-    return EXPORTERS | {n: f for n, f in _foreign().items() if n not in EXPORTERS}
+def _registered() -> dict[str, Format]:
+    return EXPORTERS | {n: f for n, f in _plugins().items() if n not in EXPORTERS}
 
 
 @cache
-def _foreign() -> dict[str, Format]:
-    """Formats of other packages; one that fails to load is reported and left out."""
+def _plugins() -> dict[str, Format]:
+    """Load the formats of other packages; one that fails to load is reported and left out."""
     found: dict[str, Format] = {}
     for entry in entry_points(group="facesdk.exporters"):
         try:

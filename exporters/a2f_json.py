@@ -10,15 +10,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..clip import FrameSource, exact_fps
+from ..clip import exact_fps
 from ..errors import FaceSDKError, FileFormatError
 from ..rig import Rig
-from .blocks import Block, ClipFile, Header, blocks, moving_pose_channels
+from ..source import Block, ClipInfo, FrameSource, moving_angles
 from .format import Format
+from .json_stream import Scanner, outline
 from .numbers import json_rows
-from .options import PLAIN, WriteOptions
+from .options import DEFAULTS, WriteOptions
 from .rigs import loose_rig
-from .scanner import Scanner, outline
 
 RIG = "a2f"
 _KNOWN = {"exportFps", "trackPath", "numPoses", "numFrames", "facsNames", "weightMat"}
@@ -26,7 +26,7 @@ _MAX_NAMES = 10_000
 
 
 def write_a2f_json(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The controls' names and a row a frame, as precise as the clip.
 
@@ -34,28 +34,34 @@ def write_a2f_json(
     that does not begin at zero.
     """
     track = "" if options.audio is None else PurePath(options.audio).as_posix()
-    opening = {"exportFps": float(source.fps), "trackPath": track, "numPoses": len(source.rig)}
-    names = json.dumps(source.rig.names, ensure_ascii=False)
+    opening = {
+        "exportFps": float(source.info.fps),
+        "trackPath": track,
+        "numPoses": len(source.info.rig),
+    }
+    names = json.dumps(source.info.rig.names, ensure_ascii=False)
     file.write(json.dumps(opening, ensure_ascii=False)[:-1].encode())
     file.write(f',\n"facsNames": {names},\n"weightMat": ['.encode())
     count, separator, lost = 0, b"\n", set[str]()
-    for values, angles in blocks(source):
+    for values, angles in source.blocks():
         if len(values):
             file.write(separator + json_rows(values))
             separator = b",\n"
         count += len(values)
-        lost |= moving_pose_channels(angles)
+        lost |= moving_angles(angles)
     file.write(f'\n],\n"numFrames": {count}\n}}\n'.encode())
-    notes = (("events",) if source.events else ()) + (("start",) if source.start_sample else ())
+    notes = (("events",) if source.info.events else ()) + (
+        ("start",) if source.info.start_sample else ()
+    )
     return (*notes, *sorted(lost))
 
 
-def read_a2f_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_a2f_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """A clip on the `a2f` rig, whose controls it need not all have, or on one of its names."""
     return _A2FClip(file, rig)
 
 
-class _A2FClip(ClipFile):
+class _A2FClip:
     def __init__(self, file: BinaryIO, rig: Rig | None) -> None:
         self._file = file
         self._name = str(getattr(file, "name", "clip"))
@@ -70,7 +76,7 @@ class _A2FClip(ClipFile):
             fps = _rate(document.get("exportFps", 60))
         except FaceSDKError as error:
             raise FileFormatError(f"{self._name}: {error}") from error
-        self.header = Header(found, fps, meta=_meta(document, meta))
+        self.info = ClipInfo(found, fps, meta=_meta(document, meta))
 
     def blocks(self) -> Iterator[Block]:
         """Rows, in the rig's order."""
@@ -79,12 +85,12 @@ class _A2FClip(ClipFile):
         taken = [column for column in self._columns if column is not None]
         empty = True
         for block in rows:
-            values = np.tile(self.rig.rest, (len(block), 1))
+            values = np.tile(self.info.rig.rest, (len(block), 1))
             values[:, present] = block[:, taken]
             yield Block(values, None)
             empty = False
         if empty:
-            yield Block(np.empty((0, len(self.rig)), np.float32), None)
+            yield Block(np.empty((0, len(self.info.rig)), np.float32), None)
 
 
 def _names(names: Any) -> list[str]:
@@ -120,7 +126,7 @@ FORMATS = (
         read_a2f_json,
         rigs=(RIG, "arkit"),
         description="weights as Audio2Face exports them",
-        recognises=lambda head: b'"facsNames"' in head or b'"weightMat"' in head,
+        recognizes=lambda head: b'"facsNames"' in head or b'"weightMat"' in head,
         options=frozenset({"audio"}),
     ),
 )

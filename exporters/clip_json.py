@@ -11,15 +11,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..clip import Event, Floats, FrameSource, exact_fps
+from ..arrays import Floats
+from ..clip import POSE_ANGLES, Event, exact_fps
 from ..errors import ClipError, FaceSDKError, FileFormatError
 from ..rig import Rig
-from .blocks import POSE_CHANNELS, Block, ClipFile, Header, blocks
+from ..source import Block, ClipInfo, FrameSource
 from .format import Format
+from .json_stream import Scanner, outline
 from .numbers import json_rows
-from .options import PLAIN, TIMES, WriteOptions
+from .options import DEFAULTS, TIMES, WriteOptions
 from .rigs import listed_rig
-from .scanner import Scanner, outline
 
 VERSION = 1
 _KEYS = ("format", "version", "rig", "fps", "sample_rate", "start_sample", "controls", "values",
@@ -33,10 +34,10 @@ _MAX_CONTROLS = 10_000
 
 
 def write_json(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The clip in full; returns the names of what was left out, which is nothing."""
-    parts = blocks(source)
+    parts = source.blocks()
     first = next(parts)
     file.write(b"{" + b",\n".join(_opening(source)) + b',\n"values":[')
     with TemporaryFile() as poses:  # values come first in the document, frames bring both
@@ -46,10 +47,10 @@ def write_json(
                 continue
             file.write(separator + json_rows(values))
             if angles is not None:
-                poses.write(separator + json_rows(angles.reshape(-1, len(POSE_CHANNELS))))
+                poses.write(separator + json_rows(angles.reshape(-1, len(POSE_ANGLES))))
             separator = b",\n"
         file.write(b'\n],\n"pose":')
-        _write_pose(poses if first.angles is not None else None, file)
+        _write_pose(poses if first.pose is not None else None, file)
     for line in _closing(source, options):
         file.write(b",\n" + line)
     file.write(b"\n}\n")
@@ -74,18 +75,18 @@ def _write_pose(poses: Any, file: BinaryIO) -> None:
 def _opening(source: FrameSource) -> Iterator[bytes]:
     yield _member("format", "facesdk.clip")
     yield _member("version", VERSION)
-    yield _member("rig", {"name": source.rig.name, "version": source.rig.version})
-    yield _member("fps", [source.fps.numerator, source.fps.denominator])
-    yield _member("sample_rate", source.sample_rate)
-    yield _member("start_sample", source.start_sample)
-    yield _member("controls", source.rig.names)
+    yield _member("rig", {"name": source.info.rig.name, "version": source.info.rig.version})
+    yield _member("fps", [source.info.fps.numerator, source.info.fps.denominator])
+    yield _member("sample_rate", source.info.sample_rate)
+    yield _member("start_sample", source.info.start_sample)
+    yield _member("controls", source.info.rig.names)
 
 
 def _closing(source: FrameSource, options: WriteOptions) -> Iterator[bytes]:
-    yield _member("events", [_event_to_json(e) for e in source.events])
+    yield _member("events", [_event_to_json(e) for e in source.info.events])
     name = {} if options.name is None else {"name": options.name}
-    yield _member("meta", dict(source.meta) | name)
-    for key, value in source.extra.items():
+    yield _member("meta", dict(source.info.meta) | name)
+    for key, value in source.info.extra.items():
         if key in _KEYS:
             raise ClipError(f"extra key {key!r} is part of the clip format; rename it")
         yield _member(key, value)
@@ -114,7 +115,7 @@ def _event_to_json(event: Event) -> dict[str, Any]:
 # ---------------------------------------------------------------------- reading
 
 
-def read_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """The clip of a seekable file, its rows read as they are asked for.
 
     `rig` is the rig to read onto; without it the file's rig is looked up by name.
@@ -122,7 +123,7 @@ def read_json(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
     return _JsonClip(file, rig)
 
 
-class _JsonClip(ClipFile):
+class _JsonClip:
     """Notes where the rows begin, then reads them from there."""
 
     def __init__(self, file: BinaryIO, rig: Rig | None) -> None:
@@ -130,21 +131,21 @@ class _JsonClip(ClipFile):
         self._name = str(getattr(file, "name", "clip"))
         try:
             document, self._places = outline(file, self._name, rows=("values", "pose"))
-            self.header, self._order = self._read_header(document, rig)
+            self.info, self._order = self._read_header(document, rig)
         except FileFormatError:
             raise
         except FaceSDKError as error:
             raise FileFormatError(f"{self._name}: {error}") from error
 
     def blocks(self) -> Iterator[Block]:
-        width = len(self.header.rig)
+        width = len(self.info.rig)
         values = self._scanner("values").rows(width, "frame")
         ordered = (v if self._order is None else v[:, self._order] for v in values)
         if "pose" not in self._places:
             yield from (Block(v, None) for v in _at_least_one(ordered, width))
             return
-        poses = self._scanner("pose").rows(len(POSE_CHANNELS), "pose")
-        yield from self._paired(_at_least_one(ordered, width), _Rows(poses, len(POSE_CHANNELS)))
+        poses = self._scanner("pose").rows(len(POSE_ANGLES), "pose")
+        yield from self._paired(_at_least_one(ordered, width), _Rows(poses, len(POSE_ANGLES)))
 
     def _paired(self, values: Iterator[Floats], poses: _Rows) -> Iterator[Block]:
         count = 0
@@ -166,7 +167,7 @@ class _JsonClip(ClipFile):
 
     def _read_header(
         self, document: dict[str, Any], rig: Rig | None
-    ) -> tuple[Header, list[int] | None]:
+    ) -> tuple[ClipInfo, list[int] | None]:
         self._check_kind(document)
         names = self._control_names(document["controls"])
         if rig is None:
@@ -174,7 +175,7 @@ class _JsonClip(ClipFile):
             rig, order = listed_rig(names, name=name, version=version)
         else:
             rig, order = listed_rig(names, rig=rig)
-        header = Header(
+        info = ClipInfo(
             rig=rig,
             fps=self._rate(document["fps"]),
             sample_rate=self._integer(document, "sample_rate", 16_000, least=1),
@@ -183,7 +184,7 @@ class _JsonClip(ClipFile):
             meta=self._object(document.get("meta"), "meta"),
             extra={k: v for k, v in document.items() if k not in _KEYS},
         )
-        return header, order
+        return info, order
 
     def _check_kind(self, document: dict[str, Any]) -> None:
         if document.get("format") != "facesdk.clip":
@@ -289,7 +290,7 @@ FORMATS = (
         write_json,
         read_json,
         description="facesdk's own clip file: everything, bit-exact",
-        recognises=lambda head: head.lstrip().startswith(b"{") and b'"facesdk.clip"' in head,
+        recognizes=lambda head: head.lstrip().startswith(b"{") and b'"facesdk.clip"' in head,
         options=TIMES | {"name"},
     ),
 )

@@ -6,26 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from ..clip import FrameSource
 from ..errors import ExportError, unknown_name
 from ..rig import Rig
-from .options import OPTIONS, Setting, WriteOptions, clip_name, settle
+from ..source import FrameSource
+from .options import OPTIONS, Setting, WriteOptions, clip_name, with_defaults
 
 Writer = Callable[[FrameSource, BinaryIO, WriteOptions], Sequence[str]]
 """Writes the frames as they come, the same bytes for the same frames, and returns the names of
 the channels that the format cannot carry. `start` and `offset` are in the source already."""
 
-SeveralWriter = Callable[[Mapping[str, FrameSource], BinaryIO, WriteOptions], Sequence[str]]
+MultiClipWriter = Callable[[Mapping[str, FrameSource], BinaryIO, WriteOptions], Sequence[str]]
 """The same for several clips by name, in order; one clip is the usual case of it."""
 
 Reader = Callable[[BinaryIO, Rig | None], FrameSource]
 """Opens the clip in a seekable file, which stays open while its frames are read; onto the rig
 given, or the one that the file tells of."""
 
-SeveralReader = Callable[[BinaryIO, Rig | None], Sequence[FrameSource]]
+MultiClipReader = Callable[[BinaryIO, Rig | None], Sequence[FrameSource]]
 """Opens all clips of a file; each tells its name in `meta["name"]`."""
 
-Companion = Callable[[str, FrameSource, WriteOptions], bytes]
+Sidecar = Callable[[str, FrameSource, WriteOptions], bytes]
 """A small file that belongs beside the one called so, from the source that was just written."""
 
 
@@ -41,17 +41,17 @@ class Format:
     rigs: tuple[str, ...] | None = None
     """Rigs that the format is made for, the usual one first; None where any will do."""
     description: str = ""
-    recognises: Callable[[bytes], bool] | None = None
+    recognizes: Callable[[bytes], bool] | None = None
     """Whether a file begins like this format, where its extension does not tell."""
     options: frozenset[str] = frozenset()
     """Options of `WriteOptions` that the writer honours; asking for another one is an error."""
     settings: tuple[Setting, ...] = ()
     """Choices of this format alone, in `WriteOptions.settings`."""
-    write_several: SeveralWriter | None = None
-    read_several: SeveralReader | None = None
-    called: bool = False
+    write_several: MultiClipWriter | None = None
+    read_several: MultiClipReader | None = None
+    names_clip: bool = False
     """Whether the engine knows the clip by the name inside: a baked one is called like its line."""
-    beside: Mapping[str, Companion] = field(default_factory=dict)
+    sidecars: Mapping[str, Sidecar] = field(default_factory=dict)
     """Companions by what is added to the file's name, such as `.meta`."""
 
     def __post_init__(self) -> None:
@@ -59,11 +59,11 @@ class Format:
             raise unknown_name("no option", unknown[0], OPTIONS)
 
     @property
-    def several(self) -> bool:
+    def multi_clip(self) -> bool:
         """Whether a file holds more than one clip."""
         return self.write_several is not None
 
-    def honoured(self, options: WriteOptions) -> WriteOptions:
+    def checked(self, options: WriteOptions) -> WriteOptions:
         """The options with every setting filled in.
 
         Raises `ExportError` naming what this format cannot honour.
@@ -78,10 +78,10 @@ class Format:
             raise ExportError(
                 f"format {self.name!r} has no setting {unknown[0]!r}; its settings: {known}"
             )
-        return replace(options, settings=settle(self.settings, options.settings))
+        return replace(options, settings=with_defaults(self.settings, options.settings))
 
 
-def alone(write_several: SeveralWriter) -> Writer:
+def single_clip_writer(write_several: MultiClipWriter) -> Writer:
     """The writer of one clip that a writer of several makes."""
 
     def write(source: FrameSource, file: BinaryIO, options: WriteOptions) -> Sequence[str]:

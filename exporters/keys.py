@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..clip import Floats
+from ..arrays import Doubles, Floats
 
 Mask = NDArray[np.bool_]
-Doubles = NDArray[np.float64]
 
 _SPANS = (64, 32, 16, 8, 4, 2)
 _BLOCK = 4096

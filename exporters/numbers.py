@@ -7,7 +7,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import Floats
+from ..arrays import Floats
 
 _POWERS = 10.0 ** np.arange(23)  # all exact in a double
 _SMALLEST, _LARGEST = 1e-12, 1e5  # between them every scale below is one of _POWERS

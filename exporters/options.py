@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ..clip import FrameSource
 from ..errors import ExportError
+from ..source import FrameSource
 
 if TYPE_CHECKING:
     from ..mesh import Head
@@ -76,7 +76,7 @@ class WriteOptions:
         return frozenset(n for n, value in plain.items() if getattr(self, n) != value)
 
 
-PLAIN = WriteOptions()
+DEFAULTS = WriteOptions()
 """A key at every frame, times as they are."""
 
 OPTIONS = tuple(f.name for f in fields(WriteOptions) if f.name != "settings")
@@ -107,9 +107,13 @@ class Setting:
             raise ExportError(f"setting {self.name!r} must be one of {known}, got {given!r}")
         return value
 
+    def chosen(self, options: WriteOptions) -> Value:
+        """Return the value in the options, or the default."""
+        return options.settings.get(self.name, self.default)
+
 
 _KINDS: Mapping[type, str] = {
-    bool: "true or false",
+    bool: "yes or no",
     int: "a whole number",
     float: "a number",
     str: "text",
@@ -131,18 +135,33 @@ def _read(given: Value, kind: type) -> Value:
     return int(number) if kind is int else number
 
 
-def settle(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:
+def name_style(subject: str, **others: str) -> Setting:
+    """Return the setting that chooses how the names of controls are spelled in a file.
+
+    `others` are further styles of one format, each with an example.
+    """
+    styles = {"rig": "as the rig has them", "PascalCase": "JawOpen for jawOpen"} | others
+    shown = "; ".join(f"{style}: {example}" for style, example in styles.items())
+    return Setting("names", "rig", f"spelling of {subject} ({shown})", tuple(styles))
+
+
+def spelled(name: str, style: Value) -> str:
+    """Return a control's name in the style `rig` or `PascalCase`."""
+    return name[:1].upper() + name[1:] if style == "PascalCase" else name
+
+
+def with_defaults(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:
     """Every setting's value, the default where none is given."""
     return {s.name: s.value(given[s.name]) if s.name in given else s.default for s in settings}
 
 
 def clip_name(
-    source: FrameSource, options: WriteOptions = PLAIN, *, default: str = "Take 001"
+    source: FrameSource, options: WriteOptions = DEFAULTS, *, default: str = "Take 001"
 ) -> str:
     """The name asked for, else the one in the clip's `meta["name"]`, else `default`."""
     if options.name is not None:
         return options.name
-    own: Any = source.meta.get("name")
+    own: Any = source.info.meta.get("name")
     return own if isinstance(own, str) and own.strip() and own.isprintable() else default
 
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..errors import FileFormatError, RigError
 from ..rig import Control, Rig, rig_names, rigs
-
-_JOINT_WORDS = {
-    "head": {"head"},
-    "neck": {"neck"},
-    "left_eye": {"eyeleft", "lefteye", "eyel", "leye"},
-    "right_eye": {"eyeright", "righteye", "eyer", "reye"},
-}
 
 
 def listed_rig(
@@ -101,7 +93,7 @@ def shape_rig(
 
     Names are matched in ARKit's spelling or nearly so; the third value notes what is missing.
     """
-    from ..mesh.shape_names import shape_name
+    from ..mesh.files.shape_names import shape_name
 
     given = matching_rig(names) if rig is None else rig
     if rig is None and set(names) < set(Rig.load("vrm").names):
@@ -121,10 +113,3 @@ def shape_rig(
     found, columns, notes = loose_rig({n: i for i, n in enumerate(spelled)}, given)
     written = list(spelled.values())
     return found, [None if c is None else written[c] for c in columns], notes
-
-
-def joint_called(name: str) -> str | None:
-    """The joint of a pose that a bone is called like, whatever stands before its name."""
-    words = re.sub(r"[^a-z]+", " ", name.lower()).split()
-    ends = {"".join(words[i:]) for i in range(len(words))}
-    return next((joint for joint, known in _JOINT_WORDS.items() if ends & known), None)

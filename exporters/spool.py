@@ -11,8 +11,9 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import Floats, FrameSource
-from .blocks import POSE_CHANNELS, Block, blocks
+from ..arrays import Floats
+from ..clip import POSE_ANGLES
+from ..source import Block, FrameSource
 from .keys import LinearKeys
 
 _RUN = 1024
@@ -48,7 +49,7 @@ class Spool:
     @property
     def has_pose(self) -> bool:
         """Whether the source has a pose."""
-        return self.names[-1:] == POSE_CHANNELS[-1:]
+        return self.names[-1:] == POSE_ANGLES[-1:]
 
     def column(self, index: int) -> Floats:
         """(T,) all values of one channel, by its place in `names`."""
@@ -95,9 +96,9 @@ def spooled(
     `shared` gives all channels their keys at the same frames. In memory are one channel, one run
     of frames and, with a tolerance, a bit a key.
     """
-    parts = blocks(source)
+    parts = source.blocks()
     first = next(parts)
-    names = source.rig.names if first.angles is None else (*source.rig.names, *POSE_CHANNELS)
+    names = source.info.rig.names if first.pose is None else (*source.info.rig.names, *POSE_ANGLES)
     with TemporaryFile() as file:
         spool = Spool(file, names, [])
         rows = _whole_runs(chain([first], parts), len(names))
@@ -114,9 +115,7 @@ def _whole_runs(parts: Iterable[Block], width: int) -> Iterator[Floats]:
     held = np.empty((0, width), np.float32)
     for values, angles in parts:
         new = (
-            values
-            if angles is None
-            else np.hstack([values, angles.reshape(-1, len(POSE_CHANNELS))])
+            values if angles is None else np.hstack([values, angles.reshape(-1, len(POSE_ANGLES))])
         )
         held = np.concatenate([held, new])
         while len(held) >= _RUN:

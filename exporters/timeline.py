@@ -1,17 +1,12 @@
-"""Where a clip lies in time: timecodes, and sources that begin elsewhere."""
+"""Start times: seconds, timecodes, and sources moved to them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
-from ..clip import Event, Frame, FrameSource, frame_sample
 from ..errors import ExportError
-from ..rig import Rig
-from .blocks import Block, blocks
+from ..source import FrameSource, offset_source
 from .options import WriteOptions
 
 _TIMECODE = re.compile(r"(\d{1,3}):(\d{2}):(\d{2})([:;])(\d{2,3})")
@@ -56,70 +51,10 @@ def _frame_number(
 
 
 def moved(source: FrameSource, options: WriteOptions) -> FrameSource:
-    """The source where `start` and `offset` put it, to the nearest audio sample."""
+    """Return the source where `start` and `offset` put it, to the nearest audio sample."""
     if options.start is None and not options.offset:
         return source
-    rate = source.sample_rate
+    info = source.info
     offset = Fraction(str(options.offset)) if isinstance(options.offset, float) else options.offset
-    begin = Fraction(source.start_sample, rate)
-    if options.start is not None:
-        begin = seconds_of(options.start, source.fps)
-    return Moved(source, round((begin + offset) * rate) - source.start_sample)
-
-
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """A frame source that begins some samples later, its events too."""
-
-    source: FrameSource
-    samples: int
-
-    @property
-    def rig(self) -> Rig:
-        """Rig of the frames."""
-        return self.source.rig
-
-    @property
-    def fps(self) -> Fraction:
-        """Exact frame rate."""
-        return self.source.fps
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz."""
-        return self.source.sample_rate
-
-    @property
-    def start_sample(self) -> int:
-        """Sample of the first frame."""
-        return self.source.start_sample + self.samples
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """The source's events, as much later."""
-        return tuple(replace(e, sample=e.sample + self.samples) for e in self.source.events)
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """As in the source."""
-        return self.source.meta
-
-    @property
-    def extra(self) -> Mapping[str, Any]:
-        """As in the source."""
-        return self.source.extra
-
-    def blocks(self) -> Iterator[Block]:
-        """The frames in blocks."""
-        return blocks(self.source)
-
-    def frames(self) -> Iterator[Frame]:
-        """The frames one by one."""
-        for frame in self.source.frames():
-            sample = frame_sample(
-                frame.index,
-                self.fps,
-                sample_rate=self.sample_rate,
-                start_sample=self.start_sample,
-            )
-            yield replace(frame, sample=sample)
+    begin = info.start if options.start is None else seconds_of(options.start, info.fps)
+    return offset_source(source, round((begin + offset) * info.sample_rate) - info.start_sample)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ..clip import Floats, FrameSource
-from .blocks import moving_pose_channels
-from .driven import Driven, usual_head
+from ..arrays import Floats
+from ..source import FrameSource, moving_angles
 from .format import Format
-from .options import PLAIN, TIMES, Setting, WriteOptions
+from .options import DEFAULTS, TIMES, Setting, WriteOptions
+from .scene.head_curves import HeadCurves, default_head
 from .spool import Spool, spooled
 
 if TYPE_CHECKING:
@@ -30,17 +29,17 @@ _FRAMES = 32
 
 
 def write_pc2(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Point Cache 2: positions of all vertices of a head, a sample a frame.
 
     Returns what it does not hold: controls and joints that move nothing on the head, `events`, and
     `fps`, since it counts time in frames.
     """
-    head = options.head or usual_head()
-    driven = Driven(source, head)
+    head = options.head or default_head()
+    driven = HeadCurves(source, head)
     with spooled(driven) as spool:
-        first = Fraction(source.start_sample, source.sample_rate) * source.fps
+        first = source.info.start * source.info.fps
         file.write(b"POINTCACHE2\0" + struct.pack("<ii", 1, len(head.neutral)))
         file.write(struct.pack("<ffi", float(first), 1.0, spool.frames))
         for points in _points(spool, head, options):
@@ -49,17 +48,17 @@ def write_pc2(
 
 
 def write_mdd(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """LightWave's MDD: times in seconds and positions of all vertices of a head.
 
     Returns what it does not hold: controls and joints that move nothing on the head, `events`.
     """
-    head = options.head or usual_head()
-    driven = Driven(source, head)
+    head = options.head or default_head()
+    driven = HeadCurves(source, head)
     with spooled(driven) as spool:
-        start = Fraction(source.start_sample, source.sample_rate)
-        times = float(start) + np.arange(spool.frames) / float(source.fps)
+        start = source.info.start
+        times = float(start) + np.arange(spool.frames) / float(source.info.fps)
         file.write(struct.pack(">ii", spool.frames, len(head.neutral)))
         file.write(times.astype(">f4").tobytes())
         for points in _points(spool, head, options):
@@ -69,7 +68,7 @@ def write_mdd(
 
 def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
     """The head at rest as an OBJ file, whose vertices are those of the cache in their order."""
-    head = options.head or usual_head()
+    head = options.head or default_head()
     lines = [f"# the mesh that {name} moves, at rest"]
     lines += [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in _placed(head.neutral, options).tolist()]
     lines += [f"f {a} {b} {c}" for a, b, c in (head.triangles + 1).tolist()]
@@ -94,17 +93,17 @@ def _placed(points: Floats, options: WriteOptions) -> Floats:
     return points * np.float32(100 if options.settings.get("unit", "m") == "cm" else 1)
 
 
-def _lost(driven: Driven, spool: Spool, head: Head) -> tuple[str, ...]:
+def _lost(driven: HeadCurves, spool: Spool, head: Head) -> tuple[str, ...]:
     """Names of what moves in the clip and nothing on the head."""
-    lost = list(driven.lost)
+    lost = list(driven.dropped)
     if spool.has_pose:
         moving: set[str] = set()
         for rows in spool.rows():
-            moving |= moving_pose_channels(rows[:, len(head.names) :])
+            moving |= moving_angles(rows[:, len(head.names) :])
         for eye, joint in (("eye_left", "left_eye"), ("eye_right", "right_eye")):
             if eye not in head.joints or eye not in head.masks:
                 lost += sorted(n for n in moving if n.startswith(f"pose.{joint}."))
-    return (*(("events",) if driven.events else ()), *lost)
+    return (*(("events",) if driven.info.events else ()), *lost)
 
 
 FORMATS = (
@@ -115,7 +114,7 @@ FORMATS = (
         description="Point Cache 2: the vertices of a head, and the head at rest beside it",
         options=TIMES | {"head"},
         settings=_SETTINGS,
-        beside={".obj": rest_mesh},
+        sidecars={".obj": rest_mesh},
     ),
     Format(
         "mdd",
@@ -124,6 +123,6 @@ FORMATS = (
         description="LightWave MDD: the vertices of a head, and the head at rest beside it",
         options=TIMES | {"head"},
         settings=_SETTINGS,
-        beside={".obj": rest_mesh},
+        sidecars={".obj": rest_mesh},
     ),
 )

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..clip import Floats, FrameSource
+from ..arrays import Floats
 from ..errors import ExportError
 from ..rig import Rig
-from .blocks import blocks, moving_pose_channels
+from ..source import FrameSource, moving_angles
 
 RIG = "oculus"
 REST = "sil"
@@ -56,15 +56,15 @@ class Cues:
         self, source: FrameSource, *, shortest: float, shape: Callable[[str], str] = str
     ) -> None:
         """`shortest` in seconds; `shape` gives visemes other names. Raises `ExportError`."""
-        if source.rig.names != Rig.load(RIG).names:
+        if source.info.rig.names != Rig.load(RIG).names:
             raise ExportError(
-                f"cues are made of visemes, rig {RIG!r}, got a clip on {source.rig.name!r}; "
+                f"cues are made of visemes, rig {RIG!r}, got a clip on {source.info.rig.name!r}; "
                 f"convert it first: facesdk convert --to {RIG}"
             )
         self._source = source
-        self._names = source.rig.names
+        self._names = source.info.rig.names
         self._shape = shape
-        self._frames = float(shortest * source.fps)
+        self._frames = float(shortest * source.info.fps)
         self._lost: set[str] = set()
         self._moved: set[str] = set()
         self._led: set[str] = set()
@@ -74,13 +74,13 @@ class Cues:
         """What cues cannot say: `blends` between shapes, `events`, visemes that never lead."""
         quiet = [n for n in self._names if n in self._moved - self._led - {REST}]
         blends = ("blends",) if self._moved else ()
-        events = ("events",) if self._source.events else ()
+        events = ("events",) if self._source.info.events else ()
         return (*blends, *events, *quiet, *sorted(self._lost))
 
     def __iter__(self) -> Iterator[Cue]:
         """The cues, one after the other without gaps."""
-        start = Fraction(self._source.start_sample, self._source.sample_rate)
-        step = 1 / self._source.fps
+        start = Fraction(self._source.info.start_sample, self._source.info.sample_rate)
+        step = 1 / self._source.info.fps
         at = 0
         for shape, frames, weight in _merged(self._runs(), self._frames, self._held):
             yield Cue(start + at * step, start + (at + frames) * step, shape, weight)
@@ -94,8 +94,8 @@ class Cues:
     def _runs(self) -> Iterator[_Run]:
         """Frame by frame: the shape and how strong it is."""
         rest = self._names.index(REST)
-        for values, angles in blocks(self._source):
-            self._lost |= moving_pose_channels(angles)
+        for values, angles in self._source.blocks():
+            self._lost |= moving_angles(angles)
             self._note(values)
             others = values.copy()
             others[:, rest] = -np.inf

@@ -16,12 +16,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import Floats, FrameSource
+from ..arrays import Floats
 from ..errors import ExportError
-from .blocks import blocks, moving_pose_channels
-from .curves_csv import Clock
+from ..source import FrameSource, moving_angles
+from .csv.curves import Clock
 from .format import Format
-from .options import PLAIN, TIMES, Setting, WriteOptions
+from .options import DEFAULTS, TIMES, Setting, WriteOptions, name_style, spelled
 from .osc import IMMEDIATELY, bundle, message, time_tag
 
 Array = NDArray[Any]
@@ -56,46 +56,34 @@ _VRM0: Mapping[str, str] = {
     "neutral": "Neutral",
 }
 
-_NAMES = Setting(
-    "names",
-    "own",
-    "names of blend shapes: the rig's own, JawOpen for jawOpen, or VRM 0's A for aa",
-    ("own", "PascalCase", "vrm0"),
-)
+_NAMES = name_style("blend shapes", vrm0="VRM 0's A for aa")
 _BONES = Setting("bones", True, "rotations of head, neck and eyes")
 
 
 def write_vmc(
-    source: FrameSource, file: BinaryIO, options: WriteOptions = PLAIN
+    source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Packets of every frame: time, bones, blend shapes, then `/VMC/Ext/Blend/Apply`.
 
     Returns `events`, where there are any, and with `bones` off the pose channels that move. Raises
     `ExportError` for times before zero.
     """
-    if source.start_sample < 0:
+    if source.info.start_sample < 0:
         raise ExportError(
             "OSC counts time from 0, the clip begins at "
-            f"{source.start_sample / source.sample_rate:g} s; give it another start"
+            f"{source.info.start_sample / source.info.sample_rate:g} s; give it another start"
         )
-    with_bones = bool(options.settings.get(_BONES.name, _BONES.default))
-    names = _spelled(source, str(options.settings.get(_NAMES.name, _NAMES.default)))
+    with_bones, style = bool(_BONES.chosen(options)), _NAMES.chosen(options)
+    controls = source.info.rig.names
+    names = [_VRM0.get(n, n) if style == "vrm0" else spelled(n, style) for n in controls]
     clock, lost = Clock(source), set[str]()
     layout: _Layout | None = None
-    for values, angles in blocks(source):
-        lost |= set() if with_bones else moving_pose_channels(angles)
+    for values, angles in source.blocks():
+        lost |= set() if with_bones else moving_angles(angles)
         angles = angles if with_bones else None
         layout = layout or _Layout.of(names, bones=angles is not None)
         file.write(layout.packets(clock.instants(len(values)), values, angles))
-    return (*(("events",) if source.events else ()), *sorted(lost))
-
-
-def _spelled(source: FrameSource, way: str) -> list[str]:
-    if way == "PascalCase":
-        return [name[:1].upper() + name[1:] for name in source.rig.names]
-    if way == "vrm0":
-        return [_VRM0.get(name, name) for name in source.rig.names]
-    return list(source.rig.names)
+    return (*(("events",) if source.info.events else ()), *sorted(lost))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,39 +12,78 @@ if __name__ == "facesdk" and (_checkout / "datasets" / "recipes").is_dir():
     __path__.append(str(_checkout))  # source checkout: exporters/, datasets/ lie beside us
 
 if TYPE_CHECKING:
-    from .clip import Clip, Event, Frame, FrameSource, Pose, concat, exact_fps
+    from .clip import Clip, ClipInfo, Event, Frame, Pose, concat
     from .errors import FaceSDKError
-    from .model import Model, Session, bake, load
-    from .rig import Control, Rig, rig_names
+    from .exporters import open_clip, read_clip, write_clip
+    from .mesh import load_head
+    from .model import (
+        Model,
+        MultiFrame,
+        MultiSession,
+        RigTable,
+        Session,
+        bake,
+        bake_rigs,
+        load,
+        perform,
+    )  # fmt: skip
+    from .motion import Motion, MotionPart
+    from .performance import Performance
+    from .retarget import convert
+    from .rig import Control, Rig, rigs
+    from .source import FrameSource
 
 __version__ = "0.1.0"
 
+# Names are imported when they are first asked for: `facesdk --help` does not wait for numpy.
+_HOMES = {
+    "clip": ("Clip", "ClipInfo", "Event", "Frame", "Pose", "concat"),
+    "errors": ("FaceSDKError",),
+    "exporters": ("open_clip", "read_clip", "write_clip"),
+    "mesh": ("load_head",),
+    "model": (
+        "Model", "MultiFrame", "MultiSession", "RigTable", "Session", "bake", "bake_rigs", "load",
+        "perform",
+    ),
+    "motion": ("Motion", "MotionPart"),
+    "performance": ("Performance",),
+    "retarget": ("convert",),
+    "rig": ("Control", "Rig", "rigs"),
+    "source": ("FrameSource",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
 __all__ = [
     "Clip",
+    "ClipInfo",
     "Control",
     "Event",
     "FaceSDKError",
     "Frame",
     "FrameSource",
     "Model",
+    "Motion",
+    "MotionPart",
+    "MultiFrame",
+    "MultiSession",
+    "Performance",
     "Pose",
     "Rig",
+    "RigTable",
     "Session",
+    "__version__",
     "bake",
+    "bake_rigs",
     "concat",
-    "exact_fps",
+    "convert",
     "load",
-    "rig_names",
+    "load_head",
+    "open_clip",
+    "perform",
+    "read_clip",
+    "rigs",
+    "write_clip",
 ]
-
-# Names are imported when they are first asked for: `facesdk --help` does not wait for numpy.
-_HOMES = {
-    "clip": ("Clip", "Event", "Frame", "FrameSource", "Pose", "concat", "exact_fps"),
-    "errors": ("FaceSDKError",),
-    "model": ("Model", "Session", "bake", "load"),
-    "rig": ("Control", "Rig", "rig_names"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> _Any:

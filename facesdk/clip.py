@@ -10,23 +10,27 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from types import MappingProxyType
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Floats
 from .errors import ClipError
+from .frozen import FrozenDict, Rebuilt
 from .resample import Interpolation, frame_count, resample
 from .rig import Rig
-
-Floats = NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
 """Hz; the clock that clips count their time in unless told otherwise."""
 
 MAX_FPS = 1000
+BLOCK_FRAMES = 256
+"""Frames that readers and writers handle at once."""
 POSE_JOINTS = ("head", "neck", "left_eye", "right_eye")
+POSE_ANGLES = tuple(f"pose.{j}.{a}" for j in POSE_JOINTS for a in ("yaw", "pitch", "roll"))
+"""Names of the twelve angles of a `Pose` as channels, in its order; maps read and write them."""
 _SWAP_EYES = (0, 1, 3, 2)
 _MIRROR_ANGLES = np.array([-1, 1, -1], np.float32)  # yaw and roll turn over, pitch stays
 
@@ -75,8 +79,8 @@ def _frozen(array: ArrayLike, shape_rule: str) -> Floats:
     return values
 
 
-@dataclass(frozen=True, eq=False)
-class Pose:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pose(Rebuilt):
     """Rotations of the joints that every character has beside its rig's controls."""
 
     angles: Floats
@@ -100,8 +104,19 @@ class Pose:
         """A head that looks straight ahead for `frames` frames."""
         return cls(np.zeros((frames, 4, 3), np.float32))
 
+    def __repr__(self) -> str:
+        return f"<Pose {len(self)} frames>"
+
     def __len__(self) -> int:
         return len(self.angles)
+
+    def __eq__(self, other: object) -> bool:
+        """Bit-identical angles."""
+        if not isinstance(other, Pose):
+            return NotImplemented
+        return np.array_equal(self.angles, other.angles)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def mirror(self) -> Pose:
         """The same motion seen in a mirror."""
@@ -113,7 +128,7 @@ def mirror_angles(angles: Floats) -> Floats:
     return np.asarray(angles[..., _SWAP_EYES, :] * _MIRROR_ANGLES, np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """All controls at one instant."""
 
@@ -124,10 +139,11 @@ class Frame:
     values: Floats
     """(C,) one value a control, in the rig's order."""
     pose: Floats | None = None
-    """(4, 3) radians as in `Pose.angles`, or None for a rig without joints."""
-    rigs: Mapping[str, Floats] = field(default_factory=dict)
-    """(C,) values by rig for all that the session speaks for, `values` being the first's; empty
-    for frames of anything else."""
+    """(4, 3) radians as in `Pose.angles`; None where nothing turns a joint."""
+
+    def __repr__(self) -> str:
+        pose = "" if self.pose is None else " and a pose"
+        return f"<Frame {self.index} at sample {self.sample}, {len(self.values)} values{pose}>"
 
 
 @dataclass(frozen=True)
@@ -139,37 +155,50 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@runtime_checkable
-class FrameSource(Protocol):
-    """What writers take: a finished `Clip`, or anything else that yields frames on a rig."""
-
-    @property
-    def rig(self) -> Rig: ...  # noqa: D102
-    @property
-    def fps(self) -> Fraction: ...  # noqa: D102
-    @property
-    def sample_rate(self) -> int: ...  # noqa: D102
-    @property
-    def start_sample(self) -> int: ...  # noqa: D102
-    @property
-    def events(self) -> Sequence[Event]: ...  # noqa: D102
-    @property
-    def meta(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def extra(self) -> Mapping[str, Any]: ...  # noqa: D102
-
-    def frames(self) -> Iterator[Frame]:
-        """The frames, in order; `events` and `meta` are final once they are exhausted."""
-        ...
-
-
 def frame_sample(index: int, fps: Fraction, *, sample_rate: int, start_sample: int = 0) -> int:
     """Audio sample that a frame belongs to, rounded down."""
     return start_sample + index * sample_rate * fps.denominator // fps.numerator
 
 
+class Block(NamedTuple):
+    """Consecutive frames as arrays."""
+
+    values: Floats
+    """(n, C) each column in its control's own range."""
+    pose: Floats | None
+    """(n, 4, 3) radians as in `Pose.angles`; None throughout a source without a pose."""
+
+
 @dataclass(frozen=True, eq=False)
-class Clip:
+class ClipInfo:
+    """Everything about a clip but its frames."""
+
+    rig: Rig
+    fps: Fraction
+    """Exact frames per second."""
+    sample_rate: int = SAMPLE_RATE
+    """Hz of the clock that `start_sample` and the events count in."""
+    start_sample: int = 0
+    events: Sequence[Event] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values: where the clip came from (audio, model, settings)."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of a clip file that this version does not define; kept when it is written again."""
+
+    @property
+    def start(self) -> Fraction:
+        """Seconds of the first frame, exact."""
+        return Fraction(self.start_sample, self.sample_rate)
+
+    def sample_of(self, index: int) -> int:
+        """Audio sample that a frame belongs to, rounded down."""
+        return frame_sample(
+            index, self.fps, sample_rate=self.sample_rate, start_sample=self.start_sample
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Clip(Rebuilt):
     """Animation curves sampled at a fixed rate on one rig. Immutable; edits return a new clip.
 
     Raises `ClipError` when shapes do not fit, when a value is not finite or the rate is absurd.
@@ -203,8 +232,15 @@ class Clip:
         set_field(self, "values", values)
         set_field(self, "fps", exact_fps(self.fps))
         set_field(self, "events", tuple(sorted(self.events, key=lambda e: e.sample)))
-        set_field(self, "meta", MappingProxyType(dict(self.meta)))
-        set_field(self, "extra", MappingProxyType(dict(self.extra)))
+        set_field(self, "meta", FrozenDict(self.meta))
+        set_field(self, "extra", FrozenDict(self.extra))
+
+    def __repr__(self) -> str:
+        pose = "" if self.pose is None else " with a pose"
+        return (
+            f"<Clip {len(self)} frames at {float(self.fps):.6g} fps on {self.rig.name!r}{pose}, "
+            f"{float(self.duration):.2f} s>"
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -216,10 +252,7 @@ class Clip:
         facts = (self.rig, self.fps, self.start_sample, self.sample_rate, self.events)
         if facts != (other.rig, other.fps, other.start_sample, other.sample_rate, other.events):
             return False
-        if (self.pose is None) != (other.pose is None) or len(self) != len(other):
-            return False
-        same_pose = self.pose is None or np.array_equal(self.pose.angles, other.pose.angles)  # type: ignore[union-attr]
-        return same_pose and np.array_equal(self.values, other.values)
+        return self.pose == other.pose and np.array_equal(self.values, other.values)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -232,6 +265,20 @@ class Clip:
         """(T,) values of one control."""
         return self.values[:, self.rig.index(control)]
 
+    @property
+    def info(self) -> ClipInfo:
+        """Everything about the clip but its frames."""
+        return ClipInfo(
+            self.rig, self.fps, self.sample_rate, self.start_sample, self.events, self.meta,
+            self.extra,
+        )  # fmt: skip
+
+    def blocks(self) -> Iterator[Block]:
+        """The frames in blocks of `BLOCK_FRAMES`: at least one, which may be empty."""
+        for start in range(0, max(len(self), 1), BLOCK_FRAMES):
+            part = slice(start, start + BLOCK_FRAMES)
+            yield Block(self.values[part], None if self.pose is None else self.pose.angles[part])
+
     def frames(self) -> Iterator[Frame]:
         """The clip frame by frame."""
         for i, row in enumerate(self.values):
@@ -239,31 +286,7 @@ class Clip:
             yield Frame(i, self._sample(i), row, pose)
 
     def _sample(self, index: int) -> int:
-        return frame_sample(
-            index, self.fps, sample_rate=self.sample_rate, start_sample=self.start_sample
-        )
-
-    @classmethod
-    def from_frames(cls, source: FrameSource) -> Clip:
-        """Collect a frame source into one clip."""
-        if isinstance(source, Clip):
-            return source
-        frames = list(source.frames())
-        poses = [f.pose for f in frames]
-        has_pose = bool(frames) and poses[0] is not None
-        if any((p is not None) != has_pose for p in poses):
-            raise ClipError("all frames of a clip have a pose, or none has")
-        return cls(
-            rig=source.rig,
-            values=np.array([f.values for f in frames], np.float32).reshape(-1, len(source.rig)),
-            fps=source.fps,
-            pose=Pose(np.array(poses, np.float32)) if has_pose else None,
-            start_sample=source.start_sample,
-            sample_rate=source.sample_rate,
-            events=tuple(source.events),
-            meta=source.meta,
-            extra=source.extra,
-        )
+        return self.info.sample_of(index)
 
     # ------------------------------------------------------------------ editing
 
@@ -360,37 +383,44 @@ def concat(clips: Sequence[Clip], *, crossfade: int = 0) -> Clip:
             f"crossfade must lie in 0..{min(map(len, clips))} frames, the shortest clip, "
             f"got {crossfade}"
         )
-    joined = clips[0]
     for clip in clips[1:]:
-        joined = _join(joined, clip, crossfade)
-    return joined
+        _require_joinable(clips[0], clip)
+    starts = _starts(clips, crossfade)
+    first, rate = clips[0], clips[0]._sample
+    moved = [
+        replace(event, sample=event.sample + rate(begin) - clip.start_sample)
+        for clip, begin in zip(clips, starts, strict=True)
+        for event in clip.events
+    ]
+    pose = None
+    if any(clip.pose is not None for clip in clips):
+        angles = [(clip.pose or Pose.rest(len(clip))).angles for clip in clips]
+        pose = Pose(_overlapped(angles, starts, crossfade))
+    values = _overlapped([clip.values for clip in clips], starts, crossfade)
+    return replace(first, values=values, pose=pose, events=tuple(moved))
 
 
-def _join(first: Clip, second: Clip, crossfade: int) -> Clip:
+def _require_joinable(first: Clip, second: Clip) -> None:
     if (first.rig, first.fps, first.sample_rate) != (second.rig, second.fps, second.sample_rate):
         raise ClipError(
             f"cannot join rig {first.rig.name!r} at {first.fps} fps with "
             f"{second.rig.name!r} at {second.fps} fps: convert or resample one of them first"
         )
-    begin = len(first) - crossfade
-    shift = first._sample(begin) - second.start_sample
-    moved = tuple(replace(e, sample=e.sample + shift) for e in second.events)
-    pose = None
-    if first.pose is not None or second.pose is not None:
-        a = first.pose or Pose.rest(len(first))
-        b = second.pose or Pose.rest(len(second))
-        pose = Pose(_blend(a.angles, b.angles, crossfade))
-    return replace(
-        first,
-        values=_blend(first.values, second.values, crossfade),
-        pose=pose,
-        events=first.events + moved,
-    )
 
 
-def _blend(first: Floats, second: Floats, overlap: int) -> Floats:
-    cut = len(first) - overlap
+def _starts(clips: Sequence[Clip], crossfade: int) -> list[int]:
+    """Return the frame of the result at which every clip begins."""
+    return [0, *accumulate(len(clip) - crossfade for clip in clips[:-1])]
+
+
+def _overlapped(parts: Sequence[Floats], starts: Sequence[int], overlap: int) -> Floats:
+    """Return arrays (n, ...) written at their starts, neighbors blended where they overlap."""
+    whole = np.empty((starts[-1] + len(parts[-1]), *parts[0].shape[1:]), np.float32)
     weight = ((np.arange(overlap) + 1) / (overlap + 1)).astype(np.float32)
-    weight = weight.reshape(-1, *[1] * (first.ndim - 1))
-    middle = (1 - weight) * first[cut:] + weight * second[:overlap]
-    return np.concatenate([first[:cut], middle, second[overlap:]])
+    weight = weight.reshape(-1, *[1] * (whole.ndim - 1))
+    whole[: len(parts[0])] = parts[0]
+    for part, begin in zip(parts[1:], starts[1:], strict=True):
+        shared = whole[begin : begin + overlap]
+        shared[:] = (1 - weight) * shared + weight * part[:overlap]
+        whole[begin + overlap : begin + len(part)] = part[overlap:]
+    return whole

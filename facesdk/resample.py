@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from .arrays import Floats
+
 Interpolation = Literal["linear", "cubic"]
 
 _BLOCK = 65_536

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -14,13 +15,14 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import takewhile
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .documents import json_lines, read_json
 from .errors import RigError, UnknownNameError, unknown_name
+from .frozen import FrozenDict, Rebuilt
 
 Side = Literal["left", "right", "center"]
 Region = Literal["brow", "eye", "nose", "cheek", "jaw", "mouth", "tongue", "teeth", "head", "neck",
@@ -46,6 +48,13 @@ class Control:
     """Name in the field's own files where that name is not unique there; else the name itself."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise RigError(f"a control's name must be text, got {self.name!r}")
+        if not all(map(math.isfinite, (self.minimum, self.maximum, self.rest))):
+            raise RigError(
+                f"control {self.name!r}: range and rest must be finite, got "
+                f"{self.rest} in [{self.minimum}, {self.maximum}]"
+            )
         if not self.minimum <= self.rest <= self.maximum:
             raise RigError(
                 f"control {self.name!r}: rest {self.rest} must lie in "
@@ -56,8 +65,8 @@ class Control:
                 raise RigError(f"control {self.name!r}: {value!r} is none of {', '.join(allowed)}")
 
 
-@dataclass(frozen=True)
-class Rig:
+@dataclass(frozen=True, repr=False)
+class Rig(Rebuilt):
     """A target character: its ordered controls and nothing else.
 
     Raises `RigError` when a name occurs twice, a mirror partner does not point back or an order
@@ -73,6 +82,8 @@ class Rig:
     _indices: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise RigError(f"a rig's name must be text, got {self.name!r}")
         if not self.controls:
             raise RigError(f"rig {self.name!r} has no controls")
         indices = {c.name: i for i, c in enumerate(self.controls)}
@@ -81,7 +92,7 @@ class Rig:
             twice = sorted({n for n in names if names.count(n) > 1})
             raise RigError(f"rig {self.name!r} names a control twice: {', '.join(twice)}")
         object.__setattr__(self, "_indices", indices)
-        object.__setattr__(self, "orders", MappingProxyType(dict(self.orders)))
+        object.__setattr__(self, "orders", FrozenDict(self.orders))
         for control in self.controls:
             self._check_mirror(control)
         for name, order in self.orders.items():
@@ -100,6 +111,9 @@ class Rig:
                 f"rig {self.name!r}: {control.name!r} mirrors to {partner.name!r}, "
                 f"which mirrors to {partner.mirror!r} with sign {partner.mirror_sign}"
             )
+
+    def __repr__(self) -> str:
+        return f"<Rig {self.name!r} version {self.version}, {len(self)} controls>"
 
     def __len__(self) -> int:
         return len(self.controls)
@@ -126,8 +140,9 @@ class Rig:
         near = difflib.get_close_matches(control.lower(), short, n=3, cutoff=0.75)
         if not prefix or not near:
             return unknown_name(kind, control, self.names)
-        hint = " or ".join(repr(short[n]) for n in near)
-        return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?")
+        suggestions = [short[n] for n in near]
+        hint = " or ".join(map(repr, suggestions))
+        return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?", control, suggestions)
 
     def order(self, name: str) -> tuple[str, ...]:
         """Control names in one of the rig's other orders, such as `"udp"` of Live Link."""
@@ -196,7 +211,7 @@ class Rig:
     def from_json(cls, document: Any, *, source: str = "rig") -> Rig:
         """Build a rig from its JSON document; `source` names it in errors."""
         if not isinstance(document, dict) or document.get("format") != "facesdk.rig":
-            raise RigError(f'{source} is no rig file: expected "format": "facesdk.rig"')
+            raise RigError(f'{source} is not a rig file: expected "format": "facesdk.rig"')
         if document.get("version") != 1:
             raise RigError(
                 f"{source} has rig file version {document.get('version')!r}; this facesdk reads 1"
@@ -247,16 +262,6 @@ def _builtin(name: str) -> Rig:
     return Rig.from_json(json.loads(file.read_text("utf-8")), source=f"rig {name!r}")
 
 
-def read_json(path: Path, kind: str) -> Any:
-    """The JSON document in a file; raises `RigError` naming the kind of file that was expected."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise RigError(f"{path} does not exist; give a {kind} name or the path of a file") from None
-    except (OSError, ValueError) as error:
-        raise RigError(f"{path} cannot be read as a JSON {kind} file: {error}") from error
-
-
 def _constants(values: Iterable[float]) -> NDArray[np.float32]:
     array = np.array(list(values), np.float32)
     array.flags.writeable = False
@@ -266,21 +271,6 @@ def _constants(values: Iterable[float]) -> NDArray[np.float32]:
 def _common_prefix(names: Sequence[str]) -> str:
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
     return "".join(letter for letter, _ in pairs)
-
-
-def json_lines(document: Mapping[str, Any]) -> str:
-    """JSON text with one line for each key and for each entry of a list or object below it."""
-    return "{\n" + ",\n".join(_json_entry(key, value) for key, value in document.items()) + "\n}\n"
-
-
-def _json_entry(key: str, value: Any) -> str:
-    title = f" {json.dumps(key)}: "
-    if isinstance(value, dict) and value:
-        lines = (f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
-        return title + "{\n" + ",\n".join(lines) + "\n }"
-    if isinstance(value, list) and value:
-        return title + "[\n" + ",\n".join(f"  {json.dumps(v)}" for v in value) + "\n ]"
-    return title + json.dumps(value)
 
 
 def _control_to_json(control: Control) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def from_head(head, seed: int = 0) -> tuple[dict, np.ndarray]:
     """
     random = np.random.default_rng(seed)
     skin = head.triangles[head.part("skin").triangles]
-    eyes = [head.triangles[head.part(name).triangles] for name in ("eye_left", "eye_right")]
+    eyes = [head.triangles[head.part(name).triangles] for name in ("left_eye", "right_eye")]
     meshes = []
     for triangles in (skin, *eyes):
         used, corners = np.unique(triangles, return_inverse=True)
@@ -118,7 +118,7 @@ def from_head(head, seed: int = 0) -> tuple[dict, np.ndarray]:
     for joint, (start, stop) in ((3, starts[1:3]), (4, starts[2:4])):
         weights[start:stop] = np.eye(5)[joint]
     centers = [(0, -0.12, -0.02), (0, -0.05, -0.01), (0, -0.005, 0.01)]
-    centers += [head.joints[name].center for name in ("eye_left", "eye_right")]
+    centers += [head.joints[name].center for name in ("left_eye", "right_eye")]
     jaws = [head.names.index(name) for name in ("jawOpen", "jawLeft", "jawRight")]
     moved = np.delete(shapes, jaws, 0)[:, : starts[1]].reshape(len(shapes) - 3, -1)
     modes = np.linalg.svd(moved, full_matrices=False)[2].reshape(len(moved), -1, 3)

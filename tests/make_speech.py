@@ -15,8 +15,8 @@ import numpy as np
 import soundfile
 
 from facesdk.articulation import TimedPhone
-from facesdk.datasets.corpus import CORPUS_RATE, Samples
-from facesdk.datasets.hibari import Hibari, Speaker
+from facesdk.datasets.speech.corpus import CORPUS_RATE, Samples
+from facesdk.datasets.speech.hibari import Hibari, Speaker
 
 FOLDER = Path(__file__).parent / "data"
 TEXT = "Mama! My mom, Amy, may make a farm map. Papa, pop a map by a palm."

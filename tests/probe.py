@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from facesdk import Clip, Event, Pose, Rig
-from facesdk.exporters.blocks import POSE_CHANNELS
+from facesdk.clip import POSE_ANGLES
 from facesdk.mesh import Head, Joint, Material, Part
 
 FPS = Fraction(30000, 1001)
@@ -29,7 +29,7 @@ _TURN = 0.35
 def probe(rig: str = "arkit", *, frames: int = 75, pose: bool = True) -> Clip:
     """The probe clip on a rig: 2.5 s unless told otherwise."""
     loaded = Rig.load(rig)
-    waves = _waves(frames, len(loaded) + len(POSE_CHANNELS))
+    waves = _waves(frames, len(loaded) + len(POSE_ANGLES))
     controls = waves[:, : len(loaded)]
     low, high = np.minimum(loaded.minimum, 0), np.maximum(loaded.maximum, 0)
     values = low + (high - low) * (0.05 + 0.9 * controls)
@@ -61,7 +61,7 @@ def channels(clip: Clip) -> dict[str, np.ndarray]:
     found = {name: clip.values[:, i] for i, name in enumerate(clip.rig.names)}
     if clip.pose is not None:
         angles = clip.pose.angles.reshape(len(clip), -1)
-        found |= {name: angles[:, i] for i, name in enumerate(POSE_CHANNELS)}
+        found |= {name: angles[:, i] for i, name in enumerate(POSE_ANGLES)}
     return found
 
 
@@ -94,7 +94,7 @@ def tiny_head() -> Head:
     ball = [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
     triangles = [*sides, *([tuple(8 + c for c in t) for t in ball]),
                  *([tuple(12 + c for c in t) for t in ball])]  # fmt: skip
-    masks = {"eye_left": np.arange(16) // 4 == 2, "eye_right": np.arange(16) // 4 == 3}
+    masks = {"left_eye": np.arange(16) // 4 == 2, "right_eye": np.arange(16) // 4 == 3}
     return Head(
         "tiny",
         neutral.astype(np.float32),
@@ -103,15 +103,15 @@ def tiny_head() -> Head:
         deltas,
         parts=(
             Part("skin", slice(0, 12), Material("skin", (0.8, 0.6, 0.5))),
-            Part("eye_left", slice(12, 16), Material("eye", (0.9, 0.9, 0.9), roughness=0.1)),
-            Part("eye_right", slice(16, 20), Material("eye", (0.9, 0.9, 0.9), roughness=0.1)),
+            Part("left_eye", slice(12, 16), Material("eye", (0.9, 0.9, 0.9), roughness=0.1)),
+            Part("right_eye", slice(16, 20), Material("eye", (0.9, 0.9, 0.9), roughness=0.1)),
         ),
         uvs=(neutral[:, :2] / 0.3 + 0.5).astype(np.float32),
         joints={
             "head": Joint((0.0, -0.02, 0.0)),
             "neck": Joint((0.0, -0.09, -0.01)),
-            "eye_left": Joint(tuple(map(float, 0.08 * np.array([0.5, 0.3, 1.0]))), 0.012),
-            "eye_right": Joint(tuple(map(float, 0.08 * np.array([-0.4, 0.3, 1.0]))), 0.012),
+            "left_eye": Joint(tuple(map(float, 0.08 * np.array([0.5, 0.3, 1.0]))), 0.012),
+            "right_eye": Joint(tuple(map(float, 0.08 * np.array([-0.4, 0.3, 1.0]))), 0.012),
         },
         masks={n: m.astype(np.float32) for n, m in masks.items()},
     )

@@ -5,8 +5,9 @@
     python3 tools/check.py --here tests     in the environment of this Python, as it is
     python3 tools/check.py --extras test    without torch, which the training extra brings
 
-Needs Python 3.11 or newer and nothing else. Steps go on after a failure; the exit code is 1 when
-one failed. What was skipped because a tool is missing is listed at the end.
+Needs Python 3.11 or newer and nothing else. After a failed step the others still run; the exit
+code is 1 if any failed. Tests skipped because a tool is missing are listed at the end. With CI set
+in the environment the tests run under coverage, which takes longer, and have to reach a floor.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "check"
 CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST = (3, 11)
+FLOOR = 95
+"""Percent of the lines that the tests must run: on Linux, with all extras."""
 
 
 @dataclass
 class Check:
-    """The environment the steps run in, and what they have to tell at the end."""
+    """The environment the steps run in, and what they report at the end."""
 
     python: str
     extras: str
+    constraints: Path = CONSTRAINTS
     skipped: list[str] = field(default_factory=list)
     closing: str = ""
     """Last line of pytest."""
@@ -66,7 +70,7 @@ def setup(check: Check) -> bool:
     """Install facesdk and what the checks need into the environment."""
     print(f"installing facesdk-anim[{check.extras}] into {check.python}; torch takes its time")
     return check.run(
-        "-m", "pip", "install", "--quiet", "-e", f".[{check.extras}]", "-c", CONSTRAINTS
+        "-m", "pip", "install", "--quiet", "-e", f".[{check.extras}]", "-c", check.constraints
     )
 
 
@@ -106,11 +110,21 @@ def wheel(check: Check) -> bool:
     return alone.run(*install) and alone.run("smoke.py", "hello.wav", cwd=neutral)
 
 
+def docs(check: Check) -> bool:
+    """The documentation site, strictly: every link and every name of the API reference."""
+    if not check.has("mkdocs"):
+        check.skipped.append("docs: need mkdocs, which the docs extra brings")
+        return True
+    return check.run("-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", WORK / "site")
+
+
 def tests(check: Check) -> bool:
-    """Pytest; what it skipped goes into the closing summary."""
+    """Pytest, in CI under coverage; what it skipped goes into the closing summary."""
     report = WORK / "tests.xml"
     report.unlink(missing_ok=True)
-    command = [check.python, "-m", "pytest", f"--junitxml={report}"]
+    measured = bool(os.environ.get("CI")) and check.has("coverage")
+    runner = ("coverage", "run", "-m", "pytest") if measured else ("pytest",)
+    command = [check.python, "-m", *runner, f"--junitxml={report}"]
     with subprocess.Popen(
         command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, encoding="utf-8",
         errors="replace",
@@ -122,7 +136,17 @@ def tests(check: Check) -> bool:
         skips = ElementTree.parse(report).iterfind(".//testcase/skipped")
         reasons = Counter(map(_reason, skips))
         check.skipped += [f"{n} test{'s' * (n > 1)}: {why}" for why, n in reasons.items()]
-    return pytest.returncode == 0
+    return (pytest.returncode == 0) & (not measured or _covered(check))
+
+
+def _covered(check: Check) -> bool:
+    """Whether the tests ran enough of the code; prints the files they did not run in full."""
+    whole = sys.platform == "linux" and check.has("torch")
+    if not whole:
+        check.skipped.append("coverage floor: holds on Linux with all extras")
+    floor = (f"--fail-under={FLOOR}",) if whole else ()
+    report = ("-m", "coverage", "report", "--skip-covered", "--sort=cover", *floor)
+    return check.run("-m", "coverage", "combine", "--quiet") & check.run(*report)
 
 
 def _reason(skip: ElementTree.Element) -> str:
@@ -134,6 +158,7 @@ def _reason(skip: ElementTree.Element) -> str:
 STEPS: dict[str, Callable[[Check], bool]] = {
     "lint": lint,
     "types": types,
+    "docs": docs,
     "wheel": wheel,
     "tests": tests,
 }
@@ -153,7 +178,7 @@ def _wheel(check: Check) -> Path:
 
 
 def main() -> int:
-    """Run the steps and sum up; 0 when all went well."""
+    """Run the steps and print a summary; 0 if all passed."""
     arguments = _arguments()
     if sys.version_info < OLDEST:
         print(f"facesdk needs Python 3.11 or newer, this is {sys.version.split()[0]}")
@@ -161,7 +186,8 @@ def main() -> int:
     for folder in ("dist", "typecheck"):
         shutil.rmtree(WORK / folder, ignore_errors=True)
     WORK.mkdir(parents=True, exist_ok=True)
-    check = Check(sys.executable if arguments.here else _own_python(), arguments.extras)
+    python = sys.executable if arguments.here else _own_python()
+    check = Check(python, arguments.extras, arguments.constraints)
     steps = {name: STEPS[name] for name in STEPS if name in (arguments.steps or STEPS)}
     if not arguments.here:
         steps = {"setup": setup} | steps
@@ -177,6 +203,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--here", action="store_true", help="use the environment of this Python")
     parser.add_argument(
         "--extras", default="all,test", help="what to install; all,test unless given"
+    )
+    parser.add_argument(
+        "--constraints", type=Path, default=CONSTRAINTS, help="versions; constraints.txt by default"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.steps) - set(STEPS):

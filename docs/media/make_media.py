@@ -1,4 +1,4 @@
-"""Draws the pictures and the film of this folder; the voice needs the train and render extras.
+"""Draw the images and videos of this folder; needs the train and render extras.
 
 The words were written for facesdk (CC0), the voice is hibari-tts as it comes (Apache-2.0).
 """
@@ -14,18 +14,10 @@ import soundfile
 import facesdk
 from facesdk.articulation import TimedPhone, articulate
 from facesdk.audio import SAMPLE_RATE
+from facesdk.cli import main as facesdk_command
 from facesdk.mesh import load_head
 from facesdk.model import perform
-from facesdk.render import (
-    Look,
-    Shot,
-    Tile,
-    color,
-    shape_tiles,
-    sheet,
-    write_png,
-    write_video,
-)
+from facesdk.render import Look, Shot, Tile, color, shape_tiles, sheet, write_png, write_video
 
 FOLDER = Path(__file__).parent
 TEXT = (
@@ -80,7 +72,7 @@ def film() -> None:
 
 def speak() -> np.ndarray:
     """The line in a plain voice."""
-    from facesdk.datasets.hibari import Hibari, Speaker
+    from facesdk.datasets.speech.hibari import Hibari, Speaker
 
     rng = np.random.default_rng(SEED)
     voice = Speaker(rng)
@@ -97,7 +89,27 @@ def save(picture: np.ndarray, name: str) -> None:
     print(f"{name}: {picture.shape[1]} x {picture.shape[0]}")
 
 
+def animation() -> None:
+    """Draw the example line with two of its curves, as the animated image of the README."""
+    from PIL import Image  # comes with the render extra
+
+    line = FOLDER.parent.parent / "examples" / "hello.wav"
+    with TemporaryDirectory() as temporary:
+        clip, images = Path(temporary, "hello.json"), Path(temporary, "images")
+        facesdk_command(["bake", str(line), "-o", str(clip), "--fps", "20"])
+        look = ["--view", "front+three-quarter", "--size", "576x288", "--background", "#23262c"]
+        look += ["--curves", "jawOpen,mouthClose", "--backend", "software"]
+        facesdk_command(["render", str(clip), "-o", f"{images}/", *look])
+        frames = [Image.open(path).convert("RGB") for path in sorted(images.glob("*.png"))]
+        frames[0].save(
+            FOLDER / "hello.webp", save_all=True, append_images=frames[1:], duration=50, loop=0,
+            quality=50, method=6,
+        )  # fmt: skip
+    print(f"hello.webp: {len(frames)} frames of {frames[0].width} x {frames[0].height}")
+
+
 if __name__ == "__main__":
     draw_shapes()
     draw_visemes()
     film()
+    animation()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..options import Value
 from .nodes import CREATION_TIME, FILE_ID, Long, Node, group, prop, properties, ticks
 from .settings import CENTIMETRES
-from .takes import Take
+from .stacks import Stack
 from .times import CUSTOM, TIME_MODES
 
 RIG = "facesdk_rig"
@@ -18,7 +18,7 @@ _CREATOR = "facesdk"
 _DOCUMENT = 999_999
 
 
-def opening(takes: Sequence[Take], settings: Mapping[str, Value]) -> list[Node]:
+def opening(stacks: Sequence[Stack], settings: Mapping[str, Value]) -> list[Node]:
     """The sections before the definitions."""
     version = int(settings["version"])
     return [
@@ -32,17 +32,17 @@ def opening(takes: Sequence[Take], settings: Mapping[str, Value]) -> list[Node]:
         Node("FileId", FILE_ID),
         Node("CreationTime", CREATION_TIME),
         Node("Creator", _CREATOR),
-        _global_settings(takes, settings["unit"] == CENTIMETRES),
-        _documents(takes[0].name),
+        _global_settings(stacks, settings["unit"] == CENTIMETRES),
+        _documents(stacks[0].name),
         group("References"),
     ]
 
 
-def _global_settings(takes: Sequence[Take], centimetres: bool) -> Node:
+def _global_settings(stacks: Sequence[Stack], centimetres: bool) -> Node:
     """Y up, looking along +Z, the character's left at +X; a frame rate."""
     axes = {"Up": 1, "Front": 2, "Coord": 0, "OriginalUp": 1}
     factor = 1.0 if centimetres else 100.0
-    fps = takes[0].source.fps
+    fps = stacks[0].source.info.fps
     mode = TIME_MODES.get(fps, CUSTOM)
     entries = []
     for name, axis in axes.items():
@@ -56,8 +56,8 @@ def _global_settings(takes: Sequence[Take], centimetres: bool) -> Node:
         prop("TimeMode", "enum", "", "", mode),
         prop("TimeProtocol", "enum", "", "", 2),
         prop("SnapOnFrameMode", "enum", "", "", 0),
-        ticks("TimeSpanStart", min(take.span[0] for take in takes)),
-        ticks("TimeSpanStop", max(take.span[1] for take in takes)),
+        ticks("TimeSpanStart", min(stack.span[0] for stack in stacks)),
+        ticks("TimeSpanStop", max(stack.span[1] for stack in stacks)),
         prop("CustomFrameRate", "double", "Number", "", float(fps) if mode == CUSTOM else -1.0),
     ]
     return group("GlobalSettings", Node("Version", 1000), properties(*entries))
@@ -80,17 +80,17 @@ def _documents(active: str) -> Node:
     return group("Documents", Node("Count", 1), document)
 
 
-def closing(takes: Sequence[Take]) -> Node:
-    """The list of takes at the end."""
-    return group("Takes", Node("Current", takes[0].name), *map(_take, takes))
+def closing(stacks: Sequence[Stack]) -> Node:
+    """The list of stacks at the end."""
+    return group("Takes", Node("Current", stacks[0].name), *map(_take, stacks))
 
 
-def _take(take: Take) -> Node:
-    span = tuple(map(Long, take.span))
-    file = re.sub(r"\W+", "_", take.name) + ".tak"
+def _take(stack: Stack) -> Node:
+    span = tuple(map(Long, stack.span))
+    file = re.sub(r"\W+", "_", stack.name) + ".tak"
     return Node(
         "Take",
-        take.name,
+        stack.name,
         children=[
             Node("FileName", file),
             Node("LocalTime", *span),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,49 +9,30 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Floats, exact_fps
+from ...arrays import Doubles, Floats
+from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, exact_fps
 from ...errors import FileFormatError, missing_extra
 from ...rig import Rig, rig_names
-from ..blocks import BLOCK, Block, ClipFile, Header
+from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from ..rigs import loose_rig
+from ..scene.skeleton import joint_called
 from .document import RIG
 from .times import CUSTOM, TIME_MODES
-
-Doubles = NDArray[np.float64]
 
 _MAX_BYTES = 1 << 31
 _MAX_SECONDS = 1e9
 _MAX_FRAMES = 1 << 24
 _MAX_CHANNELS = 4096
 
-_JOINTS = {
-    "head": "head",
-    "neck": "neck",
-    "neck1": "neck",
-    "neck01": "neck",
-    "eyeleft": "left_eye",
-    "lefteye": "left_eye",
-    "eyel": "left_eye",
-    "leye": "left_eye",
-    "facialleye": "left_eye",
-    "eyeright": "right_eye",
-    "righteye": "right_eye",
-    "eyer": "right_eye",
-    "reye": "right_eye",
-    "facialreye": "right_eye",
-}
-"""Joints of a pose by what skeletons call them, in small letters without signs."""
+
+def read_fbx(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
+    """Open the first animation stack of a file."""
+    return read_stacks(file, rig)[0]
 
 
-def read_fbx(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
-    """The first take of a file."""
-    return read_takes(file, rig)[0]
-
-
-def read_takes(file: BinaryIO, rig: Rig | None = None) -> Sequence[ClipFile]:
-    """All takes of a file, at the file's frame rate.
+def read_stacks(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]:
+    """Open all animation stacks of a file, at the file's frame rate.
 
     Controls are blend shapes and user properties that have curves; a pose comes from joints called
     as heads, necks and eyes usually are.
@@ -60,11 +40,11 @@ def read_takes(file: BinaryIO, rig: Rig | None = None) -> Sequence[ClipFile]:
     name = str(getattr(file, "name", "fbx"))
     scene = _load(file, name)
     try:
-        takes = scene.listed(scene.anim_stacks)
-        if not takes:
-            raise FileFormatError("expected a take, the file holds no animation")
+        stacks = scene.listed(scene.anim_stacks)
+        if not stacks:
+            raise FileFormatError("the file holds no animation: expected an animation stack")
         fps = _rate(scene)
-        return [_Take(scene, take, fps, rig) for take in takes]
+        return [_Stack(scene, stack, fps, rig) for stack in stacks]
     except FileFormatError as error:
         raise FileFormatError(f"{name}: {error}") from error
 
@@ -126,12 +106,12 @@ def _rate(scene: _Scene) -> Fraction:
     return exact_fps(told)
 
 
-# -------------------------------------------------------------------------- takes
+# -------------------------------------------------------------------------- stacks
 
 
 @dataclass
 class _Channels:
-    """What a take animates."""
+    """What a stack animates."""
 
     weights: dict[str, Any] = field(default_factory=dict)
     """Channels of blend shapes by name."""
@@ -146,7 +126,7 @@ class _Channels:
         return self.values | self.weights
 
 
-class _Take(ClipFile):
+class _Stack:
     """One animation stack; the scene stays in memory."""
 
     def __init__(self, scene: _Scene, stack: Any, fps: Fraction, rig: Rig | None) -> None:
@@ -163,9 +143,9 @@ class _Take(ClipFile):
             found, columns, meta = known, [None] * len(known), {}
             self._count = 0
         else:
-            raise FileFormatError(f"take {stack.name!r} moves no blend shape and no user property")
+            raise FileFormatError(f"stack {stack.name!r} moves no blend shape and no user property")
         self._controls = [None if c is None else controls[names[c]] for c in columns]
-        self.header = Header(
+        self.info = ClipInfo(
             found,
             fps,
             start_sample=round(self._begin * SAMPLE_RATE),
@@ -174,13 +154,13 @@ class _Take(ClipFile):
 
     def blocks(self) -> Iterator[Block]:
         """Curves evaluated at the frames."""
-        for first in range(0, max(self._count, 1), BLOCK):
-            frames = range(first, min(first + BLOCK, self._count))
-            times = [self._begin + float(i / self.fps) for i in frames]
+        for first in range(0, max(self._count, 1), BLOCK_FRAMES):
+            frames = range(first, min(first + BLOCK_FRAMES, self._count))
+            times = [self._begin + float(i / self.info.fps) for i in frames]
             yield Block(self._values(times), self._angles(times))
 
     def _values(self, times: Sequence[float]) -> Floats:
-        values = np.tile(self.rig.rest, (len(times), 1))
+        values = np.tile(self.info.rig.rest, (len(times), 1))
         for i, control in enumerate(self._controls):
             if control is not None:
                 values[:, i] = [control(t) for t in times]
@@ -206,7 +186,7 @@ def _span(stack: Any, fps: Fraction) -> tuple[float, int]:
     begin, end = float(stack.time_begin), float(stack.time_end)
     frames = (end - begin) * float(fps)
     if not (abs(begin) < _MAX_SECONDS and 0 <= frames < _MAX_FRAMES):
-        raise FileFormatError(f"take {stack.name!r} lasts from {begin:g} to {end:g} s")
+        raise FileFormatError(f"stack {stack.name!r} lasts from {begin:g} to {end:g} s")
     return begin, round(frames) + 1
 
 
@@ -237,13 +217,13 @@ def _channels(scene: _Scene, stack: Any) -> _Channels:
     layers = scene.listed(stack.layers)
     animated = scene.listed(layers[0].anim_props) if layers else []
     if len(animated) > _MAX_CHANNELS:
-        raise FileFormatError(f"take {stack.name!r} animates more than {_MAX_CHANNELS} properties")
+        raise FileFormatError(f"stack {stack.name!r} animates more than {_MAX_CHANNELS} properties")
     for entry in animated:
         element, prop = scene.keep(entry.element), str(entry.prop_name)
         if isinstance(element, ufbx.BlendChannel) and prop == "DeformPercent":
             found.weights.setdefault(str(element.name), _weight(element, anim))
         elif isinstance(element, ufbx.Node) and prop == "Lcl Rotation":
-            if joint := _joint(str(element.name)):
+            if joint := joint_called(str(element.name)):
                 found.joints.setdefault(joint, _turn(scene, element, anim))
         elif isinstance(element, ufbx.Node) and _is_users(scene, element, prop):
             found.values.setdefault(prop, scene.keep(entry.anim_value).evaluate_real)
@@ -270,11 +250,6 @@ def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------- joints
-
-
-def _joint(name: str) -> str | None:
-    """The joint of a pose that a node is, by its name."""
-    return _JOINTS.get(re.sub(r"[^a-z0-9]", "", name.rpartition(":")[2].lower()))
 
 
 def _turn(scene: _Scene, node: Any, anim: Any) -> Callable[[Sequence[float]], Doubles]:

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clip import Floats
+from ...arrays import Doubles, Floats
 from ...mesh import Head, Material
-from ...mesh.surface import normals
+from ..scene.materials import linear, materials_of, parts_of, srgb
+from ..scene.shapes import Shape, rest_normals, shapes_of
+from ..scene.skeleton import PARENTS
+from ..scene.skin import skin_weights
 from .nodes import Array, Long, Node, Value, group, prop, properties, vector
 from .objects import ROOT, Objects
-from .skeleton import Doubles, Skeleton
+from .skeleton import Skeleton
 
 Values = NDArray[np.floating[Any]]
 
 NAME = "face"
 """Of the mesh, so that it is called as no joint is."""
-
-_STILL = 1e-7
-"""Metres; a shape leaves out vertices that it moves by less."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,8 @@ def _add_model(objects: Objects) -> int:
 @lru_cache(2)
 def _surface(head: Head, scale: float) -> Surface:
     """The arrays of a head, kept for the next file."""
-    rest = normals(head.neutral, head.triangles)
-    shapes = [_shape(head, _deltas(head, name), rest, scale) for name in head.names]
-    return Surface(_mesh(head, rest, scale), shapes)
-
-
-def _deltas(head: Head, shape: str) -> Floats:
-    """(V, 3) of a shape; gaze leaves the eyeballs to their joints."""
-    deltas = head.delta(shape).copy()
-    for eye in ("eye_left", "eye_right"):
-        if shape in head.gaze and eye in head.masks and eye in head.joints:
-            deltas[head.masks[eye] > 0] = 0
-    return deltas
+    shapes = [_shape(shape, scale) for shape in shapes_of(head)]
+    return Surface(_mesh(head, rest_normals(head), scale), shapes)
 
 
 def _mesh(head: Head, rest: Floats, scale: float) -> list[Node]:
@@ -143,17 +133,17 @@ def _in_layer(kind: str) -> Node:
     return group("LayerElement", Node("Type", f"LayerElement{kind}"), Node("TypedIndex", 0))
 
 
-def _shape(head: Head, deltas: Floats, rest: Floats, scale: float) -> list[Node]:
+def _shape(shape: Shape, scale: float) -> list[Node]:
     """The vertices that a shape moves, how far, and how their normals turn."""
-    turned = normals(head.neutral + deltas, head.triangles) - rest
-    moved = np.flatnonzero((np.abs(deltas) > _STILL).any(1) | (np.abs(turned) > 1e-4).any(1))
-    if not len(moved):
-        moved = np.zeros(1, np.int64)  # readers drop a shape without vertices
+    vertices, offsets, turns = shape
+    if not len(vertices):  # readers drop a shape without vertices
+        vertices = np.zeros(1, np.intp)
+        offsets = turns = np.zeros((1, 3), np.float32)
     return [
         Node("Version", 100),
-        Node("Indexes", Array.of(moved, "i4")),
-        Node("Vertices", Array.of(_scaled(deltas[moved], scale), "f8")),
-        Node("Normals", Array.of(turned[moved], "f8")),
+        Node("Indexes", Array.of(vertices, "i4")),
+        Node("Vertices", Array.of(_scaled(offsets, scale), "f8")),
+        Node("Normals", Array.of(turns, "f8")),
     ]
 
 
@@ -161,26 +151,23 @@ def _shape(head: Head, deltas: Floats, rest: Floats, scale: float) -> list[Node]
 
 
 def materials(head: Head) -> list[Material]:
-    """The different materials of a head's parts, lightened where vertices have colours.
+    """Return the different materials of a head, lightened where vertices have colors.
 
-    Colours of vertices are factors of these: a reader that knows none shows a plausible head.
+    Colors of vertices are factors of these: a reader that ignores them still shows a face.
     """
-    plain = _materials(head)
+    plain = materials_of(parts_of(head))
     if head.colors is None:
         return plain
-    colors = _srgb(_brightest(head)).tolist()
+    colors = srgb(_brightest(head)).tolist()
     return [replace(m, color=(r, g, b)) for m, (r, g, b) in zip(plain, colors, strict=True)]
-
-
-def _materials(head: Head) -> list[Material]:
-    return list(dict.fromkeys(part.material for part in head.parts)) or [Material("face")]
 
 
 def _material_of_triangles(head: Head) -> NDArray[np.int32]:
     """(F,) place in `materials`; the first one for triangles of no part."""
-    known = _materials(head)
+    parts = parts_of(head)
+    known = materials_of(parts)
     found = np.zeros(len(head.triangles), np.int32)
-    for part in head.parts:
+    for part in parts:
         found[part.triangles] = known.index(part.material)
     return found
 
@@ -192,32 +179,22 @@ def _material_of_vertices(head: Head) -> NDArray[np.int32]:
 
 
 def _brightest(head: Head) -> Doubles:
-    """(M, 3) linear colour of every material: the most of each channel among its vertices."""
+    """(M, 3) linear color of every material: the most of each channel among its vertices."""
     assert head.colors is not None
-    linear, owner = _linear(head.colors), _material_of_vertices(head)
-    most = np.full((len(_materials(head)), 3), 1e-3)
-    np.maximum.at(most, owner, linear)
+    most = np.full((len(materials_of(parts_of(head))), 3), 1e-3)
+    np.maximum.at(most, _material_of_vertices(head), linear(head.colors))
     return most
 
 
 def _tints(head: Head) -> Doubles:
-    """(V, 3) sRGB factors that make the vertices' colours of their materials'."""
+    """(V, 3) sRGB factors that make the vertices' colors of their materials'."""
     assert head.colors is not None
-    return _srgb(_linear(head.colors) / _brightest(head)[_material_of_vertices(head)])
-
-
-def _linear(srgb: Values) -> Doubles:
-    values = np.asarray(srgb, np.float64)
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
-def _srgb(linear: Doubles) -> Doubles:
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return srgb(linear(head.colors) / _brightest(head)[_material_of_vertices(head)])
 
 
 def _add_material(objects: Objects, material: Material) -> int:
     shininess = float(np.clip(2 / max(material.roughness, 0.05) ** 4 - 2, 2, 1000))
-    specular = _srgb(np.full(3, 0.08 * material.specular)).tolist()
+    specular = srgb(np.full(3, 0.08 * material.specular)).tolist()
     entries = [
         _color("DiffuseColor", material.color),
         _factor("DiffuseFactor", 1.0),
@@ -268,28 +245,15 @@ def _add_shapes(
     return channels
 
 
-def weights_of_joints(head: Head) -> dict[str, Doubles]:
-    """(V,) how far the vertices follow each joint, 1 in all."""
-    free = np.ones(len(head.neutral))
-    weights = {}
-    for joint in ("eye_left", "eye_right", "head", "neck"):
-        if joint in head.masks:
-            mask = np.asarray(head.masks[joint], np.float64)
-            mask = (mask > 0).astype(float) if joint.startswith("eye") else np.clip(mask, 0, 1)
-        else:
-            mask = np.full(len(free), float(not joint.startswith("eye")))
-        weights[joint] = free * mask
-        free = free - weights[joint]
-    return weights | {"root": free}
-
-
 def _add_skin(objects: Objects, mesh: int, head: Head, skeleton: Skeleton) -> None:
     skin = objects.add(
         "Deformer", "skin", "Deformer", "Skin",
         children=[Node("Version", 101), Node("Link_DeformAcuracy", 50.0)],
     )  # fmt: skip
     objects.connect(skin, mesh)
-    for joint, weights in weights_of_joints(head).items():
+    by_joint = dict(zip(PARENTS, skin_weights(head).T, strict=True))
+    for joint in ("eye_left", "eye_right", "head", "neck", "root"):
+        weights = by_joint[joint]
         vertices = np.flatnonzero(weights > 1e-6)
         if not len(vertices):
             continue

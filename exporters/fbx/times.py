@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clip import FrameSource
 from ...errors import ExportError
+from ...source import FrameSource
 
 TICKS = 46_186_158_000
 """A second."""
@@ -37,8 +37,8 @@ CUSTOM = 14
 
 def frame_ticks(source: FrameSource, frames: int) -> NDArray[np.int64]:
     """(T,) ticks of every frame, to the nearest one; raises `ExportError` outside 64 bits."""
-    start = Fraction(source.start_sample, source.sample_rate) * TICKS
-    step = TICKS / source.fps
+    start = source.info.start * TICKS
+    step = TICKS / source.info.fps
     last = start + max(frames - 1, 0) * step
     if max(abs(start), abs(last)) >= 1 << 62:
         raise ExportError(f"FBX cannot tell times as far off as {float(start / TICKS):g} s")

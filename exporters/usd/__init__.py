@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from ...clip import FrameSource
-from ..format import Format, alone
-from ..options import PLAIN, TIMES, WriteOptions
+from ...source import FrameSource
+from ..format import Format, single_clip_writer
+from ..options import DEFAULTS, TIMES, WriteOptions
 from .read import read_usd, read_usd_clips
 from .scene import SETTINGS, scene
 from .text import write_text
 
 
 def write_usda(
-    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = PLAIN
+    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Clips as text; every channel is carried."""
     with scene(clips, options) as layer:
@@ -23,7 +23,7 @@ def write_usda(
 
 
 def write_usdc(
-    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = PLAIN
+    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """The same in binary, which usd-core makes of the text with all of the clip in its memory.
 
@@ -42,24 +42,24 @@ FORMATS = (
     Format(
         "usda",
         ".usda",
-        alone(write_usda),
+        single_clip_writer(write_usda),
         read_usd,
         description="USD as text: head, blend shapes, skeleton, clips",
         options=_OPTIONS,
         settings=SETTINGS,
-        recognises=lambda head: head.startswith(b"#usda"),
+        recognizes=lambda head: head.startswith(b"#usda"),
         write_several=write_usda,
         read_several=read_usd_clips,
     ),
     Format(
         "usdc",
         ".usdc",
-        alone(write_usdc),
+        single_clip_writer(write_usdc),
         read_usd,
         description="USD in binary, through usd-core",
         options=_OPTIONS,
         settings=SETTINGS,
-        recognises=lambda head: head.startswith(b"PXR-USDC"),
+        recognizes=lambda head: head.startswith(b"PXR-USDC"),
         write_several=write_usdc,
         read_several=read_usd_clips,
     ),

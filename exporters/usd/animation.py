@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...clip import FrameSource
-from ...errors import RigError
+from ...clip import POSE_ANGLES
 from ...mesh.rotation import quaternion_angles, quaternions, slerp
-from ..blocks import POSE_CHANNELS, Block, ClipFile, Header, blocks
-from ..driven import Driven
-from ..fbx.skeleton import PARENTS, POSED
+from ...source import Block, ClipInfo, FrameSource
 from ..keys import LinearKeys, longest_pieces
 from ..rigs import bare_rig
+from ..scene.head_curves import head_curves
+from ..scene.skeleton import PARENTS, POSED
 from ..spool import Spool
 from .figure import joint_paths, local_places
 from .layer import Array, Prim, Samples, text
@@ -35,7 +34,7 @@ _JOINTS = [list(PARENTS).index(name) for name in POSED]
 # ---------------------------------------------------------------- what is played
 
 
-class Played(ClipFile):
+class SkeletonCurves:
     """A source as a skeleton plays it: weights by name, joints with the eyes as they look.
 
     Controls called as shapes are the weights. Those of other rigs come after the shapes that they
@@ -45,12 +44,15 @@ class Played(ClipFile):
     def __init__(self, source: FrameSource, head: Head | None) -> None:
         """Raises `ExportError` for a head without shapes."""
         self._source = _Passing(source)
-        self._driven = _driven(self._source, head)
-        shapes = () if self._driven is None else self._driven.rig.names
-        own = source.rig.names
+        self._driven = head_curves(self._source, head)
+        shapes = () if self._driven is None else self._driven.info.rig.names
+        own = source.info.rig.names
         self._beside = () if set(shapes) & set(own) else shapes
-        self.header = Header(
-            bare_rig((*self._beside, *own)), source.fps, source.sample_rate, source.start_sample
+        self.info = ClipInfo(
+            bare_rig((*self._beside, *own)),
+            source.info.fps,
+            source.info.sample_rate,
+            source.info.start_sample,
         )
 
     def blocks(self) -> Iterator[Block]:
@@ -63,37 +65,29 @@ class Played(ClipFile):
             yield Block(np.hstack([weights, own]) if self._beside else own, angles)
 
 
-class _Passing(ClipFile):
+class _Passing:
     """A source that keeps the block it gave last: a stream can be read only once."""
 
     passed: Block
 
     def __init__(self, source: FrameSource) -> None:
         self._source = source
-        self.header = Header(source.rig, source.fps, source.sample_rate, source.start_sample)
+        self.info = ClipInfo(
+            source.info.rig, source.info.fps, source.info.sample_rate, source.info.start_sample
+        )
 
     def blocks(self) -> Iterator[Block]:
         """The source's."""
-        for block in blocks(self._source):
+        for block in self._source.blocks():
             self.passed = block
             yield block
-
-
-def _driven(source: FrameSource, head: Head | None) -> Driven | None:
-    """What a clip does to a head, where its rig moves any."""
-    if head is None:
-        return None
-    try:
-        return Driven(source, head)
-    except RigError:  # nothing leads from a rig of the user's own to the head's shapes
-        return None
 
 
 # ------------------------------------------------------------------------- times
 
 
 @dataclass(frozen=True)
-class Take:
+class SpooledClip:
     """One clip, its channels on disk."""
 
     name: str
@@ -102,8 +96,8 @@ class Take:
 
     def codes(self, rate: Fraction, frames: Array) -> Array:
         """Time codes of frames, `rate` of them a second."""
-        start = Fraction(self.source.start_sample, self.source.sample_rate) * rate
-        step = rate / self.source.fps
+        start = self.source.info.start * rate
+        step = rate / self.source.info.fps
         exact: Array = float(start) + frames * step.numerator / step.denominator
         return exact
 
@@ -116,29 +110,29 @@ class Take:
 def add_animation(
     parent: Prim,
     prim: str,
-    take: Take,
+    clip: SpooledClip,
     rate: Fraction,
     places: Mapping[str, Array],
     tolerance: float | None,
 ) -> None:
     """Add a clip under the name `prim`, for joints that rest at `places`."""
     animation = parent.child("SkelAnimation", prim)
-    animation.facts = _facts(take)
-    spool = take.spool
-    width = len(spool.names) - len(POSE_CHANNELS) * spool.has_pose
+    animation.facts = _facts(clip)
+    spool = clip.spool
+    width = len(spool.names) - len(POSE_ANGLES) * spool.has_pose
     animation.add("token[]", "blendShapes", list(map(text, spool.names[:width])), uniform=True)
     if spool.frames:
         keys = None if tolerance is None else _weight_keys(spool, width, tolerance)
         weights = Samples(
-            _times(take, rate, keys), lambda: (r[:, :width] for r in _rows(spool, keys))
+            _times(clip, rate, keys), lambda: (r[:, :width] for r in _rows(spool, keys))
         )
         animation.add("float[]", "blendShapeWeights", samples=weights)
     else:
         animation.add("float[]", "blendShapeWeights", np.zeros(width))
     animation.add("token[]", "joints", list(joint_paths().values()), uniform=True)
     if spool.frames and spool.has_pose:
-        turned = None if tolerance is None else _turn_keys(spool, tolerance)
-        turns = Samples(_times(take, rate, turned), lambda: map(_turns, _rows(spool, turned)))
+        turned = None if tolerance is None else _rotation_keys(spool, tolerance)
+        turns = Samples(_times(clip, rate, turned), lambda: map(_rotations, _rows(spool, turned)))
         animation.add("quatf[]", "rotations", samples=turns)
     else:
         animation.add("quatf[]", "rotations", _still(1)[0])
@@ -146,26 +140,26 @@ def add_animation(
     animation.add("float3[]", "translations", local_places(places))
 
 
-def _facts(take: Take) -> Mapping[str, str | int]:
+def _facts(clip: SpooledClip) -> Mapping[str, str | int]:
     """What a reader of ours wants to know again."""
-    source = take.source
+    source = clip.source
     events: list[Any] = [
-        {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.events
+        {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.info.events
     ]
     facts: dict[str, str | int] = {
-        "clip": text(take.name),
-        "controls": len(source.rig),
-        "fps": str(source.fps),
-        "rig": text(source.rig.name),
-        "rigVersion": text(source.rig.version),
-        "sampleRate": source.sample_rate,
-        "startSample": source.start_sample,
+        "clip": text(clip.name),
+        "controls": len(source.info.rig),
+        "fps": str(source.info.fps),
+        "rig": text(source.info.rig.name),
+        "rigVersion": text(source.info.rig.version),
+        "sampleRate": source.info.sample_rate,
+        "startSample": source.info.start_sample,
     }
     return facts | ({"events": json.dumps(events)} if events else {})
 
 
-def _times(take: Take, rate: Fraction, keys: Array | None) -> Array:
-    return take.codes(rate, np.arange(take.spool.frames) if keys is None else keys)
+def _times(clip: SpooledClip, rate: Fraction, keys: Array | None) -> Array:
+    return clip.codes(rate, np.arange(clip.spool.frames) if keys is None else keys)
 
 
 def _rows(spool: Spool, keys: Array | None) -> Iterator[Array]:
@@ -192,7 +186,7 @@ def _weight_keys(spool: Spool, width: int, tolerance: float) -> Array:
 
 def _angles(rows: Array) -> Array:
     """(n, 4, 3) of rows that end with a pose."""
-    angles: Array = rows[:, -len(POSE_CHANNELS) :].reshape(-1, len(POSED), 3)
+    angles: Array = rows[:, -len(POSE_ANGLES) :].reshape(-1, len(POSED), 3)
     return angles
 
 
@@ -201,13 +195,13 @@ def _still(frames: int) -> Array:
     return np.tile(np.eye(1, 4), (frames, len(PARENTS), 1))
 
 
-def _turns(rows: Array) -> Array:
+def _rotations(rows: Array) -> Array:
     turns = _still(len(rows))
     turns[:, _JOINTS] = np.roll(quaternions(_angles(rows)), 1, -1)
     return turns
 
 
-def _turn_keys(spool: Spool, tolerance: float) -> Array:
+def _rotation_keys(spool: Spool, tolerance: float) -> Array:
     """Frames where the joints have a key: between them they turn the shortest way."""
     angles = np.concatenate([_angles(rows) for rows in spool.rows()])
     turns = quaternions(angles)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from math import sqrt
-from typing import NamedTuple
 
 import numpy as np
 
 from ...mesh import Head, Material, Part
-from ...mesh.surface import normals
-from ..fbx.skeleton import PARENTS
-from ..fbx.surface import weights_of_joints
-from ..gltf_head import linear
+from ..scene.materials import is_thin, linear, materials_of, parts_of
+from ..scene.shapes import rest_normals, shapes_of
+from ..scene.skeleton import PARENTS, joint_offsets
+from ..scene.skin import skin_weights
 from .layer import Array, Prim, identifier, identifiers, text
 
 MESH = "face"
@@ -21,14 +19,6 @@ MATERIALS = "Materials"
 _SURFACE = "Surface"
 _COLORS = "Colors"
 _INFLUENCES = 4
-_STILL = 1e-7
-"""Metres; a shape leaves out vertices that it moves by less."""
-_STEADY = 1e-4
-"""And turns the normals of by less."""
-_DECIMALS = 5
-"""Of normals."""
-_THIN = ("hair", "brow", "lash")
-
 
 # -------------------------------------------------------------------- skeleton
 
@@ -43,7 +33,7 @@ def joint_paths() -> dict[str, str]:
 
 def local_places(places: Mapping[str, Array]) -> Array:
     """(J, 3) every joint in the one above."""
-    return np.array([places[n] - (places[p] if p else 0) for n, p in PARENTS.items()])
+    return np.array(list(joint_offsets(places).values()))
 
 
 def add_skeleton(root: Prim, places: Mapping[str, Array]) -> Prim:
@@ -69,9 +59,8 @@ def _moved(places: Array) -> Array:
 
 def add_head(root: Prim, head: Head, path: str, scale: float) -> None:
     """Add mesh, blend shapes and materials of a head to the prim at `path`."""
-    parts = [part for part in head.parts if len(head.triangles[part.triangles])]
-    parts = parts or [Part(head.name, slice(None), Material("surface"))]
-    looks = list(dict.fromkeys(part.material for part in parts))
+    parts = parts_of(head)
+    looks = materials_of(parts)
     names = identifiers([material.name for material in looks])
     paths = {m: f"{path}/{MATERIALS}/{n}" for m, n in zip(looks, names, strict=True)}
     mesh = root.child("Mesh", MESH, ["SkelBindingAPI", "MaterialBindingAPI"])
@@ -86,13 +75,13 @@ def add_head(root: Prim, head: Head, path: str, scale: float) -> None:
 
 def _add_surface(mesh: Prim, head: Head, scale: float) -> None:
     points = _scaled(head.neutral, scale)
-    thin = any(word in part.name.lower() for part in head.parts for word in _THIN)
+    thin = any(map(is_thin, parts_of(head)))
     by_vertex = {"interpolation": "vertex"}
     mesh.add("bool", "doubleSided", thin, uniform=True)
     mesh.add("float3[]", "extent", [points.min(0), points.max(0)])
     mesh.add("int[]", "faceVertexCounts", np.full(len(head.triangles), 3))
     mesh.add("int[]", "faceVertexIndices", head.triangles.reshape(-1))
-    mesh.add("normal3f[]", "normals", _normals(head.neutral, head.triangles), facts=by_vertex)
+    mesh.add("normal3f[]", "normals", rest_normals(head), facts=by_vertex)
     mesh.add("point3f[]", "points", points)
     if head.colors is not None:
         mesh.add("color3f[]", "primvars:displayColor", linear(head.colors), facts=by_vertex)
@@ -105,17 +94,9 @@ def _scaled(points: Array, scale: float) -> Array:
     return points if scale == 1 else (points.astype(np.float64) * scale).astype(np.float32)
 
 
-def _normals(points: Array, triangles: Array) -> Array:
-    """(V, 3) unit normals; those of lone points look forward."""
-    up = normals(points.astype(np.float64), triangles)
-    up[np.linalg.norm(up, axis=1) < 0.5] = (0, 0, 1)
-    return np.asarray(np.round(up, _DECIMALS) + 0.0)
-
-
 def _add_skin(mesh: Prim, head: Head, skeleton: str) -> None:
     """The up to four joints that every vertex follows."""
-    found = weights_of_joints(head)
-    weights = np.stack([found[name] for name in PARENTS], 1)
+    weights = skin_weights(head)
     joints = np.argsort(-weights, axis=1, kind="stable")[:, :_INFLUENCES]
     shares = np.take_along_axis(weights, joints, 1)
     shares = shares / shares.sum(1, keepdims=True)
@@ -148,50 +129,26 @@ def _add_parts(
 # ---------------------------------------------------------------------- shapes
 
 
-class _Shape(NamedTuple):
-    """What a blend shape does."""
-
-    vertices: Array
-    """(N,) that it moves or turns; never none, since that would mean all."""
-    offsets: Array
-    """(N, 3) metres."""
-    turns: Array
-    """(N, 3) how normals change."""
-
-
 def _add_shapes(mesh: Prim, head: Head, path: str, scale: float) -> None:
     prims = identifiers(head.names)
     mesh.add("token[]", "skel:blendShapes", [text(name) for name in head.names], uniform=True)
     mesh.point("skel:blendShapeTargets", *(f"{path}/{prim}" for prim in prims))
-    for prim, shape in zip(prims, _shapes(head), strict=True):
+    for prim, shape in zip(prims, shapes_of(head), strict=True):
         blend = mesh.child("BlendShape", prim)
-        blend.add("vector3f[]", "normalOffsets", shape.turns, uniform=True)
-        blend.add("vector3f[]", "offsets", _scaled(shape.offsets, scale), uniform=True)
-        blend.add("int[]", "pointIndices", shape.vertices, uniform=True)
-
-
-@lru_cache(2)
-def _shapes(head: Head) -> tuple[_Shape, ...]:
-    """The shapes of a head in its order, kept for the next file; eyeballs turn by their joints."""
-    rest = _normals(head.neutral, head.triangles)
-    deltas = head.basis.reshape(len(head.names), -1, 3)
-    return tuple(_shape(head, delta, rest) for delta in deltas)
-
-
-def _shape(head: Head, delta: Array, rest: Array) -> _Shape:
-    turned = np.round(_normals(head.neutral + delta, head.triangles) - rest, _DECIMALS) + 0.0
-    moves = np.abs(delta).max(1) > _STILL
-    vertices = np.flatnonzero(moves | (np.abs(turned).max(1) > _STEADY))
-    if not len(vertices):
-        vertices = np.zeros(1, np.int64)
-    return _Shape(vertices, delta[vertices], turned[vertices])
+        vertices, offsets, turns = shape
+        if not len(vertices):  # no indices would mean all vertices
+            vertices = np.zeros(1, np.intp)
+            offsets = turns = np.zeros((1, 3), np.float32)
+        blend.add("vector3f[]", "normalOffsets", turns, uniform=True)
+        blend.add("vector3f[]", "offsets", _scaled(offsets, scale), uniform=True)
+        blend.add("int[]", "pointIndices", vertices, uniform=True)
 
 
 # ------------------------------------------------------------------- materials
 
 
 def _add_material(scope: Prim, material: Material, path: str, *, colored: bool) -> None:
-    """A material; where vertices have colours, they take the place of its own."""
+    """A material; where vertices have colours, they clip the place of its own."""
     prim = scope.child("Material", identifier(path.rpartition("/")[2]))
     prim.add("token", "outputs:surface", connected=f"{path}/{_SURFACE}.outputs:surface")
     shader = prim.child("Shader", _SURFACE)

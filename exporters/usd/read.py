@@ -13,12 +13,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Event, Floats, exact_fps
+from ...arrays import Floats
+from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Event, exact_fps
 from ...errors import FaceSDKError, FileFormatError, missing_extra
 from ...rig import Rig
-from ..blocks import BLOCK, Block, ClipFile, Header
+from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from ..rates import timing
-from ..rigs import joint_called, listed_rig, shape_rig
+from ..rigs import listed_rig, shape_rig
+from ..scene.skeleton import joint_called
 from .layer import Array
 
 SUFFIXES = (".usda", ".usdc", ".usd", ".usdz")
@@ -31,12 +33,12 @@ _TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """Turns the axes of a stage with Z up."""
 
 
-def read_usd(file: BinaryIO, rig: Rig | None = None) -> ClipFile:
+def read_usd(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """The first animation of a file, see `read_usd_clips`."""
     return read_usd_clips(file, rig)[0]
 
 
-def read_usd_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[ClipFile]:
+def read_usd_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]:
     """Every `SkelAnimation` of a file that has blend shapes.
 
     Shapes are matched by name, in ARKit's spelling or nearly so; a pose comes from joints called
@@ -124,7 +126,7 @@ def _facts(prim: Any) -> Mapping[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-class _Animation(ClipFile):
+class _Animation:
     """One `SkelAnimation`; the stage stays in memory."""
 
     def __init__(self, stage: Any, prim: Any, rig: Rig | None) -> None:
@@ -143,7 +145,7 @@ class _Animation(ClipFile):
         self._first = float(codes[0]) if len(codes) else 0.0
         self._step = per_second / float(fps)
         self._count = self._frames(codes, facts)
-        self.header = Header(
+        self.info = ClipInfo(
             found,
             fps,
             int(facts.get("sampleRate", SAMPLE_RATE)),
@@ -172,15 +174,15 @@ class _Animation(ClipFile):
 
     def blocks(self) -> Iterator[Block]:
         """Weights and joints as usd-core interpolates them at the frames."""
-        for first in range(0, max(self._count, 1), BLOCK):
-            frames = range(first, min(first + BLOCK, self._count))
+        for first in range(0, max(self._count, 1), BLOCK_FRAMES):
+            frames = range(first, min(first + BLOCK_FRAMES, self._count))
             codes = [self._first + i * self._step for i in frames]
             with _in_words(self._name):
                 angles = self._joints.angles(codes) if self._joints else None
                 yield Block(self._values(codes), angles)
 
     def _values(self, codes: Sequence[float]) -> Floats:
-        values = np.tile(self.rig.rest, (len(codes), 1))
+        values = np.tile(self.info.rig.rest, (len(codes), 1))
         wanted = [i for i, column in enumerate(self._columns) if column is not None]
         columns = [column for column in self._columns if column is not None]
         for row, code in zip(values, codes, strict=True):

@@ -7,13 +7,12 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ...clip import FrameSource
-from ..driven import chosen_head
-from ..fbx.skeleton import joint_places
-from ..options import Setting, WriteOptions, settle
+from ...source import FrameSource, OffsetSource
+from ..options import Setting, WriteOptions, with_defaults
+from ..scene.head_curves import chosen_head
+from ..scene.skeleton import joint_places
 from ..spool import spooled
-from ..timeline import Moved
-from .animation import Played, Take, add_animation
+from .animation import SkeletonCurves, SpooledClip, add_animation
 from .figure import add_skeleton
 from .layer import Layer, Prim, identifiers
 
@@ -37,20 +36,20 @@ def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[L
     A time code is a frame of the first clip. Raises `ExportError` for a head where none is wanted
     and for names that USD cannot hold.
     """
-    settings = settle(SETTINGS, options.settings)
+    settings = with_defaults(SETTINGS, options.settings)
     head = chosen_head(options, bool(settings["mesh"]))
     unit = 0.01 if settings["unit"] == "cm" else 1.0
     with ExitStack() as stack:
-        takes = [
-            Take(name, source, stack.enter_context(spooled(Played(source, head))))
+        clips = [
+            SpooledClip(name, source, stack.enter_context(spooled(SkeletonCurves(source, head))))
             for name, source in clips.items()
         ]
-        rate = takes[0].source.fps
-        yield Layer(_facts(takes, rate, unit), _root(takes, rate, head, 1 / unit, options))
+        rate = clips[0].source.info.fps
+        yield Layer(_facts(clips, rate, unit), _root(clips, rate, head, 1 / unit, options))
 
 
-def _facts(takes: Sequence[Take], rate: Fraction, unit: float) -> Mapping[str, str | float]:
-    spans = [take.span(rate) for take in takes]
+def _facts(clips: Sequence[SpooledClip], rate: Fraction, unit: float) -> Mapping[str, str | float]:
+    spans = [clip.span(rate) for clip in clips]
     return {
         "defaultPrim": ROOT,
         "endTimeCode": max(end for _, end in spans),
@@ -63,21 +62,25 @@ def _facts(takes: Sequence[Take], rate: Fraction, unit: float) -> Mapping[str, s
 
 
 def _root(
-    takes: Sequence[Take], rate: Fraction, head: Head | None, scale: float, options: WriteOptions
+    clips: Sequence[SpooledClip],
+    rate: Fraction,
+    head: Head | None,
+    scale: float,
+    options: WriteOptions,
 ) -> Prim:
     root, path = Prim("SkelRoot", ROOT), f"/{ROOT}"
     places = joint_places(head, scale)
     skeleton = add_skeleton(root, places)
-    names = identifiers([take.name for take in takes])
-    for name, take in zip(names, takes, strict=True):
-        add_animation(skeleton, name, take, rate, places, options.tolerance)
+    names = identifiers([clip.name for clip in clips])
+    for name, clip in zip(names, clips, strict=True):
+        add_animation(skeleton, name, clip, rate, places, options.tolerance)
     _choose(root, skeleton, names)
     if head is not None:
         from .figure import add_head
 
         add_head(root, head, path, scale)
     if options.audio is not None:
-        _add_audio(root, str(options.audio), takes[0], rate)
+        _add_audio(root, str(options.audio), clips[0], rate)
     return root
 
 
@@ -94,11 +97,11 @@ def _choose(root: Prim, skeleton: Prim, names: Sequence[str]) -> None:
         root.variants = {VARIANTS: {n: play(Prim("", skeleton.name), n) for n in names}}
 
 
-def _add_audio(root: Prim, path: str, take: Take, rate: Fraction) -> None:
+def _add_audio(root: Prim, path: str, clip: SpooledClip, rate: Fraction) -> None:
     """A reference to the recording, which begins where the clip's sample 0 is."""
     begin = Fraction(0)
-    if isinstance(take.source, Moved):
-        begin = Fraction(take.source.samples, take.source.sample_rate)
+    if isinstance(clip.source, OffsetSource):
+        begin = Fraction(clip.source.samples, clip.source.info.sample_rate)
     audio = root.child("SpatialAudio", "Audio")
     audio.add("token", "auralMode", "nonSpatial", uniform=True)
     audio.add("asset", "filePath", path, uniform=True)

@@ -15,16 +15,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Doubles, Floats
 from ..clip import SAMPLE_RATE, Clip, exact_fps
 from ..errors import ArticulationError
 from ..rig import Rig
 from .phones import Alphabet, Phone, TimedPhone
 from .rules import Gesture, Posture, Rules
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 GRID = 200
 """Hz; rate at which curves are computed before they are sampled at the wanted one."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from ..arrays import Floats
 
 _RANGE_DB = 30.0
 _WINDOW_SECONDS = 0.03

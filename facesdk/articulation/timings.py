@@ -63,7 +63,7 @@ def read_timings(path: Path | str, *, alphabet: Alphabet | None = None) -> Timin
         found = alphabet or detect_alphabet(phone.symbol for phone in phones)
         _check_symbols(phones, found)
     except UnknownNameError as error:
-        raise UnknownNameError(f"{path}: {error}") from None
+        raise UnknownNameError(f"{path}: {error}", error.name, error.suggestions) from None
     except ArticulationError as error:
         raise ArticulationError(f"{path}: {error}") from error.__cause__
     return Timings(tuple(fill_gaps(phones)), found)

@@ -24,6 +24,8 @@ RATES = (8_000, 192_000)
 SILENCE = 1e-9
 """Full scales, -180 dB; anything below counts as 0."""
 
+_SILENCE = np.array(SILENCE, np.float32)  # an array compares faster than a number of Python's
+
 _QUALITY = "HQ"
 
 
@@ -107,7 +109,7 @@ def _stream(source_rate: int, target_rate: int) -> soxr.ResampleStream:
 
 def _without_denormals(samples: Samples) -> Samples:
     """The end of a long fade would cost a processor fifty times its usual work."""
-    nothing = np.abs(samples) < SILENCE
+    nothing = np.abs(samples) < _SILENCE
     return np.where(nothing, np.float32(0), samples) if nothing.any() else samples
 
 

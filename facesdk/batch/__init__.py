@@ -1,20 +1,21 @@
-"""Many lines at once: which input becomes which file, by whom, whether it must, and how it went."""
+"""Batches of lines: plan, cache, workers, report."""
 
 from __future__ import annotations
 
 from .flags import Flag, flags
 from .kinds import VIDEO, kind_for, kinds
-from .line import Bakery, Outcome
-from .plan import Line, Plan, PlanError, plan
+from .line import LineBaker, Outcome
+from .plan import FilePlan, Line, Plan, PlanError, plan, plan_files
 from .report import report_document, write_report
 from .run import run
 from .settings import Settings
 
 __all__ = [
     "VIDEO",
-    "Bakery",
+    "FilePlan",
     "Flag",
     "Line",
+    "LineBaker",
     "Outcome",
     "Plan",
     "PlanError",
@@ -23,6 +24,7 @@ __all__ = [
     "kind_for",
     "kinds",
     "plan",
+    "plan_files",
     "report_document",
     "run",
     "write_report",

@@ -1,12 +1,12 @@
-"""What is worth a look about a baked line, and how badly."""
+"""Flags: what to check about a baked line, and how urgent it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-Severity = Literal["error", "warning", "note"]
-WEIGHTS: Mapping[Severity, int] = {"error": 100, "warning": 10, "note": 1}
+Level = Literal["error", "warning", "note"]
+WEIGHTS: Mapping[Level, int] = {"error": 100, "warning": 10, "note": 1}
 
 SILENT_DBFS = -70.0
 VERY_QUIET_DBFS, QUIET_DBFS = -50.0, -40.0
@@ -23,27 +23,27 @@ Facts = Mapping[str, Any]
 
 
 class Flag(NamedTuple):
-    """One thing worth a look."""
+    """One thing to check."""
 
     name: str
-    severity: Severity
+    level: Level
     text: str
 
 
 def flags(facts: Facts) -> list[Flag]:
-    """Flags of a line from its facts, worst first."""
+    """Return the flags of a line from its facts, worst first."""
     found = list(_file(facts))
     if facts.get("audio"):
         found += _audio(facts["audio"])
     if facts.get("phones"):
         found += _phones(facts["phones"], facts)
     found += _mouth(facts["mouth"], facts)
-    return sorted(found, key=lambda flag: -WEIGHTS[flag.severity])
+    return sorted(found, key=lambda flag: -WEIGHTS[flag.level])
 
 
-def badness(found: list[Flag]) -> int:
-    """One number to sort lines by: an error outweighs nine warnings, a warning nine notes."""
-    return sum(WEIGHTS[flag.severity] for flag in found)
+def severity(found: list[Flag]) -> int:
+    """Return a number to sort lines by: an error outweighs nine warnings, a warning nine notes."""
+    return sum(WEIGHTS[flag.level] for flag in found)
 
 
 def _audio(audio: Facts) -> Iterator[Flag]:
@@ -52,18 +52,16 @@ def _audio(audio: Facts) -> Iterator[Flag]:
         yield Flag("silent", "error", "nothing audible in the recording")
         return
     if voice < QUIET_DBFS:
-        severity: Severity = "error" if voice < VERY_QUIET_DBFS else "warning"
+        level: Level = "error" if voice < VERY_QUIET_DBFS else "warning"
         yield Flag(
-            "too quiet", severity, f"voice at {voice:.0f} dBFS, expected {QUIET_DBFS:.0f} or more"
+            "too quiet", level, f"voice at {voice:.0f} dBFS, expected {QUIET_DBFS:.0f} or more"
         )
     if (clipped := audio["clipped_share"]) >= CLIPPED:
-        severity = "error" if clipped >= MUCH_CLIPPED else "warning"
-        yield Flag("clipped", severity, f"{clipped:.2%} of the samples at full scale")
+        level = "error" if clipped >= MUCH_CLIPPED else "warning"
+        yield Flag("clipped", level, f"{clipped:.2%} of the samples at full scale")
     likeness = audio["speech_likeness"]
     if likeness is not None and likeness < MUSIC_LIKE:
-        yield Flag(
-            "music-like", "warning", f"speech likeness {likeness:.2f}, speech has 0.5 or more"
-        )
+        yield Flag("music-like", "warning", f"speech likeness {likeness:.2f}, expected 0.5 or more")
     for end in ("leading", "trailing"):
         if (pause := audio[f"{end}_silence"]) > LONG_PAUSE:
             yield Flag(f"{end} silence", "note", f"{pause:.1f} s of silence")
@@ -77,10 +75,12 @@ def _phones(phones: Facts, facts: Facts) -> Iterator[Flag]:
         more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
         share = f"{len(missed)} of {phones['closures_needed']}"
         yield Flag(
-            "missed closures", "error", f"{share} lip closures not in any frame: {places}{more}"
+            "missed closures",
+            "error",
+            f"{share} lip closures missing from every frame: {places}{more}",
         )
     if not phones["count"]:
-        yield Flag("no phones", "error", "the timings hold no sound")
+        yield Flag("no phones", "error", "the timings contain no sound")
     if facts["audio"]:
         apart = phones["seconds"] - facts["audio"]["seconds"]
         if abs(apart) > APART:
@@ -97,14 +97,14 @@ def _mouth(mouth: Facts, facts: Facts) -> Iterator[Flag]:
         yield Flag(
             "uncertain closures",
             "warning",
-            f"{uncertain} times the lips draw together without meeting, {sealed} times they meet",
+            f"the lips approach without closing {uncertain} times and close {sealed} times",
         )
 
 
 def _file(facts: Facts) -> Iterator[Flag]:
     seconds, expected = facts["seconds"], None
     if facts.get("audio"):
-        expected = facts["audio"]["seconds"] + facts["tail"]
+        expected = facts["audio"]["seconds"] + facts["performance"]["tail"]
     frame = facts["fps"][1] / facts["fps"][0]
     if expected is not None and abs(seconds - expected) > frame + 1e-3:
         yield Flag("length", "error", f"the clip lasts {seconds:.2f} s, expected {expected:.2f} s")

@@ -1,41 +1,41 @@
-"""What a line can become: any file of curves, or a video in which they are seen."""
+"""Output formats of a batch: every animation format, and MP4."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import BinaryIO
 
-from ..clip import FrameSource
 from ..exporters import Format, WriteOptions, format_for, formats
+from ..source import FrameSource
 
 VIDEO = "mp4"
 
 
 def kinds() -> tuple[str, ...]:
-    """Names of all that a line can become."""
+    """Return the names of all output formats."""
     return (*formats(), VIDEO)
 
 
 def kind_for(path_or_name: str | Path) -> Format:
-    """The format of this name, or of the path's extension; raises `UnknownNameError`."""
+    """Return the format of a name or a path's extension; raises `UnknownNameError`."""
     if VIDEO in (str(path_or_name), Path(path_or_name).suffix.lower().removeprefix(".")):
-        return _FILM
+        return _VIDEO
     return format_for(path_or_name)
 
 
-def _film(source: FrameSource, file: BinaryIO, options: WriteOptions) -> tuple[str, ...]:
-    """Write a video of a head; returns what it does without."""
+def _video(source: FrameSource, file: BinaryIO, options: WriteOptions) -> tuple[str, ...]:
+    """Write a video of a head; returns what it lacks."""
     from ..mesh import load_head
     from ..render import write_video
 
-    write_video(source, file, options.head or load_head(), audio=options.audio)
+    write_video(source, file, options.head or load_head(), audio=options.audio, jobs=None)
     return () if options.audio else ("sound",)
 
 
-_FILM = Format(
+_VIDEO = Format(
     VIDEO,
     ".mp4",
-    _film,
-    description="the built-in head speaking, with the sound",
+    _video,
+    description="video of the built-in head, with the sound",
     options=frozenset({"audio", "head"}),
 )

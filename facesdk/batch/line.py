@@ -1,7 +1,9 @@
-"""One line from its recording or its timed phones to its file."""
+"""Bake one line: from its recording or its timed phones to its file."""
 
 from __future__ import annotations
 
+import logging
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,44 +12,43 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_timings
 from ..audio import AudioFile, LevelMeter, open_audio
-from ..clip import Frame, FrameSource
-from ..errors import FaceSDKError, MissingExtraError
+from ..errors import FaceSDKError, MissingExtraError, error_text
 from ..exporters import write_clip
-from ..model import Model, SpokenLine, load, perform, session_meta
+from ..model import BLOCK_SECONDS, LiveSource, Model, load, perform
+from ..source import CountingSource, FrameSource
 from .kinds import kind_for
 from .measure import MouthMeter, phone_report
 from .plan import PIPE, Line
 from .settings import Settings, file_hash
 
-Floats = NDArray[np.float32]
 Status = Literal["baked", "unchanged", "failed"]
 
-Heard = Callable[[float, float | None], None]
-"""Told while a line is baked: seconds done, and seconds in all where they are known."""
+OnProgress = Callable[[float, float | None], None]
+"""Called while a line is baked: seconds done, and the total where it is known."""
 
-BLOCK_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one line went. Plain values: it comes back from the workers."""
+    """The result of one line. Plain values, sent back by the workers."""
 
     line: Line
     status: Status
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """JSON values about audio, curves and file; none for a line that failed."""
+    """JSON values about audio, curves and file; empty for a line that failed."""
     error: str = ""
     not_installed: bool = False
-    """Whether it failed for something that is not installed."""
+    """Whether it failed because something is not installed."""
     trace: str = ""
-    """Where the error comes from."""
+    """Traceback of the error."""
 
 
-class Bakery:
+class LineBaker:
     """Bakes lines one after the other with one model, which is loaded when first needed."""
 
     def __init__(
@@ -57,39 +58,54 @@ class Bakery:
         stdin: BinaryIO | None = None,
         stdout: BinaryIO | None = None,
     ) -> None:
-        """`model` is a folder, None the default model; the pipes are for lines called `-`."""
+        """`model` is a folder, None the default model; the pipes serve lines named `-`."""
         self._folder = model
         self._loaded: Model | None = None
+        self._hash: str | None = None
         self._stdin, self._stdout = stdin, stdout
 
     @property
     def model(self) -> Model:
         """The model; raises `ModelError` when it does not load."""
         if self._loaded is None:
+            began = time.perf_counter()
             self._loaded = load(self._folder)
+            manifest, seconds = self._loaded.manifest, time.perf_counter() - began
+            _log.info("model %s %s loaded from %s in %.2f s",
+                      manifest.name, manifest.version, self._loaded.folder, seconds)  # fmt: skip
         return self._loaded
 
-    def attempt(self, line: Line, settings: Settings, heard: Heard | None = None) -> Outcome:
-        """Bake a line; what goes wrong is part of the outcome."""
+    def model_hash(self) -> str:
+        """Return the hash of the model's manifest, which contains the hash of its weights."""
+        if self._hash is None:
+            self._hash = file_hash(self.model.folder / "model.json")
+        return self._hash
+
+    def try_bake(
+        self, line: Line, settings: Settings, on_progress: OnProgress | None = None
+    ) -> Outcome:
+        """Bake a line; an error becomes part of the outcome."""
         try:
-            return Outcome(line, "baked", self.bake(line, settings, heard))
+            return Outcome(line, "baked", self.bake(line, settings, on_progress))
         except BrokenPipeError:
             raise
         except Exception as error:
             return failure(line, error)
 
-    def bake(self, line: Line, settings: Settings, heard: Heard | None = None) -> dict[str, Any]:
-        """Facts about the line whose file is written now; it appears whole or not at all."""
+    def bake(
+        self, line: Line, settings: Settings, on_progress: OnProgress | None = None
+    ) -> dict[str, Any]:
+        """Write the line's file, whole or not at all, and return facts about it."""
         if line.phones is not None:
             return self._bake_phones(line, settings)
         session = self.model.session(**settings.session())
         levels, mouth = LevelMeter(session.sample_rate), MouthMeter()
         session.watch(mouth)
-        meta = session_meta(session, self.model) | {"seed": settings.seed}
+        meta = {"performance": settings.performance.to_json()}
         with open_audio(self._source(line.audio), sample_rate=session.sample_rate) as file:
-            hearing = _Hearing(file, levels=levels, mouth=mouth, heard=heard)
-            spoken = _Counted(session, hearing, meta=meta)
-            facts = self._write(line, settings, spoken, lambda: spoken.count)
+            metered = MeteredBlocks(file, levels=levels, mouth=mouth, on_progress=on_progress)
+            source = CountingSource(LiveSource(session, metered, meta=meta))
+            facts = self._write(line, settings, source, lambda: source.count)
         facts |= {
             "audio": asdict(levels.report()),
             "mouth": mouth.report(self.model.manifest.frame_rate),
@@ -104,11 +120,12 @@ class Bakery:
         seconds = max(timings.seconds, 1 / float(settings.fps))
         if samples is not None:
             seconds = len(samples) / levels.sample_rate
-        length = Fraction(round((seconds + settings.tail) * 1_000_000), 1_000_000)
+        length = Fraction(round(seconds * 1_000_000), 1_000_000)
+        whole = float(length) + settings.performance.tail
         rules = Rules.load()
         units = articulate(
-            list(fill_gaps(timings.phones, seconds=float(length))),
-            seconds=float(length),
+            list(fill_gaps(timings.phones, seconds=whole)),
+            seconds=whole,
             alphabet=timings.alphabet,
             loudness=None if samples is None else loudness(samples, levels.sample_rate, rate=GRID),
             rules=rules.synchronous() if settings.rig == "articulation" else rules,
@@ -118,9 +135,7 @@ class Bakery:
             rig=settings.rig,
             fps=settings.fps,
             seconds=length,
-            seed=settings.seed,
-            blinks=settings.blinks,
-            rest_at_end=settings.settle,
+            performance=settings.performance,
             meta=_phone_meta(settings),
         )
         mouth = MouthMeter()
@@ -133,15 +148,15 @@ class Bakery:
         }
 
     def _listen(self, line: Line) -> tuple[Floats | None, LevelMeter]:
-        """The recording that goes with timed phones, where there is one."""
+        """Read the recording that belongs to timed phones, if there is one."""
         levels = LevelMeter()
         if line.audio is None:
             return None, levels
         with open_audio(self._source(line.audio), sample_rate=levels.sample_rate) as file:
-            return np.concatenate(list(_Hearing(file, levels=levels))), levels
+            return np.concatenate(list(MeteredBlocks(file, levels=levels))), levels
 
     def _source(self, audio: str | None) -> str | BinaryIO:
-        """The file to open for a recording."""
+        """Return the file to open for a recording."""
         source = self._stdin if audio == PIPE else audio
         assert source is not None
         return source
@@ -149,32 +164,35 @@ class Bakery:
     def _write(
         self, line: Line, settings: Settings, source: FrameSource, count: Callable[[], int]
     ) -> dict[str, Any]:
-        """Write the file; `count` tells how many frames the source had."""
+        """Write the file; `count` returns how many frames the source had."""
         format_ = kind_for(settings.format)
         options = settings.options(line, format_)
         file: dict[str, Any] = {}
         if line.output == PIPE:
             assert self._stdout is not None
-            uncarried = write_clip(source, self._stdout, format_, **options)
+            dropped = write_clip(source, self._stdout, format_, **options)
         else:
             path = Path(line.output)
             path.parent.mkdir(parents=True, exist_ok=True)
-            uncarried = write_clip(source, path, format_, **options)
-            file = {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+            dropped = write_clip(source, path, format_, **options)
+            file = {
+                "bytes": path.stat().st_size,
+                "sha256": file_hash(path),
+                "sidecars": list(format_.sidecars),
+            }
         return {
             "format": format_.name,
-            "rig": {"name": source.rig.name, "version": source.rig.version},
-            "fps": [source.fps.numerator, source.fps.denominator],
+            "rig": {"name": source.info.rig.name, "version": source.info.rig.version},
+            "fps": [source.info.fps.numerator, source.info.fps.denominator],
             "frames": count(),
-            "seconds": round(float(count() / source.fps), 6),
-            "tail": settings.tail,
-            "seed": settings.seed,
-            "uncarried": list(uncarried),
+            "seconds": round(float(count() / source.info.fps), 6),
+            "performance": settings.performance.to_json(),
+            "dropped": list(dropped),
         } | file
 
 
-class _Hearing:
-    """The blocks of a recording, measured as they pass; can be heard again."""
+class MeteredBlocks:
+    """The blocks of a recording, measured on the way; can be read again."""
 
     def __init__(
         self,
@@ -182,9 +200,10 @@ class _Hearing:
         *,
         levels: LevelMeter,
         mouth: MouthMeter | None = None,
-        heard: Heard | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        self._file, self._levels, self._mouth, self._heard = file, levels, mouth, heard
+        self._file, self._levels, self._mouth = file, levels, mouth
+        self._on_progress = on_progress
 
     def __iter__(self) -> Iterator[Floats]:
         self._levels.reset()
@@ -196,38 +215,23 @@ class _Hearing:
             self._levels.push(block)
             yield block
             samples += len(block)
-            if self._heard is not None:
-                self._heard(samples / self._file.sample_rate, total)
-
-
-class _Counted(SpokenLine):
-    """A spoken line that knows how many frames it had."""
-
-    count = 0
-
-    def frames(self) -> Iterator[Frame]:
-        """Listen, yield and count."""
-        self.count = 0
-        for frame in super().frames():
-            self.count += 1
-            yield frame
+            if self._on_progress is not None:
+                self._on_progress(samples / self._file.sample_rate, total)
 
 
 def _phone_meta(settings: Settings) -> dict[str, Any]:
-    """What a clip file tells about a line without an acoustic model."""
+    """Return the meta data of a clip that no acoustic model took part in."""
     return {
         "generator": "facesdk",
         "controls_from": "timed phones by articulation rules, then the rig's table",
-        "seed": settings.seed,
+        "performance": settings.performance.to_json(),
     }
 
 
 def failure(line: Line, error: Exception) -> Outcome:
-    """The outcome of a line that an error ended."""
-    message = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    elif not isinstance(error, FaceSDKError):
+    """Return the outcome of a line that ended with an error."""
+    message = error_text(error)
+    if not isinstance(error, FaceSDKError | OSError):
         message = f"unexpected {type(error).__name__}: {message}"
     if line.source not in message:
         message = f"{line.source}: {message}"

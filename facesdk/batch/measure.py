@@ -1,4 +1,4 @@
-"""What the curves of a line are like: how much the mouth moves, how often the lips meet."""
+"""Measurements of a line's curves: mouth motion and lip closures."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..articulation import Rules, Timings
 from ..clip import Clip
 from ..model import RigTable
 from ..rig import Rig
 
-Floats = NDArray[np.float32]
-
 SEALED = 0.9
-"""Seal from which lips count as shut; the seal is what the rig tables make of closure, 0..1."""
+"""Seal from which lips count as closed. The rig tables compute the seal, 0..1, from `closure`."""
 NEAR = 0.4
-"""Seal from which they count as drawing together."""
+"""Seal from which they count as approaching."""
 
 SKETCH_POINTS = 64
 _REACH = 0.02
-"""Seconds around a sound in which its closure is looked for: one unit frame."""
+"""Seconds around a sound in which its closure may lie: one unit frame."""
 
 
 class Closures(NamedTuple):
-    """How often the lips close over a line."""
+    """Lip closures of a line."""
 
     sealed: int
     uncertain: int
@@ -43,15 +41,15 @@ class MouthMeter:
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new line."""
+        """Start a new line."""
         self._blocks: list[Floats] = []
 
     def __call__(self, units: Floats) -> None:
-        """Take (T, units) further frames into account."""
+        """Add (T, units) frames."""
         self._blocks.append(units[:, self._columns])
 
     def report(self, fps: Fraction) -> dict[str, Any]:
-        """The measurements as JSON values; `fps` is the rate of the units."""
+        """Return the measurements as JSON values; `fps` is the rate of the units."""
         jaw, closure, aperture = self._curves()
         sealed = seal(closure)
         counts = closures(sealed)
@@ -66,7 +64,7 @@ class MouthMeter:
         }
 
     def sketch(self) -> dict[str, list[int]]:
-        """Jaw and seal in percent, the peaks of at most 64 equal stretches of the line."""
+        """Return jaw and seal in percent: the peaks of at most 64 equal parts of the line."""
         jaw, closure, _ = self._curves()
         return {"jaw": _peaks(jaw), "seal": _peaks(seal(closure))}
 
@@ -77,14 +75,14 @@ class MouthMeter:
 
 
 def seal(closure: Floats) -> Floats:
-    """How far the lips are shut, 0..1, for closure curves: the stretch in the rig tables."""
+    """Return how far the lips are closed, 0..1, for closure curves, as the rig tables do."""
     (stretch,) = (d for d in RigTable.load("arkit").derived if d.name == "seal")
     share = (closure - stretch.begin) / (stretch.end - stretch.begin)
     return np.asarray(np.clip(share, 0, 1), np.float32)
 
 
 def closures(sealed: Floats) -> Closures:
-    """How often a seal curve rises above `NEAR`, and how often all the way."""
+    """Count how often a seal curve rises above `NEAR`, and how often to `SEALED`."""
     near = np.concatenate([[False], sealed > NEAR, [False]])
     edges = np.flatnonzero(near[1:] != near[:-1])
     peaks = [sealed[a:b].max() for a, b in edges.reshape(-1, 2)]
@@ -93,10 +91,10 @@ def closures(sealed: Floats) -> Closures:
 
 
 def phone_report(timings: Timings, units: Clip, fps: Fraction) -> dict[str, Any]:
-    """Timed phones against the line's own frames, as JSON values.
+    """Compare timed phones with the line's own frames; returns JSON values.
 
-    A closure is missed where no output frame of a sound that needs closed lips has them sealed:
-    the sound is too short for the frame rate, or its neighbours leave it no time.
+    A closure is missed if a sound that needs closed lips has no output frame with closed lips:
+    the sound is too short for the frame rate, or its neighbors leave it no time.
     """
     sealed = seal(units.resample(fps, interpolation="linear").curve("closure"))
     needed = list(_bilabials(timings))
@@ -115,7 +113,7 @@ def phone_report(timings: Timings, units: Clip, fps: Fraction) -> dict[str, Any]
 
 
 def _bilabials(timings: Timings) -> Sequence[tuple[str, float, float]]:
-    """Symbol and times of every sound that the rules close the lips for."""
+    """Return symbol and times of every sound for which the rules close the lips."""
     known = Rules.load().phones
     found = []
     for symbol, start, end, _ in timings.phones:
@@ -133,7 +131,7 @@ def _is_sealed(sealed: Floats, start: float, end: float, fps: Fraction) -> bool:
 
 
 def _travel(curve: Floats, fps: Fraction) -> float:
-    """Mean absolute change a second."""
+    """Mean absolute change per second."""
     return float(np.abs(np.diff(curve)).mean() * float(fps)) if len(curve) > 1 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The report as one page of HTML that needs nothing else."""
+"""The report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -43,29 +43,27 @@ _HEAD = """<!doctype html>
 <h1>{title}</h1>
 <p>{settings}</p>
 <table>
-<thead><tr><th>line</th><th>look at</th><th class="n">length</th><th class="n">voice</th>
+<thead><tr><th>line</th><th>to check</th><th class="n">length</th><th class="n">voice</th>
 <th class="n">peak</th><th class="n">clipped</th><th class="n">silent</th><th class="n">speech</th>
-<th class="n">jaw</th><th class="n">lips shut</th><th class="n">closures</th>
+<th class="n">jaw</th><th class="n">lips closed</th><th class="n">closures</th>
 <th><span style="color:var(--jaw)">jaw</span>,
-<span style="color:var(--lips)">lips shut</span></th></tr></thead>
+<span style="color:var(--lips)">lips closed</span></th></tr></thead>
 <tbody>
 """
 
 _FOOT = """</tbody>
 </table>
-<p>Worst first. <b>voice</b>: level of what is not silent, dBFS. <b>speech</b>: 0 steady music or
-noise, 1 like speech. <b>jaw</b>: mean and peak opening. <b>lips shut</b>: share of the line with
-sealed lips. <b>closures</b>: sealed, and uncertain ones in which the lips only draw together.</p>
+<p>Worst first. <b>voice</b>: level outside silence, dBFS. <b>speech</b>: speech likeness, 0 for
+steady music or noise, 1 for speech. <b>jaw</b>: mean and peak opening. <b>lips closed</b>: share of
+the line with closed lips. <b>closures</b>: complete, and uncertain ones in which the lips only
+approach each other.</p>
 </body>
 </html>
 """
 
 
 def page(document: Facts, sketches: Mapping[str, Facts]) -> str:
-    """The report document as HTML, with a sketch of the curves by output.
-
-    What came from outside is escaped.
-    """
+    """Return the report as HTML, with a sketch of the curves per output. Text is escaped."""
     head = _HEAD.format(
         style=_STYLE, title=escape(_title(document["summary"])), settings=_settings(document)
     )
@@ -84,11 +82,19 @@ def _title(summary: Facts) -> str:
 
 
 def _settings(document: Facts) -> str:
+    """Settings as `name: value`; those that were not given are left out."""
     settings = dict(document["settings"])
-    top, bottom = settings.pop("fps")
-    settings["fps"] = f"{top}/{bottom}" if bottom != 1 else top
-    shown = (f"{k.replace('_', ' ')} {v}" for k, v in settings.items() if v is not None)
-    return escape(" · ".join(shown))
+    numerator, denominator = settings["fps"]
+    settings["fps"] = numerator if denominator == 1 else f"{numerator}/{denominator}"
+    settings |= settings.pop("performance") | settings.pop("format_settings")
+    words = {True: "yes", False: "no"}
+    return escape(
+        " · ".join(
+            f"{name.replace('_', ' ')}: {words[v] if isinstance(v, bool) else v}"
+            for name, v in settings.items()
+            if v is not None
+        )
+    )
 
 
 def _row(entry: Facts, sketch: Facts | None) -> str:
@@ -126,7 +132,7 @@ def _cell(content: str, kind: str = "") -> str:
 
 def _flag(flag: Facts) -> str:
     name, text = escape(flag["name"]), escape(flag["text"])
-    return f'<span class="flag {escape(flag["severity"])}"><b>{name}</b> {text}</span>'
+    return f'<span class="flag {escape(flag["level"])}"><b>{name}</b> {text}</span>'
 
 
 def _sketch(curves: Facts) -> str:

@@ -1,17 +1,19 @@
-"""Which inputs become which files."""
+"""Which inputs become which files, in which format: decided here, once, for every command."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..articulation.timings import EXTENSIONS as TIMING_EXTENSIONS
-from ..errors import FaceSDKError
+from ..errors import FaceSDKError, UnknownNameError
+from ..exporters import Format, format_for
+from .kinds import kind_for
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
-"""What is taken from a folder; a file named by itself may be called anything."""
+"""Extensions of the files that are taken from a folder; a file given by name may have any."""
 
 PIPE = "-"
 
@@ -25,17 +27,17 @@ class Line:
     """One line to bake."""
 
     name: str
-    """Relative to the folder it was found in, without extension, with slashes: `guard/hello_01`."""
+    """Relative to the input folder, without extension, with slashes: `guard/hello_01`."""
     output: str
     """Path of the file to write; `-` is stdout."""
     audio: str | None = None
     """Path of the recording; `-` is stdin, None for a line that has only timed phones."""
     phones: str | None = None
-    """Path of the timed phones, where the line is not left to the model."""
+    """Path of the timed phones; None for a line that the model bakes."""
 
     @property
     def source(self) -> str:
-        """The input that it is known by."""
+        """The input that identifies the line."""
         return self.audio or self.phones or self.name
 
 
@@ -44,32 +46,133 @@ class Plan:
     """All lines of one run, in order; every output is written once."""
 
     lines: tuple[Line, ...]
+    format: Format
     folder: Path | None
-    """Where the outputs go; None for one line whose file was named."""
+    """Output folder; None for a single line with a named output file."""
     batch: bool
-    """False for one line that was named by itself: it uses the seed as it is."""
+    """False for a single line that was given by name: it uses the seed as given."""
+
+    def files(self) -> list[str]:
+        """Paths of all files to write, sidecar files included, pipes excluded."""
+        outputs = (line.output for line in self.lines if line.output != PIPE)
+        return [path + ending for path in outputs for ending in ("", *self.format.sidecars)]
 
 
-def plan(inputs: Sequence[str], output: str, extension: str, *, phones: str | None = None) -> Plan:
-    """Which input becomes which file.
+@dataclass(frozen=True)
+class FilePlan:
+    """Files to convert."""
 
-    Folders give all audio files below them, and the output folder mirrors theirs. One file may
-    name its output; else `output` is a folder. `phones` is a file for one line, or a folder in
-    which every line finds its own by name; without `inputs` its files are the lines. Nothing is
-    written or created. Raises `PlanError` when two inputs would become one file, or an output
-    would replace an input.
+    jobs: tuple[tuple[tuple[str, ...], str], ...]
+    """Inputs and the file that they become; `-` is a pipe."""
+    format: Format
+    folder: Path | None
+    """Output folder; None where the output is one file."""
+
+
+def plan(
+    inputs: Sequence[str],
+    output: str,
+    *,
+    format: Format | None = None,  # noqa: A002
+    phones: str | None = None,
+) -> Plan:
+    """Plan a batch of lines. Nothing is written or created.
+
+    A folder stands for all audio files below it, and the output folder mirrors it. A single file
+    may name its output file; otherwise `output` is a folder. `phones` is a file for one line, or a
+    folder in which every line finds its timings by name; without `inputs` its files are the lines.
+    Without `format`, the extension of a named output file decides, else it is JSON. Raises
+    `PlanError` for inputs and outputs that do not go together.
     """
+    _require_text(inputs, output)
     sources = list(_sources(inputs, phones))
-    alone = len(sources) == 1 and not any(map(_is_folder, inputs or [phones or ""]))
-    folder = None if alone and not _names_folder(output) else Path(output)
-    if folder is not None:
-        _require_folder(output, sources)
-    paths = (output if folder is None else str(folder / (s.name + extension)) for s in sources)
+    batch = len(sources) != 1 or any(map(_is_folder, inputs or [phones or ""]))
+    chosen, folder, _ = _target(output, format, several=batch, find=kind_for)
     lines = tuple(
-        Line(s.name, path, s.audio, s.phones) for s, path in zip(sources, paths, strict=True)
+        Line(s.name, _path(output, folder, s.name, chosen), s.audio, s.phones) for s in sources
     )
-    _require_separate(lines)
-    return Plan(lines, folder, batch=not alone)
+    _require_separate([(line.source, line.output) for line in lines])
+    _require_kept([p for line in lines for p in (line.audio, line.phones) if p], lines)
+    return Plan(lines, chosen, folder, batch)
+
+
+def plan_files(
+    inputs: Sequence[str],
+    output: str,
+    *,
+    format: Format | None = None,  # noqa: A002
+) -> FilePlan:
+    """Plan a conversion of files. Nothing is written or created.
+
+    Every input becomes a file of its own, except that a named output file takes all inputs where
+    its format holds several clips. Raises `PlanError` for inputs and outputs that do not go
+    together.
+    """
+    _require_text(inputs, output)
+    several = len(inputs) > 1
+    chosen, folder, joined = _target(output, format, several=several, find=format_for, join=True)
+    if joined:
+        return FilePlan(((tuple(inputs), output),), chosen, None)
+    names = ["stdin" if path == PIPE else Path(path).stem for path in inputs]
+    paths = [_path(output, folder, name, chosen) for name in names]
+    pairs = list(zip(inputs, paths, strict=True))
+    _require_separate(pairs)
+    return FilePlan(tuple(((source,), path) for source, path in pairs), chosen, folder)
+
+
+def _require_text(inputs: Sequence[str], output: str) -> None:
+    """Raise `PlanError` for an empty path, as an unset variable of a script leaves it."""
+    if not all(inputs):
+        raise PlanError("an input is empty; expected the path of a file or a folder")
+    if not output:
+        raise PlanError("the output is empty; expected the path of a file or a folder")
+
+
+def _target(
+    output: str,
+    wanted: Format | None,
+    *,
+    several: bool,
+    find: Callable[[str | Path], Format],
+    join: bool = False,
+) -> tuple[Format, Path | None, bool]:
+    """Return the format, the output folder if there is one, and whether one file takes all inputs.
+
+    The output is a folder if it exists as one, if it ends in a slash, or if there are several
+    inputs that do not `join` into one file.
+    """
+    suffix = Path(output).suffix
+    folder = output.endswith(("/", os.sep)) or _is_folder(output)
+    named: Format | None = None
+    problem = ""
+    if suffix and not folder:
+        try:
+            named = find(Path(output))
+        except UnknownNameError as error:
+            problem = f"{error}; or give a format with --format"
+    chosen = wanted or named or find("json")
+    if folder:
+        return chosen, Path(output), False
+    if not several:
+        if problem and wanted is None:
+            raise PlanError(problem)
+        return chosen, None, False
+    if join and chosen.multi_clip and suffix:
+        return chosen, None, True
+    if output == PIPE:
+        raise PlanError("several inputs cannot all go to stdout; give a folder")
+    if named is not None:
+        raise PlanError(
+            f"several inputs need an output folder, got the file name {output}; "
+            f"did you mean {output}/?"
+        )
+    if Path(output).exists():
+        raise PlanError(f"several inputs need an output folder, but {output} is a file")
+    return chosen, Path(output), False
+
+
+def _path(output: str, folder: Path | None, name: str, format_: Format) -> str:
+    return output if folder is None else str(folder / (name + format_.extension))
 
 
 @dataclass(frozen=True)
@@ -82,7 +185,9 @@ class _Source:
 def _sources(inputs: Sequence[str], phones: str | None) -> Iterator[_Source]:
     if phones is None:
         if not inputs:
-            raise PlanError("expected audio files or folders, - for stdin, or --phones")
+            raise PlanError(
+                "no input given: expected audio files or folders, - for stdin, or --phones"
+            )
         yield from (_Source(name, audio, None) for name, audio in _files(inputs, AUDIO_EXTENSIONS))
     elif not inputs:
         timed = _files([phones], TIMING_EXTENSIONS)
@@ -92,17 +197,20 @@ def _sources(inputs: Sequence[str], phones: str | None) -> Iterator[_Source]:
 
 
 def _matched(audio: Sequence[tuple[str, str]], phones: str) -> Iterator[_Source]:
-    """Recordings with their timed phones: the one file, or those of a folder by name."""
+    """Pair recordings with timed phones: the one file, or files of a folder by name."""
     if not _is_folder(phones):
         if len(audio) != 1:
-            raise PlanError(f"{phones} times one line, got {len(audio)}; give a folder of timings")
+            raise PlanError(
+                f"{phones} holds the timings of one line, got {len(audio)} recordings; "
+                "give a folder of timings"
+            )
         name, path = audio[0]
         yield _Source(name, path, phones)
         return
     timed = _by_name(_files([phones], TIMING_EXTENSIONS))
     for name, path in audio:
         found = timed.get(name) or timed.get(PurePosixPath(name).name)
-        expected = Path(phones, name + TIMING_EXTENSIONS[0])  # missing: this line alone fails
+        expected = Path(phones, name + TIMING_EXTENSIONS[0])  # missing: only this line fails
         yield _Source(name, path, found or str(expected))
 
 
@@ -110,20 +218,22 @@ def _by_name(files: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name, path in files:
         if name in found:
-            raise PlanError(f"{found[name]} and {path} both time {name!r}; remove one of them")
+            raise PlanError(
+                f"{found[name]} and {path} are both timings of {name!r}; remove one of them"
+            )
         found[name] = path
     return found
 
 
 def _files(inputs: Sequence[str], extensions: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and path of every file; folders are walked in order, hidden entries are left out."""
+    """Name and path of every file; folders are walked in order, hidden entries are skipped."""
     for given in inputs:
         if given == PIPE:
             yield "stdin", PIPE
         elif _is_folder(given):
             found = list(_below(Path(given), extensions))
             if not found:
-                raise PlanError(f"{given} holds no file called {', '.join(extensions)}")
+                raise PlanError(f"{given} contains no file that ends in {', '.join(extensions)}")
             for path in found:
                 yield path.relative_to(given).with_suffix("").as_posix(), str(path)
         else:
@@ -143,32 +253,27 @@ def _is_folder(path: str) -> bool:
     return path != PIPE and Path(path).is_dir()
 
 
-def _names_folder(output: str) -> bool:
-    return output != PIPE and (output.endswith(("/", os.sep)) or Path(output).is_dir())
-
-
-def _require_folder(output: str, sources: Sequence[_Source]) -> None:
-    if output == PIPE:
-        raise PlanError(f"{len(sources)} lines cannot all go to stdout; give a folder")
-    if Path(output).is_file():
-        raise PlanError(f"{output} is a file; several lines need a folder")
-
-
-def _require_separate(lines: Sequence[Line]) -> None:
-    read = {_identity(p): p for line in lines for p in (line.audio, line.phones) if p}
-    written: dict[str, Line] = {}
-    for line in lines:
-        place = _identity(line.output)
+def _require_separate(pairs: Sequence[tuple[str, str]]) -> None:
+    """Raise `PlanError` where two inputs would become one file."""
+    written: dict[str, str] = {}
+    for source, output in pairs:
+        place = _identity(output)
         if (other := written.get(place)) is not None:
-            if other.source == line.source:
-                raise PlanError(f"{line.source} is given twice; leave one out")
+            if other == source:
+                raise PlanError(f"{source} is given twice; leave one out")
             raise PlanError(
-                f"{other.source} and {line.source} would both become {line.output}; "
+                f"{other} and {source} would both become {output}; "
                 "rename one of them or give them folders of their own"
             )
-        if place != PIPE and place in read:
-            raise PlanError(f"{line.output} would replace the input {read[place]}; give another -o")
-        written[place] = line
+        written[place] = source
+
+
+def _require_kept(inputs: Iterable[str], lines: Sequence[Line]) -> None:
+    """Raise `PlanError` where an output would replace an input."""
+    read = {_identity(path): path for path in inputs if path != PIPE}
+    for line in lines:
+        if (path := read.get(_identity(line.output))) is not None:
+            raise PlanError(f"{line.output} would replace the input {path}; give another -o")
 
 
 def _identity(path: str) -> str:

@@ -1,4 +1,4 @@
-"""How a run went, as a document: every line with its figures and flags, worst first."""
+"""The report of a run: every line with its figures and flags, worst first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import whole_file
-from .flags import Flag, badness, flags
+from .flags import Flag, flags, severity
 from .line import Outcome
 from .page import page
 from .settings import Settings
@@ -16,14 +16,14 @@ from .settings import Settings
 VERSION = 1
 EXTENSIONS = (".json", ".html", ".htm")
 _FAILED = 10_000
-"""Badness of a line that has no file."""
+"""Severity of a line that has no file."""
 
 
 def report_document(outcomes: Sequence[Outcome], settings: Settings) -> dict[str, Any]:
-    """The report as JSON values.
+    """Return the report as JSON values.
 
-    `files` begins with what failed, then what has the gravest flags. Their `badness` is 100 for
-    every error, 10 for every warning, 1 for every note.
+    `files` starts with lines that failed, then those with the most severe flags. `severity` adds
+    100 per error, 10 per warning and 1 per note.
     """
     files = sorted((_entry(outcome) for outcome in outcomes), key=_rank)
     statuses = [entry["status"] for entry in files]
@@ -42,7 +42,7 @@ def report_document(outcomes: Sequence[Outcome], settings: Settings) -> dict[str
 
 
 def write_report(outcomes: Sequence[Outcome], settings: Settings, path: str | Path) -> None:
-    """Write the report, as a page where the path ends in `.html`, else as JSON."""
+    """Write the report: HTML if the path ends in `.html` or `.htm`, else JSON."""
     document = report_document(outcomes, settings)
     if Path(path).suffix.lower() in (".html", ".htm"):
         text = page(document, {o.line.output: o.facts["sketch"] for o in outcomes if o.facts})
@@ -61,9 +61,9 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
     }
     if outcome.status == "failed":
-        return entry | {"error": outcome.error, "badness": _FAILED, "flags": []}
+        return entry | {"error": outcome.error, "severity": _FAILED, "flags": []}
     found = flags(outcome.facts)
-    entry |= {"badness": badness(found), "flags": _as_json(found)}
+    entry |= {"severity": severity(found), "flags": _as_json(found)}
     return entry | {key: value for key, value in outcome.facts.items() if key != "sketch"}
 
 
@@ -72,4 +72,4 @@ def _as_json(found: Sequence[Flag]) -> list[dict[str, str]]:
 
 
 def _rank(entry: Mapping[str, Any]) -> tuple[int, str]:
-    return -entry["badness"], entry["name"]
+    return -entry["severity"], entry["name"]

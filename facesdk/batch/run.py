@@ -1,19 +1,23 @@
-"""A whole run: skip what is done, bake the rest, note every line as it ends."""
+"""A whole run: skip lines that are up to date, bake the others, record every finished line."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from .ledger import Ledger, remove_leftovers
-from .line import Bakery, Heard, Outcome
+from ..files import remove_leftovers
+from .cache import BakeCache
+from .line import LineBaker, OnProgress, Outcome
 from .plan import PIPE, Line, Plan
 from .pool import bake_in_workers, default_jobs
 from .settings import Settings, fingerprint
 
-Ended = Callable[[Outcome], None]
-"""Told of every line as soon as it is known how it went."""
+OnResult = Callable[[Outcome], None]
+"""Called with the outcome of every line as soon as it is known."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,77 +30,82 @@ class _Task:
 def run(
     plan: Plan,
     settings: Settings,
-    bakery: Bakery,
+    baker: LineBaker,
     *,
     jobs: int | None = None,
     force: bool = False,
-    ended: Ended | None = None,
-    heard: Heard | None = None,
+    on_result: OnResult | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Outcome]:
-    """Outcomes of all lines, in the plan's order.
+    """Bake a plan and return the outcomes of all lines, in its order.
 
-    In an output folder, lines whose file is there and was made from the same audio, settings and
-    model are left alone unless `force`. `jobs` is the number of processes, by default what pays.
+    In an output folder, lines whose files exist and were made from the same audio, settings and
+    model are skipped unless `force`. `jobs` is the number of worker processes, by default chosen
+    from the number of lines. `on_progress` is called only for lines baked in this process.
     """
-    remove_leftovers(line.output for line in plan.lines if line.output != PIPE)
+    remove_leftovers(plan.files())
     if plan.folder is not None:
         plan.folder.mkdir(parents=True, exist_ok=True)
-    ledger = None if plan.folder is None else Ledger(plan.folder)
+    cache = None if plan.folder is None else BakeCache(plan.folder)
     outcomes: dict[str, Outcome] = {}
     try:
         tasks = []
-        for item in _sorted_out(plan, settings, bakery, ledger, force):
+        for item in _sorted_out(plan, settings, baker, cache, force):
             if isinstance(item, Outcome):
-                _end(item, outcomes, ended)
+                _end(item, outcomes, on_result)
             else:
                 tasks.append(item)
+        _log.info("%d lines: %d to bake, %d up to date",
+                  len(plan.lines), len(tasks), len(outcomes))  # fmt: skip
         prints = {task.line.output: task.fingerprint for task in tasks}
-        with closing(_baked(tasks, bakery, jobs, heard)) as baked:
+        with closing(_baked(tasks, baker, jobs, on_progress)) as baked:
             for outcome in baked:
-                if ledger is not None and outcome.status == "baked":
-                    ledger.note(outcome.line.output, prints[outcome.line.output], outcome.facts)
-                _end(outcome, outcomes, ended)
+                if cache is not None and outcome.status == "baked":
+                    cache.note(outcome.line.output, prints[outcome.line.output], outcome.facts)
+                _end(outcome, outcomes, on_result)
     except BaseException:
-        remove_leftovers(line.output for line in plan.lines if line.output != PIPE)
+        remove_leftovers(plan.files())
         raise
     finally:
-        if ledger is not None:
-            ledger.close()
+        if cache is not None:
+            cache.close()
     return [outcomes[line.output] for line in plan.lines]
 
 
-def _end(outcome: Outcome, outcomes: dict[str, Outcome], ended: Ended | None) -> None:
+def _end(outcome: Outcome, outcomes: dict[str, Outcome], on_result: OnResult | None) -> None:
     outcomes[outcome.line.output] = outcome
-    if ended is not None:
-        ended(outcome)
+    _log.debug("%s: %s", outcome.line.source, outcome.status)
+    if on_result is not None:
+        on_result(outcome)
 
 
 def _sorted_out(
-    plan: Plan, settings: Settings, bakery: Bakery, ledger: Ledger | None, force: bool
+    plan: Plan, settings: Settings, baker: LineBaker, cache: BakeCache | None, force: bool
 ) -> Iterator[_Task | Outcome]:
-    """Every line: an outcome where it is unchanged, else a task."""
+    """Yield an outcome for every line that is up to date, a task for every other line."""
     for line in plan.lines:
         own = settings.of_line(line, plan)
-        if ledger is None:
+        if cache is None:
             yield _Task(line, own, None)
             continue
         try:
-            model = None if line.phones else bakery.model.manifest.sha256
+            model = None if line.phones else baker.model_hash()
             mark = fingerprint(line, own, model)
-        except OSError:  # baking it will say what is wrong, in better words
+        except OSError:  # baking it reports the error in better words
             yield _Task(line, own, None)
             continue
-        facts = None if force else ledger.finished(line.output, mark)
+        facts = None if force else cache.finished(line.output, mark)
         yield _Task(line, own, mark) if facts is None else Outcome(line, "unchanged", facts)
 
 
 def _baked(
-    tasks: Sequence[_Task], bakery: Bakery, jobs: int | None, heard: Heard | None
+    tasks: Sequence[_Task], baker: LineBaker, jobs: int | None, on_progress: OnProgress | None
 ) -> Generator[Outcome, None, None]:
     workers = default_jobs(len(tasks)) if jobs is None else jobs
     pipes = any(PIPE in (task.line.audio, task.line.output) for task in tasks)
     if workers > 1 and len(tasks) > 1 and not pipes:
+        _log.info("baking in %d worker processes", min(workers, len(tasks)))
         yield from bake_in_workers([(t.line, t.settings) for t in tasks], workers=workers)
         return
     for task in tasks:
-        yield bakery.attempt(task.line, task.settings, heard)
+        yield baker.try_bake(task.line, task.settings, on_progress)

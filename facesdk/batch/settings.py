@@ -1,4 +1,4 @@
-"""What all lines of a run have in common."""
+"""The settings that all lines of a run share, and the fingerprint of a line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from typing import Any
 
 from .. import __version__
 from ..articulation.phones import Alphabet
-from ..convert import user_maps
+from ..documents import read_json
 from ..exporters import Format
 from ..exporters.options import OptionFields, Value
-from .kinds import VIDEO
+from ..performance import Performance
+from ..retarget import user_maps
+from .kinds import VIDEO, kind_for
 from .plan import PIPE, Line, Plan
 
-FACTS = 1
-"""Version of the facts that are kept about a line; others are measured again."""
+FACTS = 2
+"""Version of the facts in the cache; lines with another version are baked again."""
 
 _DATA = ("articulation", "maps", "rigs", "tables")
 _CHUNK = 2**20
@@ -31,40 +33,41 @@ _CHUNK = 2**20
 
 @dataclass(frozen=True)
 class Settings:
-    """How lines are baked. Plain values: it travels to the workers."""
+    """How lines are baked. Plain values, sent to the workers."""
 
     rig: str = "arkit"
+    """The name of a rig or of a learned layer, or the path of a rig, table or map file."""
     fps: Fraction = Fraction(60)
     format: str = "json"
     look_ahead_ms: float | None = None
-    """None for all the future audio that the model can use."""
-    seed: int = 0
-    blinks: bool = True
-    settle: bool = True
-    tail: float = 0.0
+    """None for the longest look-ahead of the model."""
+    performance: Performance = field(default_factory=Performance)
     model: str | None = None
     """Folder of the model; None for the default one."""
     alphabet: Alphabet | None = None
-    """Of timed phones; None detects it for every line."""
+    """Alphabet of timed phones; None detects it per line."""
     tolerance: float | None = None
     start: str | None = None
     offset: float = 0.0
-    """Of the file, with `tolerance` and `start` as in `exporters.WriteOptions`."""
+    """`tolerance`, `start` and `offset` as in `exporters.WriteOptions`."""
     head: str | None = None
     """Path of the mesh to put into the file."""
     link_audio: bool = False
     """Whether the file refers to the recording."""
-    own: Mapping[str, Value] = field(default_factory=dict)
-    """The format's own settings."""
+    format_settings: Mapping[str, Value] = field(default_factory=dict)
+    """Settings that only the format defines."""
 
     def options(self, line: Line, format_: Format) -> OptionFields:
-        """How a line is written."""
+        """Return the options with which a line is written."""
         options = OptionFields(
-            tolerance=self.tolerance, start=self.start, offset=self.offset, settings=self.own
+            tolerance=self.tolerance,
+            start=self.start,
+            offset=self.offset,
+            settings=self.format_settings,
         )
-        if format_.several or format_.called:
+        if format_.multi_clip or format_.names_clip:
             options["name"] = PurePosixPath(line.name).name
-        if audio := self._audio(line, format_):
+        if audio := self.audio_reference(line, format_):
             options["audio"] = audio
         if self.head is not None:
             from ..mesh import load_head
@@ -72,8 +75,8 @@ class Settings:
             options["head"] = load_head(self.head)
         return options
 
-    def _audio(self, line: Line, format_: Format) -> str | None:
-        """The recording: for a film the file itself, else where it lies seen from the output."""
+    def audio_reference(self, line: Line, format_: Format) -> str | None:
+        """Return the recording's path: as given for a video, relative to the output for a link."""
         if line.audio is None or line.audio == PIPE:
             return None
         if format_.name == VIDEO:
@@ -84,40 +87,44 @@ class Settings:
         return Path(os.path.relpath(line.audio, folder)).as_posix()
 
     def session(self) -> dict[str, Any]:
-        """The arguments of `Model.session`."""
+        """Return the arguments of `Model.session`."""
         return {
             "rig": self.rig, "fps": self.fps, "look_ahead_ms": self.look_ahead_ms,
-            "seed": self.seed, "blinks": self.blinks, "settle": self.settle, "tail": self.tail,
+            "performance": self.performance,
         }  # fmt: skip
 
     def of_line(self, line: Line, plan: Plan) -> Settings:
-        """The settings with the line's own seed.
+        """Return the settings with the line's own seed.
 
         The lines of a batch blink at different times, each at the same times in every run: their
-        seeds are made from the common one and their names. A line named by itself is baked with
-        the seed as given, as `facesdk.bake` does.
+        seeds derive from the common seed and their names. A single line that was given by name
+        uses the seed as given, as `facesdk.bake` does.
         """
-        return replace(self, seed=line_seed(self.seed, line.name)) if plan.batch else self
+        if not plan.batch:
+            return self
+        seed = line_seed(self.performance.seed, line.name)
+        return replace(self, performance=replace(self.performance, seed=seed))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that shapes the curves as JSON values; the model is known by its hash."""
+        """Return everything that shapes the files as JSON values; the model counts by its hash."""
         document = asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
         del document["model"]
         return document
 
 
 def line_seed(seed: int, name: str) -> int:
-    """The seed of one line of a batch, below 2**32."""
+    """Return the seed of one line of a batch, below 2**32."""
     return int(hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:8], 16)
 
 
 def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None:
-    """Hash of all that decides what the line's file holds; None where it cannot be known.
+    """Return a hash of everything that determines a line's file; None for a line from stdin.
 
-    `model` is the hash of the model's weights. Audio and phones count by their bytes, not by
-    their names or times.
+    `model` is the hash of the model. Audio, phones and a rig or table file count by
+    their bytes, not by their names or times; a recording that the file refers to also counts by
+    the path that is written.
     """
-    if line.audio == "-":
+    if line.audio == PIPE:
         return None
     document = {
         "facesdk": __version__,
@@ -125,15 +132,27 @@ def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None
         "data": data_hash(),
         "model": None if line.phones else model,
         "settings": settings.to_json(),
+        "rig": _rig_hash(settings.rig),
         "head": settings.head and _mesh_hash(settings.head),
+        "link": settings.link_audio and settings.audio_reference(line, kind_for(settings.format)),
         "audio": line.audio and file_hash(line.audio),
         "phones": line.phones and file_hash(line.phones),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
+def _rig_hash(rig: str) -> str | None:
+    """Hash of a rig, table or map file and the rig files that it names; None for a rig's name."""
+    if not rig.endswith(".json"):
+        return None
+    document = read_json(Path(rig), "rig, table or map")
+    named = [v for v in document.values() if isinstance(v, str) and v.endswith(".json")]
+    files = [Path(rig), *(Path(rig).parent / name for name in named)]
+    return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()
+
+
 def _mesh_hash(path: str) -> str:
-    """Hash of a head's file, or of the names and sizes in its folder."""
+    """Hash of a head's file, or of the names, sizes and times in its folder."""
     if not Path(path).is_dir():
         return file_hash(path)
     held = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in Path(path).iterdir())
@@ -141,7 +160,7 @@ def _mesh_hash(path: str) -> str:
 
 
 def file_hash(path: str | Path) -> str:
-    """sha256 of a file."""
+    """Return the sha256 of a file."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -151,7 +170,7 @@ def file_hash(path: str | Path) -> str:
 
 @cache
 def data_hash() -> str:
-    """sha256 of the rigs, tables, maps and rules that come with facesdk, and of the user's maps."""
+    """Return the sha256 of facesdk's rigs, tables, maps and rules, and of the user's maps."""
     digest = hashlib.sha256()
     folders = [resources.files("facesdk") / "data" / folder for folder in _DATA]
     if user_maps().is_dir():

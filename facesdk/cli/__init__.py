@@ -1,34 +1,40 @@
-"""The command line: one module a subcommand, imported when it is called.
+"""The command line: one module per subcommand, imported when it is called.
 
 A module has `NAME`, `HELP`, `configure(parser)` and `run(args) -> int`. Results go to stdout, logs
 to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not installed, 130 Ctrl-C.
+
+Messages of the command line and of the library go through `logging`, logger `facesdk`: errors,
+warnings and summaries by default, only errors with `-q`, what is loaded and chosen with `-v`,
+everything with `-vv`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from .. import __version__
-from ..errors import FaceSDKError, MissingExtraError
+from ..errors import FaceSDKError, MissingExtraError, error_text
 
 COMMANDS = {
     "bake": "turn speech recordings into animation files",
     "convert": "turn animation files into other formats, rigs and frame rates",
     "datasets": "make the speech corpora of a recipe, or describe one",
+    "doctor": "check the installation: versions, extras, OpenGL, ffmpeg, a self test",
     "export-onnx": "write a model as one ONNX file for a game engine, rigs included",
     "flame": "describe a FLAME model, or make the map that --rig flame needs",
-    "info": "tell what an animation file holds",
+    "info": "describe the contents of an animation file",
     "render": "draw animation files: videos with sound, pictures, contact sheets",
     "rigs": "list rigs and the conversions between them",
     "train": "train a model from a recipe, or learn output layers from annotated recordings",
@@ -49,7 +55,7 @@ class UsageError(FaceSDKError):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit code."""
+    """Run one command line and return the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     debug = "--debug" in argv or bool(os.environ.get("FACESDK_DEBUG"))
     try:
@@ -69,25 +75,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     command = next((word for word in argv if not word.startswith("-")), None)
     args = _parser(command).parse_args(argv)
-    return int(_module(args.command).run(args))
+    set_verbosity(args.verbose, quiet=args.quiet)
+    with warnings.catch_warnings():
+        if args.quiet:
+            warnings.simplefilter("ignore")
+        return int(_module(args.command).run(args))
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
-    """All subcommands by name and help; only the one to run has its options."""
+    """Return a parser of all subcommands; only the one to run has its options."""
     parser = argparse.ArgumentParser(
         prog="facesdk", description="Speech in, game-ready facial animation out."
     )
     parser.add_argument("--version", action="version", version=f"facesdk {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    _add_common_options(parser, debug=False, verbose=0, quiet=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)
         if name == command:
-            subparser.add_argument(
-                "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-            )
             _module(name).configure(subparser)
+            _add_common_options(subparser)
     return parser
+
+
+def _add_common_options(parser: argparse.ArgumentParser, **defaults: Any) -> None:
+    """Add the options of every command, also to the commands below it."""
+    missing = dict.fromkeys(("debug", "verbose", "quiet"), argparse.SUPPRESS)
+    default = missing | defaults
+    add = parser.add_argument_group("messages").add_argument
+    add("-v", "--verbose", action="count", default=default["verbose"],
+        help="log what is loaded and chosen; -vv logs every line")  # fmt: skip
+    add("-q", "--quiet", action="store_true", default=default["quiet"], help="print only errors")
+    add("--debug", action="store_true", default=default["debug"], help="print error tracebacks")
+    if not defaults and parser._subparsers is not None:
+        for action in parser._subparsers._group_actions:
+            choices: dict[str, argparse.ArgumentParser] = dict(action.choices or {})
+            for below in choices.values():
+                _add_common_options(below)
 
 
 def _module(command: str) -> Any:
@@ -95,20 +119,17 @@ def _module(command: str) -> Any:
 
 
 def report(error: Exception, *, debug: bool = False, about: str = "") -> int:
-    """Print an error as one line; returns the exit code that it means."""
+    """Print an error as one line and return its exit code."""
     if debug or os.environ.get("FACESDK_DEBUG"):
         traceback.print_exception(error)
-    message = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    log(f"error: {about}{message}")
+    log_error(f"{about}{error_text(error)}")
     if isinstance(error, UsageError):
         return USAGE
     return NOT_INSTALLED if isinstance(error, MissingExtraError) else FAILED
 
 
 def prepare_process() -> None:
-    """Set up what belongs to the process as a whole: text encoding, how warnings look."""
+    """Set up the process: the encoding of text, the format of warnings."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             windows = sys.platform == "win32"
@@ -117,26 +138,65 @@ def prepare_process() -> None:
 
 
 def _forget_stdout() -> None:
-    """Keep Python from complaining about unwritten output when it ends."""
-    with suppress(OSError, ValueError):  # stdout may be no real file
+    """Keep Python from reporting unwritten output at its end."""
+    with suppress(OSError, ValueError):  # stdout may not be a real file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # --------------------------------------------------------------------- helpers
 
 
+def set_verbosity(verbose: int = 0, *, quiet: bool = False) -> None:
+    """Choose which messages reach stderr: see the module."""
+    library = logging.WARNING if verbose == 0 else logging.INFO if verbose == 1 else logging.DEBUG
+    logging.getLogger("facesdk").setLevel(logging.ERROR if quiet else library)
+    _console().setLevel(logging.ERROR if quiet else logging.INFO)
+
+
 def log(message: str) -> None:
-    """One line on stderr."""
-    print(f"facesdk: {message}", file=sys.stderr)
+    """Print a line on stderr, unless the user asked for errors only."""
+    _console().info("%s", message)
+
+
+def log_warning(message: str) -> None:
+    """Print a warning on stderr, unless the user asked for errors only."""
+    _console().warning("%s", message)
+
+
+def log_error(message: str) -> None:
+    """Print an error on stderr."""
+    _console().error("%s", message)
+
+
+def is_quiet() -> bool:
+    """Whether the user asked for errors only."""
+    return not _console().isEnabledFor(logging.INFO)
+
+
+@cache
+def _console() -> logging.Logger:
+    """The logger of the command line; all of `facesdk` is printed on stderr from now on."""
+    logging.getLogger("facesdk").addHandler(_Stderr())
+    logger = logging.getLogger("facesdk.cli.console")
+    logger.setLevel(logging.INFO)
+    return logger
+
+
+class _Stderr(logging.Handler):
+    """Prints a record as one line on whatever is stderr by then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.levelname.lower() + ": " if record.levelno >= logging.WARNING else ""
+        print(f"facesdk: {kind}{record.getMessage()}", file=sys.stderr)
 
 
 def print_json(document: Any) -> None:
-    """A JSON document on stdout."""
+    """Print a JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def option(convert: Callable[[str], T]) -> Callable[[str], T]:
-    """A converter for argparse whose errors keep their own words."""
+    """Return a converter for argparse that keeps the text of facesdk's errors."""
 
     def converted(text: str) -> T:
         try:
@@ -148,32 +208,14 @@ def option(convert: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def stdin() -> BinaryIO:
-    """Standard input as bytes."""
+    """Return standard input as bytes."""
     return sys.stdin.buffer
 
 
 def stdout() -> BinaryIO:
-    """Standard output as bytes."""
+    """Return standard output as bytes."""
     sys.stdout.flush()
     return sys.stdout.buffer
-
-
-def output_paths(inputs: Sequence[str], output: str, extension: str) -> list[str]:
-    """Where the result of every input goes; `-` is a pipe.
-
-    One input may name its output file. Several, or an output that is a folder or ends in a slash,
-    give `<output>/<input stem><extension>` and the folder is created.
-    """
-    folder = Path(output)
-    if len(inputs) == 1 and not (output.endswith(("/", os.sep)) or folder.is_dir()):
-        return [output]
-    if output == "-":
-        raise UsageError("several inputs cannot all go to stdout; give a folder")
-    stems = ["stdin" if i == "-" else Path(i).stem for i in inputs]
-    if twice := sorted({s for s in stems if stems.count(s) > 1}):
-        raise UsageError(f"several inputs would become {twice[0]}{extension}; rename one of them")
-    folder.mkdir(parents=True, exist_ok=True)
-    return [str(folder / (stem + extension)) for stem in stems]
 
 
 def each(
@@ -183,7 +225,7 @@ def each(
     name: Callable[[T], str],
     debug: bool = False,
 ) -> int:
-    """Do the work for every item; a bad one is reported and the rest still run."""
+    """Do the work for every item; a failing one is reported and the others still run."""
     code = DONE
     for item in items:
         try:

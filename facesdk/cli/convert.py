@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Container, Iterable, Sequence
 from contextlib import ExitStack
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from ..clip import FrameSource, exact_fps
-from ..convert import Conversion, conversion, conversion_from_file
-from ..errors import ExportError, RigError, UnknownNameError, unknown_name
+from ..batch import FilePlan, PlanError, plan_files
+from ..batch.plan import PIPE
+from ..clip import exact_fps
+from ..errors import ExportError, RigError, unknown_name
 from ..exporters import (
     Format,
     clip_name,
@@ -23,50 +23,61 @@ from ..exporters import (
     write_clip,
     write_clips,
 )
-from ..exporters.blocks import collect
-from ..exporters.converted import ConvertedBlocks
 from ..exporters.options import OptionFields
+from ..retarget import Conversion, Converted, conversion, conversion_from_file
 from ..rig import Rig
-from . import UsageError, each, log, option, output_paths, print_json, stdin, stdout
-from .writing import add_writing_options, writing_options
+from ..source import FrameSource, collect
+from . import UsageError, each, log_warning, option, print_json, stdin, stdout
+from .writing import add_writing_options, some_names, writing_options
 
 NAME = "convert"
 HELP = "turn animation files into other formats, rigs and frame rates"
-
-_SHOWN = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("inputs", nargs="+", metavar="FILE", help="animation file; - reads stdin")
-    add("-o", "--output", required=True, help="file, or folder for several inputs; - is stdout")
-    add("--to", type=option(Rig.load), metavar="RIG", help="rig to convert to: a name or a file")
-    add("--map", type=option(conversion_from_file), metavar="FILE", help="map file to convert with")
-    add("--format", type=option(format_for), metavar="NAME", help=f"one of {', '.join(formats())}")
-    add("--fps", type=option(exact_fps), help="frame rate of the result, such as 30 or 30000/1001")
-    add("--from-format", type=option(format_for), metavar="NAME", help="format of the input")
-    add("--from-rig", type=option(Rig.load), metavar="RIG", help="rig of the input")
-    add("--clip", metavar="NAME", help="of an input that holds several clips, this one alone")
-    add("--name", help="what the clip is called in the file; by default as the input is")
-    add("--audio", metavar="PATH", help="the recording, for formats that refer to it or hold it")
-    add("--json", action="store_true", help="report what was written as JSON")
+    add("-o", "--output", required=True, metavar="PATH",
+        help="output file, or output folder of several inputs; - is stdout")  # fmt: skip
+    add("--to", type=option(Rig.load), metavar="RIG", help="target rig: a name or a rig file")
+    add(
+        "--map",
+        type=option(conversion_from_file),
+        metavar="FILE",
+        help="map file that defines the conversion",
+    )
+    add("--format", type=option(format_for), metavar="NAME",
+        help="output format (default: from the extension of -o, else json): "
+             f"{', '.join(formats())}")  # fmt: skip
+    add("--fps", type=option(exact_fps),
+        help="frames per second, such as 30 or 30000/1001 (default: unchanged)")  # fmt: skip
+    add("--from-format", type=option(format_for), metavar="NAME",
+        help="input format (default: detected)")  # fmt: skip
+    add("--from-rig", type=option(Rig.load), metavar="RIG",
+        help="rig of the input: a name or a rig file (default: detected)")  # fmt: skip
+    add("--clip", metavar="NAME", help="convert only this clip of an input that contains several")
+    add("--name", help="name of the clip in the output (default: the name of the input)")
+    add("--audio", metavar="PATH",
+        help="recording, for formats that refer to it or contain it")  # fmt: skip
+    add("--json", action="store_true", help="print a report as JSON")
     add_writing_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert every input; one that fails does not stop the others."""
     if args.to and args.map:
-        raise UsageError("--map says which rig to convert to; leave --to out")
-    if args.json and args.output == "-":
-        raise UsageError("--json reports on stdout; send the result to a file with -o")
-    format_ = _output_format(args)
-    options = _options(args, format_)
+        raise UsageError("--map already defines the target rig; leave --to out")
+    if args.json and args.output == PIPE:
+        raise UsageError("--json prints on stdout; send the result to a file with -o")
+    files = _plan(args)
+    options = _options(args, files.format)
     reports: list[dict[str, Any]] = []
-    jobs = _jobs(args, format_)
+    if files.folder is not None:
+        files.folder.mkdir(parents=True, exist_ok=True)
     code = each(
-        jobs,
-        lambda job: reports.extend(_convert(*job, format_, options, args)),
+        files.jobs,
+        lambda job: reports.extend(_convert(*job, files.format, options, args)),
         name=lambda job: ", ".join(job[0]),
         debug=args.debug,
     )
@@ -75,39 +86,21 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def _output_format(args: argparse.Namespace) -> Format:
-    if args.format:
-        return args.format  # type: ignore[no-any-return]
-    suffix = Path(args.output).suffix
-    if not suffix or (len(args.inputs) > 1 and not _one_file(args)):
-        return format_for("json")
+def _plan(args: argparse.Namespace) -> FilePlan:
     try:
-        return format_for(Path(args.output))
-    except UnknownNameError as error:
-        raise UsageError(f"{error}; or name one with --format") from error
-
-
-def _one_file(args: argparse.Namespace) -> bool:
-    """Whether all inputs go into the file that the output names."""
-    output = args.output
-    if output == "-" or output.endswith(("/", os.sep)) or Path(output).is_dir():
-        return False
-    if args.format:
-        return bool(args.format.several and Path(output).suffix)
-    try:
-        return format_for(Path(output)).several
-    except UnknownNameError:
-        return False
+        return plan_files(args.inputs, args.output, format=args.format)
+    except PlanError as error:
+        raise UsageError(str(error)) from error
 
 
 def _options(args: argparse.Namespace, format_: Format) -> OptionFields:
-    """How files are written; raises `UsageError` for what the format cannot honour."""
-    options = writing_options(args, format_)
+    """Return how files are written; raises `UsageError` for what the format does not support."""
+    options = writing_options(args, format_, args.fps)
     for name in ("audio", "name"):
         if getattr(args, name) is None:
             continue
         if name not in format_.options:
-            raise UsageError(f"format {format_.name!r} cannot honour --{name}; leave it out")
+            raise UsageError(f"format {format_.name!r} does not support --{name}; leave it out")
         if len(args.inputs) > 1:
             raise UsageError(f"--{name} is for one input, got {len(args.inputs)}")
         options[name] = getattr(args, name)
@@ -118,14 +111,6 @@ def _options(args: argparse.Namespace, format_: Format) -> OptionFields:
     return options
 
 
-def _jobs(args: argparse.Namespace, format_: Format) -> list[tuple[list[str], str]]:
-    """Inputs and the file that they become."""
-    if len(args.inputs) > 1 and _one_file(args):
-        return [(args.inputs, args.output)]
-    outputs = output_paths(args.inputs, args.output, format_.extension)
-    return [([path], output) for path, output in zip(args.inputs, outputs, strict=True)]
-
-
 def _convert(
     paths: Sequence[str],
     target: str,
@@ -133,39 +118,40 @@ def _convert(
     options: OptionFields,
     args: argparse.Namespace,
 ) -> list[dict[str, Any]]:
-    """Write one file; a report for each of its clips."""
-    file = stdout() if target == "-" else target
+    """Write one file and return a report per clip."""
+    file = stdout() if target == PIPE else target
     with ExitStack() as stack:
-        takes: dict[str, tuple[str, ConvertedBlocks]] = {}
+        takes: dict[str, tuple[str, Converted]] = {}
         for path in paths:
             for name, source in _sources(path, args, stack).items():
                 name = _unused(name, takes)
-                takes[name] = path, ConvertedBlocks(source, _way(source.rig, format_, args))
+                takes[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
         if len(takes) > 1:
             _require_several(paths, takes, format_)
             by_name = {name: result for name, (_, result) in takes.items()}
-            left = write_clips(by_name, file, format_, **options)
+            dropped = write_clips(by_name, file, format_, **options)
         else:
             ((name, (_, result)),) = takes.items()
-            own = format_.several and "name" not in options and paths != ["-"]
-            named = OptionFields(name=name) if own else OptionFields()
-            left = write_clip(result, file, format_, **(options | named))
+            keeps_name = format_.multi_clip and "name" not in options and PIPE not in paths
+            named = OptionFields(name=name) if keeps_name else OptionFields()
+            dropped = write_clip(result, file, format_, **(options | named))
     return [
-        _report(path, target, format_, name, result, left) for name, (path, result) in takes.items()
+        _report(path, target, format_, name, result, dropped)
+        for name, (path, result) in takes.items()
     ]
 
 
 def _require_several(paths: Sequence[str], takes: Iterable[str], format_: Format) -> None:
-    if not format_.several:
+    if not format_.multi_clip:
         raise ExportError(
-            f"{paths[0]} holds several clips ({_some(list(takes))}), format {format_.name!r} holds "
-            "one: pick it with --clip NAME"
+            f"{paths[0]} contains several clips ({some_names(list(takes))}), but format "
+            f"{format_.name!r} holds one; choose it with --clip NAME"
         )
 
 
 def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str, FrameSource]:
-    """The clips of an input by name, at the frame rate that was asked for."""
-    file = stdin() if path == "-" else path
+    """Return the clips of an input by name, at the requested frame rate."""
+    file = stdin() if path == PIPE else path
     opened = stack.enter_context(open_clips(file, args.from_format, rig=args.from_rig))
     if len(opened) == 1:
         found = {clip_name(opened[0], default=Path(path).stem): opened[0]}
@@ -173,7 +159,7 @@ def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str,
         found = named(opened)
     if args.clip is not None:
         if args.clip not in found:
-            raise unknown_name(f"{path} holds no clip", args.clip, found)
+            raise unknown_name(f"{path} contains no clip", args.clip, found)
         found = {args.clip: found[args.clip]}
     if args.fps is None:
         return found
@@ -181,7 +167,7 @@ def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str,
 
 
 def _unused(name: str, taken: Container[str]) -> str:
-    """The name, numbered where it is taken."""
+    """Return the name, with a number if it is taken."""
     numbered = (f"{name} {n}" for n in count(2))
     return next(n for n in chain([name], numbered) if n not in taken)
 
@@ -191,31 +177,31 @@ def _report(
     target: str,
     format_: Format,
     name: str,
-    result: ConvertedBlocks,
-    left: Sequence[str],
+    result: Converted,
+    dropped: Sequence[str],
 ) -> dict[str, Any]:
-    """Facts about a clip that was written; warns of what was left out."""
+    """Return facts about a clip that was written; warns about dropped channels."""
     for names, by in (
-        (result.lost, f"rig {result.rig.name!r}"),
-        (left, f"format {format_.name!r}"),
+        (result.dropped, f"rig {result.info.rig.name!r}"),
+        (dropped, f"format {format_.name!r}"),
     ):
         if names:
-            log(f"warning: {path}: {by} cannot carry {_some(names)}")
+            log_warning(f"{path}: {by} drops {some_names(names)}")
     return {
         "input": path,
         "output": target,
-        "beside": [] if target == "-" else [target + ending for ending in format_.beside],
+        "sidecars": [] if target == PIPE else [target + ending for ending in format_.sidecars],
         "format": format_.name,
         "clip": name,
-        "rig": {"name": result.rig.name, "version": result.rig.version},
-        "fps": [result.fps.numerator, result.fps.denominator],
+        "rig": {"name": result.info.rig.name, "version": result.info.rig.version},
+        "fps": [result.info.fps.numerator, result.info.fps.denominator],
         "frames": result.count,
-        "uncarried": [*result.lost, *left],
+        "dropped": [*result.dropped, *dropped],
     }
 
 
-def _way(rig: Rig, format_: Format, args: argparse.Namespace) -> Conversion:
-    """The conversion that was asked for, or else the one that the format needs."""
+def _conversion(rig: Rig, format_: Format, args: argparse.Namespace) -> Conversion:
+    """Return the requested conversion, else the one that the format needs."""
     if args.map:
         return args.map  # type: ignore[no-any-return]
     if args.to:
@@ -226,12 +212,6 @@ def _way(rig: Rig, format_: Format, args: argparse.Namespace) -> Conversion:
     try:
         return conversion(rig, format_.rigs[0])
     except RigError:
-        log(f"warning: no map leads from rig {rig.name!r} to {format_.rigs[0]!r}; "
-            "its own curves are written")  # fmt: skip
+        log_warning(f"there is no map from rig {rig.name!r} to {format_.rigs[0]!r}; "
+                    "its own curves are written")  # fmt: skip
         return Conversion(rig, rig)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more (--json lists all)" if more > 0 else shown

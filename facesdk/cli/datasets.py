@@ -1,4 +1,4 @@
-"""`facesdk datasets`: make the corpora of a recipe, or look at one."""
+"""`facesdk datasets`: build the corpora of a recipe, or describe one."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from . import DONE, log, print_json
 from .train import corpora
 
 if TYPE_CHECKING:
-    from ..datasets import Utterance
+    from ..datasets.speech import Utterance
 
 NAME = "datasets"
-HELP = "make the speech corpora of a recipe, or describe one"
+HELP = "build the speech corpora of a recipe, or describe one"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    build = actions.add_parser("build", help="make every corpus of a recipe; resumes")
+    build = actions.add_parser("build", help="build the corpora of a recipe; resumes")
     build.add_argument("recipe", metavar="RECIPE", help="built-in recipe or a .toml file")
     build.add_argument("--work", type=Path, default=Path("build/train"), metavar="DIR",
-                       help="folder to make them in")  # fmt: skip
+                       help="folder to build them in")  # fmt: skip
     build.add_argument("--corpus", action="append", default=[], metavar="NAME=DIR",
-                       help="a corpus that exists already")  # fmt: skip
+                       help="use this folder for a corpus instead of building it")  # fmt: skip
     info = actions.add_parser("info", help="describe a corpus folder")
     info.add_argument("folder", type=Path, metavar="DIR")
     for action in (build, info):
@@ -33,13 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build or describe."""
+    """Build or describe corpora."""
     if args.action == "build":
-        from ..datasets.recipe import Recipe, build_corpora
+        from ..datasets.speech import Recipe, build_corpora
 
         recipe = Recipe.load(args.recipe)
-        given = corpora(args.corpus)
-        folders = build_corpora(recipe, args.work / "corpora", given=given, report=log)
+        existing = corpora(args.corpus)
+        folders = build_corpora(recipe, args.work / "corpora", existing=existing, log=log)
         described = {name: _describe(folder) for name, folder in folders.items()}
     else:
         described = {args.folder.name: _describe(args.folder)}
@@ -68,7 +68,7 @@ def _sentence(facts: dict[str, Any]) -> str:
 
 
 def _describe(folder: Path) -> dict[str, Any]:
-    from ..datasets import Corpus
+    from ..datasets.speech import Corpus
 
     corpus = Corpus(folder)
     utterances = list(corpus)
@@ -88,7 +88,7 @@ def _describe(folder: Path) -> dict[str, Any]:
 
 
 def _part(utterance: Utterance) -> str:
-    """Split and group of an utterance, for those corpora that have them."""
+    """Return split and group of an utterance, as far as its corpus has them."""
     return " ".join(part for part in (utterance.split, utterance.group) if part)
 
 

@@ -1,4 +1,4 @@
-"""`facesdk flame`: what a FLAME model holds, and the map that brings ARKit's curves onto it."""
+"""`facesdk flame`: describe a FLAME model, or calibrate the map that takes ARKit's curves to it."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING, Any
 from . import DONE, UsageError, log, print_json
 
 if TYPE_CHECKING:
-    from ..mesh.calibrate import Calibration
+    from ..mesh.fit.calibrate import Calibration
     from ..mesh.flame import FlameModel
 
 NAME = "flame"
-HELP = "describe a FLAME model, or make the map that --rig flame needs"
+HELP = "describe a FLAME model, or calibrate the map for --rig flame"
 
 _WORST = 5
-"""Shapes named in the report for people."""
+"""Number of shapes in the report for people."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    info = actions.add_parser("info", help="tell what a model file holds")
+    info = actions.add_parser("info", help="show what a model file contains")
     calibrate = actions.add_parser(
-        "calibrate", help="make the map from ARKit to this model, for --rig flame"
+        "calibrate", help="create the map from ARKit to this model, for --rig flame"
     )
     for action in (info, calibrate):
         action.add_argument("model", metavar="MODEL", help="your copy of FLAME: .pkl or .npz")
         action.add_argument("--json", action="store_true", help="print JSON")
     add = calibrate.add_argument
     add("-o", "--output", metavar="FILE",
-        help="write the map there, for convert --map, and leave --rig flame as it is")  # fmt: skip
+        help="write the map to FILE for convert --map; --rig flame stays unchanged")  # fmt: skip
     add("--landmarks", metavar="FILE",
-        help="JSON file with vertices of named points, where those found are wrong")  # fmt: skip
+        help="JSON file with vertices of named points, to correct detected ones")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,12 +67,12 @@ def _facts(model: FlameModel, path: str) -> dict[str, Any]:
 
 
 def _calibrate(model: FlameModel, args: argparse.Namespace) -> dict[str, Any]:
-    from ..convert import user_maps
     from ..files import whole_file
     from ..mesh import load_head
-    from ..mesh.calibrate import calibrate
+    from ..mesh.fit.calibrate import calibrate
+    from ..retarget import user_maps
 
-    log("registering the built-in head with the model and fitting its shapes, some seconds")
+    log("registering the built-in head with the model and fitting its shapes; takes some seconds")
     made = calibrate(model, load_head(), _landmarks(args.landmarks, len(model.template)))
     rig_map = made.rig_map()
     file = Path(args.output) if args.output else user_maps() / f"{rig_map.name}.json"
@@ -88,19 +88,19 @@ def _report(made: Calibration, path: str, file: Path) -> dict[str, Any]:
         "map": str(file),
         "distance_mm": round(made.distance, 3),
         "error_mm": {name: round(error, 3) for name, error in made.errors.items()},
-        "uncarried": [name for name in made.errors if name not in made.weights],
+        "dropped": [name for name in made.errors if name not in made.weights],
     }
 
 
 def _landmarks(path: str | None, vertices: int) -> dict[str, Any] | None:
-    from ..rig import read_json
+    from ..documents import read_json
 
     if path is None:
         return None
     points = read_json(Path(path), "landmark")
     if not isinstance(points, dict) or not all(_is_place(p, vertices) for p in points.values()):
         raise UsageError(
-            f"{path} must hold vertices below {vertices}, or positions, by name, "
+            f"{path} must map names to vertices below {vertices} or to positions, "
             'such as {"nose_tip": 3564}'
         )
     return points

@@ -1,4 +1,4 @@
-"""`facesdk info`: what an animation file holds."""
+"""`facesdk info`: describe the contents of an animation file."""
 
 from __future__ import annotations
 
@@ -8,37 +8,43 @@ from typing import Any
 
 import numpy as np
 
-from ..clip import FrameSource
+from ..clip import POSE_ANGLES
 from ..errors import unknown_name
 from ..exporters import format_for, named, open_clips
-from ..exporters.blocks import POSE_CHANNELS, blocks
 from ..rig import Rig
+from ..source import FrameSource
 from . import DONE, option, print_json, stdin
 
 NAME = "info"
-HELP = "tell what an animation file holds"
+HELP = "describe the contents of an animation file"
 
 _TOLERANCE = 1e-5
-"""How far outside its range a control may lie before it is worth a mark."""
+"""How far outside its range a control may lie before it is marked."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("input", metavar="FILE", help="animation file; - reads stdin")
-    add("--from-format", type=option(format_for), metavar="NAME", help="format of the file")
-    add("--from-rig", type=option(Rig.load), metavar="RIG", help="rig of the file")
-    add("--clip", metavar="NAME", help="of a file that holds several clips, this one")
+    add(
+        "--from-format",
+        type=option(format_for),
+        metavar="NAME",
+        help="format of the file (default: detected)",
+    )
+    add("--from-rig", type=option(Rig.load), metavar="RIG",
+        help="rig of the file: a name or a rig file (default: detected)")  # fmt: skip
+    add("--clip", metavar="NAME", help="clip to describe, in a file that contains several")
     add("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the file once and print what it holds."""
+    """Read the file once and print its contents."""
     file = stdin() if args.input == "-" else args.input
     with open_clips(file, args.from_format, rig=args.from_rig) as sources:
         clips = named(sources)
         if args.clip is not None and args.clip not in clips:
-            raise unknown_name(f"{args.input} holds no clip", args.clip, clips)
+            raise unknown_name(f"{args.input} contains no clip", args.clip, clips)
         source = sources[0] if args.clip is None else clips[args.clip]
         several = {"clips": list(clips)} if len(clips) > 1 else {}
         facts = {"file": args.input} | several | describe(source)
@@ -50,37 +56,36 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(source: FrameSource) -> dict[str, Any]:
-    """Facts about a source as a JSON document, from one pass over its frames."""
-    rig = source.rig
-    curves, pose = _Statistics(len(rig)), _Statistics(len(POSE_CHANNELS))
+    """Return facts about a source as JSON values, from one pass over its frames."""
+    rig = source.info.rig
+    curves, turns = _Statistics(len(rig)), _Statistics(len(POSE_ANGLES))
     has_pose = False
-    for values, angles in blocks(source):
+    for values, pose in source.blocks():
         curves.add(values)
-        if angles is not None:
+        if pose is not None:
             has_pose = True
-            pose.add(angles.reshape(-1, len(POSE_CHANNELS)))
-    rate = float(source.fps)
+            turns.add(pose.reshape(-1, len(POSE_ANGLES)))
+    info = source.info
+    rate = float(info.fps)
     return {
         "rig": {"name": rig.name, "version": rig.version},
         "frames": curves.count,
-        "fps": [source.fps.numerator, source.fps.denominator],
-        "duration": float(curves.count / source.fps),
-        "sample_rate": source.sample_rate,
-        "start_sample": source.start_sample,
+        "fps": [info.fps.numerator, info.fps.denominator],
+        "duration": float(curves.count / info.fps),
+        "sample_rate": info.sample_rate,
+        "start_sample": info.start_sample,
         "controls": _controls(rig, curves),
         "motion": _motion(rig, curves.speed(rate)),
         "silent": [n for n, s in zip(rig.names, curves.still(), strict=True) if s],
-        "pose": _pose(pose) if has_pose else None,
-        "events": [
-            {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.events
-        ],
-        "meta": dict(source.meta),
-        "extra": dict(source.extra),
+        "pose": _pose(turns) if has_pose else None,
+        "events": [{"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in info.events],
+        "meta": dict(info.meta),
+        "extra": dict(info.extra),
     }
 
 
 class _Statistics:
-    """Range and travel of columns, gathered block by block."""
+    """Range and travel of columns, updated block by block."""
 
     def __init__(self, width: int) -> None:
         self.count = 0
@@ -90,7 +95,7 @@ class _Statistics:
         self._last: Any = None
 
     def add(self, rows: Any) -> None:
-        """Take (n, width) further rows into account."""
+        """Add (n, width) rows."""
         if not len(rows):
             return
         rows = np.asarray(rows, np.float64)
@@ -102,11 +107,11 @@ class _Statistics:
         self._last = rows[-1]
 
     def speed(self, fps: float) -> Any:
-        """(width,) mean absolute change a second."""
+        """Return the (width,) mean absolute change per second."""
         return self._travel * fps / max(self.count - 1, 1)
 
     def still(self) -> Any:
-        """(width,) whether a column never changes."""
+        """Return (width,) whether a column never changes."""
         return self.low >= self.high
 
 
@@ -122,7 +127,7 @@ def _controls(rig: Rig, curves: _Statistics) -> dict[str, Any]:
 
 
 def _motion(rig: Rig, speed: Any) -> dict[str, float]:
-    """Mean absolute velocity of the controls of each region, in control units a second."""
+    """Mean absolute velocity of the controls per region, in control units per second."""
     regions = dict.fromkeys(c.region for c in rig.controls)
     return {region: float(speed[rig.columns(region=region)].mean()) for region in regions}
 
@@ -131,7 +136,7 @@ def _pose(pose: _Statistics) -> dict[str, Any]:
     """Ranges in degrees."""
     if not pose.count:
         return {}
-    ranges = zip(POSE_CHANNELS, np.degrees(pose.low), np.degrees(pose.high), strict=True)
+    ranges = zip(POSE_ANGLES, np.degrees(pose.low), np.degrees(pose.high), strict=True)
     return {name: {"min": float(low), "max": float(high)} for name, low, high in ranges}
 
 
@@ -159,7 +164,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     pose = [_range(f"{n} (degrees)", r, "") for n, r in (facts["pose"] or {}).items()]
     return [
         *head,
-        *_section("motion a second, mean of each region", motion),
+        *_section("motion per second, mean per region", motion),
         *_section("range of the controls that move", ranges),
         *_section("pose", pose),
         *_section("never move", [f"  {n}" for n in facts["silent"]]),

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, for people who wait."""
+"""Progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import time
 from types import TracebackType
 from typing import Any
 
+from . import is_quiet
+
 _PATIENCE = 1.0
 """Seconds of work before a bar appears."""
 
 
 class Progress:
-    """A bar that appears on a terminal once the work takes a while; elsewhere nothing does."""
+    """A bar that appears on a terminal once the work takes a while; nothing appears elsewhere."""
 
     def __init__(self, what: str, total: float | None = None, *, unit: str = "") -> None:
-        """`what` names the work; `total` is how much there is, None where nobody knows yet.
+        """`what` names the work; `total` is how much there is, None where it is not known yet.
 
-        `unit` is what its speed is told in, such as fps.
+        `unit` is the unit of the speed shown, such as fps.
         """
         self._what, self._total, self._done, self._unit = what, total, 0.0, unit
         self._begun = time.monotonic()
         self._bar: Any = None
-        self._shown = sys.stderr.isatty()
+        self._shown = sys.stderr.isatty() and not is_quiet()
 
     def __enter__(self) -> Progress:
         return self
@@ -37,11 +39,11 @@ class Progress:
             self._bar.stop()
 
     def advance(self, by: float = 1) -> None:
-        """Some more of the work is done."""
-        self.reach(self._done + by, self._total)
+        """Report that some more of the work is done."""
+        self.update(self._done + by, self._total)
 
-    def reach(self, done: float, total: float | None = None) -> None:
-        """So much of the work is done, out of what is now known to be all."""
+    def update(self, done: float, total: float | None = None) -> None:
+        """Report how much of the work is done in all, out of `total`."""
         self._done, self._total = done, total
         if not self._shown or time.monotonic() - self._begun < _PATIENCE:
             return

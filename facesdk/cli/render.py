@@ -1,4 +1,4 @@
-"""`facesdk render`: pictures and videos of animation files."""
+"""`facesdk render`: images and videos of animation files."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ import argparse
 import io
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..clip import Clip, FrameSource, exact_fps
+from ..clip import Clip, exact_fps
 from ..exporters import format_for, open_clip
-from ..exporters.blocks import collect
 from ..files import whole_file
 from ..rig import Rig, rig_names
+from ..source import FrameSource, collect
 from . import DONE, UsageError, log, option, print_json, stdin, stdout
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from ..mesh import Head
-    from ..render import FlameMotion, Picture, Shot, VertexFile
+    from ..render import Drawing, FlameMotion, Image, Shot, VertexFile
 
     Motions = list[VertexFile] | list[FlameMotion]
 
 NAME = "render"
-HELP = "draw animation files: videos with sound, pictures, contact sheets"
+HELP = "render animation files: videos with sound, images, contact sheets"
 
 _PIPE = "-"
 _VERTICES = ".npy"
@@ -41,58 +40,58 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("input", nargs="?", metavar="CLIP",
-        help="animation file, or .npy of (T, V, 3) vertices of --head; - reads stdin; none for a "
-             "sheet of shapes")  # fmt: skip
+        help="animation file, or .npy file of (T, V, 3) vertices of --head; - reads stdin; not "
+             "needed for a sheet of shapes")  # fmt: skip
     add("-o", "--output", required=True, metavar="PATH",
-        help="film.mp4, picture.png, or a folder for PNG files; - is an MP4 on stdout")  # fmt: skip
-    add("--audio", metavar="FILE", help="recording that the clip was made from, for an MP4")
-    add("--head", metavar="PATH", help="head to draw; by default the built-in one")
+        help="video.mp4, image.png, or a folder for PNG files; - is an MP4 on stdout")  # fmt: skip
+    add("--audio", metavar="FILE", help="recording of the clip, as the sound of an MP4")
+    add("--head", metavar="PATH", help="head to render; default: the built-in one")
     add("--identity", action="append", default=[], type=_setting, metavar="NAME=VALUE",
-        help="of the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
+        help="for the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
     add("--view", action="append", metavar="NAME", help=_help_on_views())
-    add("--size", type=_size, metavar="N|WxH", help=f"pixels; default: {_DEFAULT_SIDE}")
-    add(
-        "--fps",
-        type=option(exact_fps),
-        help="frame rate of the film; by default the clip's, 30 of vertices",
-    )
+    add("--size", type=_size, metavar="N|WxH", help=f"pixels; default: {_DEFAULT_SIDE} per view")
+    add("--fps", type=option(exact_fps), metavar="FPS",
+        help="frame rate of the video; default: the clip's, 30 for vertices")  # fmt: skip
     add("--light", default="studio", metavar="NAME",
-        help="light preset: studio, soft, dramatic, daylight, flat; default: studio")  # fmt: skip
+        help="studio, soft, dramatic, daylight or flat; default: studio")  # fmt: skip
     add("--relight", action="append", default=[], metavar="LAMP=#RRGGBB@YAW,PITCH*STRENGTH",
-        help="change key, fill or rim; a part may be left out, as in key=*1.5")  # fmt: skip
-    add("--background", metavar="#RRGGBB", help="by default what goes with the light")
-    add("--transparent", action="store_true", help="no background, for PNG files")
+        help="change the key, fill or rim light; a part may be left out: key=*1.5")  # fmt: skip
+    add("--background", metavar="#RRGGBB", help="default: the color that goes with --light")
+    add("--transparent", action="store_true", help="leave out the background (PNG only)")
     add("--turntable", type=_seconds, default=0.0, metavar="SECONDS",
-        help="go round the head once in so many seconds")  # fmt: skip
-    add("--wireframe", action="store_true", help="draw the triangles' edges")
+        help="turn around the head once per SECONDS")  # fmt: skip
+    add("--wireframe", action="store_true", help="draw the edges of the triangles")
     add("--curves", type=_words, default=(), metavar="NAMES",
-        help="controls to plot below, as in jawOpen,mouthClose")  # fmt: skip
-    add("--at", type=_seconds, metavar="SECONDS", help="moment of a PNG; by default the middle")
+        help="controls to plot below the image, as in jawOpen,mouthClose")  # fmt: skip
+    add("--at", type=_seconds, metavar="SECONDS",
+        help="moment of a single PNG; default: the middle of the clip")  # fmt: skip
     add("--sheet", metavar="WHAT",
-        help=f"one page of pictures: frames of the clip, the head's shapes, or the controls of "
-             f"a rig ({', '.join(rig_names())})")  # fmt: skip
+        help=f"one page of images: WHAT is frames (of the clip), shapes (of the head), or a rig "
+             f"for its controls ({', '.join(rig_names())})")  # fmt: skip
     add("--against", metavar="CLIP",
-        help="ground truth: draw it, the clip, and how far its vertices are off")  # fmt: skip
-    add("--largest-error", type=_millimetres, default=5.0, metavar="MM",
-        help="error at the end of the colours of --against; default: 5")  # fmt: skip
+        help="ground truth; shows it, the clip, and the vertex distance in color")  # fmt: skip
+    add("--largest-error", type=_millimeters, default=5.0, metavar="MM",
+        help="error at the end of the color ramp of --against; default: 5")  # fmt: skip
     add("--backend", choices=("auto", "gl", "software"), default="auto",
-        help="draw with OpenGL or without; default: OpenGL where it is")  # fmt: skip
-    add("--draft", action="store_true", help="leave edges rough, which is faster")
-    add("--jobs", type=_count, metavar="N", help="processes; by default one a core")
-    add("--from-format", type=option(format_for), metavar="NAME", help="format of the clip")
-    add("--from-rig", type=option(Rig.load), metavar="RIG", help="rig of the clip")
-    add("--json", action="store_true", help="report what was drawn as JSON")
+        help="gl is OpenGL, software is numpy; default: OpenGL if available")  # fmt: skip
+    add("--draft", action="store_true", help="render without anti-aliasing, which is faster")
+    add("--jobs", type=_count, metavar="N", help="number of processes; default: one per core")
+    add("--from-format", type=option(format_for), metavar="NAME",
+        help="format of the clip; default: from the file name")  # fmt: skip
+    add("--from-rig", type=option(Rig.load), metavar="RIG",
+        help="rig of the clip, if its format does not name one")  # fmt: skip
+    add("--json", action="store_true", help="print a report as JSON")
 
 
 def _help_on_views() -> str:
     return (
         "front, three-quarter, side, right, below, face, mouth, or degrees as in 30 or 30,-10; "
-        "several, given again or with + between, stand side by side"
+        "repeat the option or join names with + for several side by side"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw what was asked for."""
+    """Render what the options ask for."""
     _check(args)
     shot = _shot(args)
     if args.sheet and args.sheet != "frames":
@@ -106,33 +105,32 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-# --------------------------------------------------------------------- what was asked for
+# --------------------------------------------------------------------- checking
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise `UsageError` for options that do not go together."""
-    picture = args.output.lower().endswith(".png")
-    film = args.output == _PIPE or args.output.lower().endswith(".mp4")
+    """Raise `UsageError` for options that cannot be combined."""
+    still, video = _is_still(args), _is_video(args)
     suffix = Path(args.output).suffix
     shapes = bool(args.sheet) and args.sheet != "frames"
     vertices = (args.input or "").endswith(_VERTICES)
     rules = (
-        (args.json and args.output == _PIPE, "--json reports on stdout; send the film to a file"),
-        (not (picture or film) and suffix and not Path(args.output).is_dir(),
-         f"{args.output}: films end in .mp4, pictures in .png, a folder has no ending"),
-        (args.sheet and not picture, "a --sheet is one picture; name a .png with -o"),
-        (not args.input and not shapes, "name the animation file to draw"),
-        (args.input and shapes, f"a sheet of {args.sheet} needs no clip; leave {args.input} out"),
-        (args.transparent and film,
-         "an MP4 has no transparency; name a folder for PNG files with -o"),
-        (args.audio and not film, "sound needs an MP4; name one with -o or leave --audio out"),
-        (args.at is not None and (not picture or args.sheet), "--at belongs to a single PNG"),
+        (args.json and args.output == _PIPE, "--json prints to stdout; write the video to a file"),
+        (not (still or video) and suffix and not Path(args.output).is_dir(),
+         f"{args.output}: expected a name that ends in .mp4 or .png, or the name of a folder"),
+        (args.sheet and not still, "--sheet makes one image; give -o a name that ends in .png"),
+        (not args.input and not shapes, "name the animation file to render"),
+        (args.input and shapes, f"a sheet of {args.sheet} takes no clip; leave out {args.input}"),
+        (args.transparent and video,
+         "an MP4 cannot be transparent; give -o a folder for PNG files"),
+        (args.audio and not video, "sound needs an MP4; give -o a name that ends in .mp4"),
+        (args.at is not None and (not still or args.sheet), "--at applies to a single PNG only"),
         (args.against and args.against.endswith(_VERTICES) != vertices,
-         "--against takes a clip for a clip, and vertices for vertices"),
+         "--against compares a clip with a clip, or vertices with vertices"),
         (vertices and (args.sheet or args.curves),
-         "vertices have no controls; leave --sheet and --curves out"),
+         "vertices have no controls; leave out --sheet and --curves"),
         (args.against and (args.sheet or args.curves or args.turntable),
-         "--against goes without --sheet, --curves and --turntable"),
+         "--against cannot be combined with --sheet, --curves or --turntable"),
     )  # fmt: skip
     for broken, message in rules:
         if broken:
@@ -145,9 +143,8 @@ def _shot(args: argparse.Namespace) -> Shot:
     from ..render.camera import angles
 
     side = _TILE if args.sheet else _DEFAULT_SIDE
-    # numpy draws a single picture best: it lights wet surfaces at every pixel
-    still = args.output.lower().endswith(".png")
-    backend = "software" if still and args.backend == "auto" else args.backend
+    # the software renderer looks best: it lights wet surfaces at every pixel
+    backend = "software" if _is_still(args) and args.backend == "auto" else args.backend
     views = tuple(
         v for text in args.view or ["face" if args.sheet else "front"] for v in text.split("+")
     )
@@ -172,17 +169,17 @@ def _shot(args: argparse.Namespace) -> Shot:
         raise UsageError(str(error)) from error
 
 
-def _head(args: argparse.Namespace, *, still: bool) -> Head:
+def _head(args: argparse.Namespace) -> Head:
     from ..mesh import load_head
 
     identity = dict(args.identity) or None
-    return load_head(args.head, identity=identity, detail="high" if still else "low")
+    return load_head(args.head, identity=identity, detail="high" if _is_still(args) else "low")
 
 
-def _tell_why_slow(args: argparse.Namespace) -> None:
-    from ..render import why_slow
+def _warn_without_opengl(args: argparse.Namespace) -> None:
+    from ..render import software_reason
 
-    if args.backend == "auto" and (reason := why_slow()):
+    if args.backend == "auto" and (reason := software_reason()):
         log(reason)
 
 
@@ -190,39 +187,50 @@ def _tell_why_slow(args: argparse.Namespace) -> None:
 
 
 def _draw_shapes(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
-    from ..render import control_tiles, shape_tiles, sheet
+    from ..render import rig_tiles, shape_tiles, sheet
 
-    head = _head(args, still=True)
+    head = _head(args)
     if args.sheet == "shapes":
         tiles = shape_tiles(head, args.curves)
     elif args.sheet == "arkit":
         tiles = shape_tiles(head, args.curves or Rig.load("arkit").names)
     else:
-        rig = Rig.load(args.sheet)
-        poses = {n: {n: float(rig.maximum[rig.index(n)])} for n in args.curves or rig.names}
-        tiles = control_tiles(head, rig, poses)
+        tiles = rig_tiles(head, Rig.load(args.sheet), args.curves)
     _write_png(sheet(head, tiles, shot), args.output)
-    return {"output": args.output, "pictures": len(tiles)} | _facts(shot, head)
+    return {"output": args.output, "images": len(tiles)} | _facts(shot, head)
 
 
 def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
-    film = args.output == _PIPE or args.output.lower().endswith(".mp4")
-    still = args.output.lower().endswith(".png")
-    head = _head(args, still=still)
-    if not still:
-        _tell_why_slow(args)
+    from ..render import draw_clip, draw_still, frame_tiles, sheet
+
+    head, largest = _head(args), args.largest_error / 1000
+    if not _is_still(args):
+        _warn_without_opengl(args)
     began = time.monotonic()
-    with _opened(args.input, args) as source:
-        if still:
-            _draw_still(collect(source), head, shot, args)
-            count = 1
-        elif args.against:
-            count = _draw_errors(source, head, shot, args)
-        elif film:
-            count = _draw_film(source, head, shot, args)
+    with ExitStack() as files:
+        source = files.enter_context(_opened(args.input, args))
+        truth = files.enter_context(_opened(args.against, args)) if args.against else None
+        fps = source.info.fps
+        if truth is not None and truth.info.fps != fps:
+            raise UsageError(
+                f"{args.against} has {truth.info.fps} frames per second, {args.input} {fps}; "
+                "--fps resamples both"
+            )
+        count = 1
+        if args.sheet:
+            _write_png(sheet(head, frame_tiles(head, collect(source)), shot), args.output)
+        elif _is_still(args):
+            still = draw_still(
+                collect(source), head, shot, at=args.at, curves=args.curves,
+                truth=None if truth is None else collect(truth), largest_error=largest,
+            )  # fmt: skip
+            _write_png(still, args.output)
         else:
-            count = _draw_frames(source, head, shot, args)
-        fps = source.fps
+            drawing = draw_clip(
+                source, head, shot,
+                truth=truth, curves=args.curves, jobs=args.jobs, largest_error=largest,
+            )  # fmt: skip
+            count = _write(drawing, args, len(source) if isinstance(source, Clip) else None)
     seconds = time.monotonic() - began
     return {
         "input": args.input,
@@ -231,79 +239,77 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
         "fps": [fps.numerator, fps.denominator],
         "seconds": float(count / fps),
         "audio": args.audio,
-        "drawn_per_second": round(count / seconds, 2),
+        "frames_per_second": round(count / seconds, 2),
     } | _facts(shot, head)
 
 
 def _is_for_flame(args: argparse.Namespace) -> bool:
-    """Whether a clip is on the rig `flame`, which a FLAME model itself puts into vertices."""
+    """Whether a clip is on the rig `flame`, whose vertices the FLAME model itself computes."""
     if args.head is None or args.input == _PIPE or args.sheet or args.curves:
         return False
     with open_clip(args.input, args.from_format, rig=args.from_rig) as source:
-        return bool(source.rig.name == "flame")
+        return bool(source.info.rig.name == "flame")
 
 
-def _motions(args: argparse.Namespace, head: Head) -> tuple[Motions, Fraction]:
-    """What moves, the truth after the prediction, and its frame rate."""
+def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
+    from ..render import draw_vertices
+
+    head = _head(args)
+    motions, fps, start = _motions(args, head)
+    total = min(map(len, motions))
+    moment = total // 2 if args.at is None else min(round(args.at * fps), total - 1)
+    drawing = draw_vertices(
+        motions[0], head, shot,
+        fps=fps, truth=motions[1] if args.against else None, start=start,
+        frame=moment if _is_still(args) else None, largest_error=args.largest_error / 1000,
+    )  # fmt: skip
+    count = 1
+    if _is_still(args):
+        _write_png(next(drawing.images), args.output)
+    else:
+        count = _write(drawing, args, total)
+    return {
+        "input": args.input,
+        "output": args.output,
+        "frames": count,
+        "fps": [fps.numerator, fps.denominator],
+    } | _facts(shot, head)
+
+
+def _motions(args: argparse.Namespace, head: Head) -> tuple[Motions, Fraction, Fraction]:
+    """Return the vertices of the clip and of the truth, the frame rate and the audio's start."""
     from ..mesh.flame import FlameModel
     from ..render import FlameMotion, VertexFile
 
     paths = [path for path in (args.input, args.against) if path]
     if args.input.endswith(_VERTICES):
-        return [VertexFile(path, head) for path in paths], args.fps or exact_fps(_VERTEX_FPS)
+        fps = args.fps or exact_fps(_VERTEX_FPS)
+        return [VertexFile(path, head) for path in paths], fps, Fraction(0)
     clips = []
     for path in paths:
         with _opened(path, args) as source:
             clips.append(collect(source))
     model, fps = FlameModel.load(args.head), clips[0].fps
-    return [FlameMotion(model, clip.resample(fps)) for clip in clips], fps
-
-
-def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
-    from ..render import compared, surfaces, write_film, write_pictures_of
-
-    head, largest = _head(args, still=False), args.largest_error / 1000
-    files, fps = _motions(args, head)
-    count = min(map(len, files))
-    still = args.output.lower().endswith(".png")
-    moment = count // 2 if args.at is None else min(round(args.at * fps), count - 1)
-    moving = [iter([file[moment]]) if still else file.frames() for file in files]
-    if args.against:
-        drawn = compared(head, moving[1], moving[0], shot, largest=largest)
-    else:
-        drawn = surfaces(moving[0], head, shot, fps=fps)
-    with Progress("drawing", count, unit="fps") as progress:
-
-        def told(done: int) -> None:
-            progress.reach(done, count)
-
-        if still:
-            _write_png(next(drawn), args.output)
-        elif args.output == _PIPE or args.output.lower().endswith(".mp4"):
-            _into(args.output, lambda f: write_film(drawn, f, fps, audio=args.audio, told=told))
-        else:
-            write_pictures_of(drawn, args.output, told=told)
-    return {
-        "input": args.input,
-        "output": args.output,
-        "frames": 1 if still else count,
-        "fps": [fps.numerator, fps.denominator],
-    } | _facts(shot, head)
+    motions = [FlameMotion(model, clip.resample(fps)) for clip in clips]
+    return motions, fps, clips[0].info.start
 
 
 def _facts(shot: Shot, head: Head) -> dict[str, Any]:
-    from ..render import draws
+    from ..render import resolve_backend
 
     return {
         "head": head.name,
-        "backend": draws(shot.backend, shot.look),
+        "backend": resolve_backend(shot.backend, shot.look),
         "size": list(shot.look.size),
     }
 
 
+# --------------------------------------------------------------------- files
+
+
 @contextmanager
 def _opened(path: str, args: argparse.Namespace) -> Iterator[FrameSource]:
-    """The clip of a file, whose length a bar can show; from a pipe, frames as they come."""
+    """Open a clip file. Frames from a pipe come as they arrive; a file is read whole."""
     file = stdin() if path == _PIPE else path
     with open_clip(file, args.from_format, rig=args.from_rig) as source:
         if args.fps is not None:
@@ -312,109 +318,45 @@ def _opened(path: str, args: argparse.Namespace) -> Iterator[FrameSource]:
             yield source if path == _PIPE else collect(source)
 
 
-def _draw_still(clip: Clip, head: Head, shot: Shot, args: argparse.Namespace) -> None:
-    from ..render import CurveStrip, frame_tiles, pictures, sheet
+def _write(drawing: Drawing, args: argparse.Namespace, total: int | None) -> int:
+    """Write a video or a folder of PNG files; return the number of frames."""
+    from ..render import encode_video, save_images
 
-    if args.sheet:
-        _write_png(sheet(head, frame_tiles(head, clip), shot), args.output)
-        return
-    if not len(clip):
-        raise UsageError(f"{args.input} has no frames; there is nothing to see")
-    moment = len(clip) // 2 if args.at is None else round(args.at * clip.fps)
-    moment = min(moment, len(clip) - 1)
-    frame = clip.slice(moment, moment + 1)
-    if args.against:
-        with _opened(args.against, args) as truth:
-            other = collect(truth)
-            if moment >= len(other):
-                raise UsageError(f"{args.against} ends before frame {moment}; choose one with --at")
-            drawn = _errors(other.slice(moment, moment + 1), frame, head, shot, args)
-            _write_png(next(drawn), args.output)
-        return
-    (picture,) = pictures(frame, head, shot, jobs=1)
-    if args.curves:
-        strip = CurveStrip(clip.rig, args.curves, width=picture.shape[1], fps=clip.fps)
-        for values in clip.values[: moment + 1]:
-            strip.add(values)
-        picture = strip.below(picture)
-    _write_png(picture, args.output)
+    with Progress("rendering", total, unit="fps") as progress:
 
+        def on_progress(done: int) -> None:
+            progress.update(done, total)
 
-def _draw_film(source: FrameSource, head: Head, shot: Shot, args: argparse.Namespace) -> int:
-    from ..render import write_video
-
-    def film(file: BinaryIO) -> int:
-        with _progress(source) as told:
-            return write_video(
-                source, file, head, shot,
-                audio=args.audio, curves=args.curves, jobs=args.jobs, told=told,
+        def encode(file: BinaryIO) -> int:
+            return encode_video(
+                drawing.images, file, drawing.fps,
+                audio=args.audio, start=drawing.start, on_progress=on_progress,
             )  # fmt: skip
 
-    return _into(args.output, film)
+        if not _is_video(args):
+            return save_images(drawing.images, args.output, on_progress=on_progress)
+        if args.output == _PIPE:
+            whole = io.BytesIO()
+            count = encode(whole)
+            stdout().write(whole.getbuffer())
+            return count
+        with whole_file(args.output) as file:
+            return encode(file)
 
 
-def _draw_frames(source: FrameSource, head: Head, shot: Shot, args: argparse.Namespace) -> int:
-    from ..render import write_pictures
-
-    with _progress(source) as told:
-        return write_pictures(
-            source, args.output, head, shot, curves=args.curves, jobs=args.jobs, told=told
-        )
-
-
-def _draw_errors(source: FrameSource, head: Head, shot: Shot, args: argparse.Namespace) -> int:
-    from ..render import write_film
-
-    def film(file: BinaryIO) -> int:
-        with _opened(args.against, args) as truth, _progress(source) as told:
-            if truth.fps != source.fps:
-                raise UsageError(
-                    f"{args.against} has {truth.fps} frames a second, {args.input} {source.fps}; "
-                    "--fps brings both to one rate"
-                )
-            drawn = _errors(truth, source, head, shot, args)
-            return write_film(drawn, file, source.fps, audio=args.audio, told=told)
-
-    return _into(args.output, film)
-
-
-def _errors(
-    truth: FrameSource, clip: FrameSource, head: Head, shot: Shot, args: argparse.Namespace
-) -> Generator[Picture, None, None]:
-    from ..render import compared, motion
-
-    return compared(
-        head, motion(truth, head), motion(clip, head), shot, largest=args.largest_error / 1000
-    )
-
-
-# --------------------------------------------------------------------- files
-
-
-def _into(output: str, film: Callable[[BinaryIO], int]) -> int:
-    """Have a film written to a file that appears whole, or to stdout."""
-    if output == _PIPE:
-        whole = io.BytesIO()
-        count = film(whole)
-        stdout().write(whole.getbuffer())
-        return count
-    with whole_file(output) as file:
-        return film(file)
-
-
-def _write_png(picture: Picture, output: str) -> None:
+def _write_png(image: Image, output: str) -> None:
     from ..render import write_png
 
     with whole_file(output) as file:
-        write_png(picture, file, level=9)
+        write_png(image, file, level=9)
 
 
-@contextmanager
-def _progress(source: FrameSource) -> Iterator[Callable[[int], None]]:
-    """A bar with frames a second and the time left, where it is known how many there are."""
-    total = len(source) if isinstance(source, Clip) else None
-    with Progress("drawing", total, unit="fps") as progress:
-        yield lambda done: progress.reach(done, total)
+def _is_still(args: argparse.Namespace) -> bool:
+    return bool(args.output.lower().endswith(".png"))
+
+
+def _is_video(args: argparse.Namespace) -> bool:
+    return bool(args.output == _PIPE or args.output.lower().endswith(".mp4"))
 
 
 # --------------------------------------------------------------------- options
@@ -450,7 +392,7 @@ def _seconds(text: str) -> float:
     return number
 
 
-def _millimetres(text: str) -> float:
+def _millimeters(text: str) -> float:
     number = float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")

@@ -1,11 +1,11 @@
-"""`facesdk rigs`: the rigs, their controls and what they convert to."""
+"""`facesdk rigs`: the rigs, their controls and the conversions between them."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import DONE, UsageError, log, print_json
+from . import DONE, UsageError, log_warning, print_json
 
 if TYPE_CHECKING:
     from ..rig import Control, Rig
@@ -17,11 +17,16 @@ HELP = "list rigs and the conversions between them"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("rig", nargs="?", metavar="RIG", help="rig to describe: a name or the path of a rig file")
+    add(
+        "rig",
+        nargs="?",
+        metavar="RIG",
+        help="rig to describe: a name or a rig file (default: list all)",
+    )
     add(
         "--rig-mapper",
         metavar="TARGET",
-        help="print the conversion of RIG to this rig as a definition for Unreal's RigMapper",
+        help="print the conversion from RIG to this rig as a definition for Unreal's RigMapper",
     )
     add("--json", action="store_true", help="print JSON")
 
@@ -48,16 +53,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rig_mapper(args: argparse.Namespace) -> int:
-    from ..convert import conversion
-    from ..exporters.rig_mapper import definition
+    from ..exporters.unreal.rig_mapper import definition
+    from ..retarget import conversion
 
     if args.rig is None:
         raise UsageError(
-            "--rig-mapper needs the rig to convert from, as in: rigs arkit --rig-mapper metahuman"
+            "--rig-mapper needs the source rig, as in: facesdk rigs arkit --rig-mapper metahuman"
         )
     document, unset = definition(conversion(args.rig, args.rig_mapper))
     if unset:
-        log(f"warning: RigMapper cannot say {', '.join(unset)}; they stay unset")
+        log_warning(f"RigMapper cannot express {', '.join(unset)}; these controls stay unset")
     print_json(document)
     return DONE
 
@@ -73,7 +78,7 @@ def _summary(rig: Rig) -> dict[str, Any]:
 
 
 def _converts_to(rig: Rig) -> list[str]:
-    from ..convert import reachable
+    from ..retarget import reachable
 
     return list(reachable(rig.name))
 
@@ -91,7 +96,7 @@ def _description(rig: Rig) -> list[str]:
     return [
         f"{rig.name} {rig.version}, {len(rig)} controls",
         rig.description,
-        f"converts to: {', '.join(_converts_to(rig)) or 'nothing without a map of your own'}",
+        f"converts to: {', '.join(_converts_to(rig)) or 'nothing; add a map to convert it'}",
         *([f"other orders: {', '.join(rig.orders)}"] if rig.orders else []),
         "",
         f"{'control':<{width}}{'range':>16}{'rest':>6}  {'side':<8}{'region':<12}mirror",

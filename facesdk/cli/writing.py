@@ -1,40 +1,50 @@
-"""Options of all commands that write animation files: how, beside what."""
+"""Options of all commands that write animation files."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import ExportError
 from . import UsageError
+from .options import amount
 
 if TYPE_CHECKING:
     from ..exporters import Format
     from ..exporters.options import OptionFields
 
 
+_SHOWN = 8
+
+
 def add_writing_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options; every one is refused by formats that cannot honour it."""
-    add = parser.add_argument_group("how the file is written").add_argument
-    add("--tolerance", type=float, metavar="T",
-        help="leave out keys that the others tell to within T, in the controls' own unit "
-             "(radians for joints); by default every frame is a key")  # fmt: skip
-    add(
-        "--start",
-        metavar="TIME",
-        help="where the first frame lies: a timecode HH:MM:SS:FF (;FF for drop-frame) or seconds",
-    )
-    add("--offset", type=float, default=0.0, metavar="SECONDS", help="move everything to later")
-    add("--head", metavar="PATH", help="mesh for formats that hold one")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", dest="own",
-        help="a setting of the format's own; docs/formats.md lists them")  # fmt: skip
+    """Add the options; a format that does not support one refuses it."""
+    add = parser.add_argument_group("output file").add_argument
+    add("--tolerance", type=amount, metavar="T",
+        help="drop keys that interpolation reproduces to within T, in the unit of the control "
+             "(radians for joints; default: a key per frame)")  # fmt: skip
+    add("--start", metavar="TIME",
+        help="time of the first frame: seconds, or a timecode HH:MM:SS:FF "
+             "(;FF for drop-frame)")  # fmt: skip
+    add("--offset", type=float, default=0.0, metavar="SECONDS",
+        help="seconds to add to all times")  # fmt: skip
+    add("--head", metavar="PATH", help="head file, for formats that contain a mesh")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", dest="format_settings",
+        help="setting that only this format has (listed in docs/formats.md)")  # fmt: skip
 
 
-def own_settings(args: argparse.Namespace) -> Mapping[str, str]:
-    """The format's own settings, as text."""
+def some_names(names: Sequence[str]) -> str:
+    """Return the first names of a list that may be long."""
+    shown, more = ", ".join(names[:_SHOWN]), len(names) - _SHOWN
+    return f"{shown} and {more} more (--json lists all)" if more > 0 else shown
+
+
+def format_settings(args: argparse.Namespace) -> Mapping[str, str]:
+    """Return the settings that only the format defines, as text."""
     settings: dict[str, str] = {}
-    for given in args.own:
+    for given in args.format_settings:
         name, equals, value = given.partition("=")
         if not name or not equals:
             raise UsageError(f"--set takes NAME=VALUE, got {given!r}")
@@ -42,20 +52,39 @@ def own_settings(args: argparse.Namespace) -> Mapping[str, str]:
     return settings
 
 
-def writing_options(args: argparse.Namespace, format_: Format) -> OptionFields:
-    """What was asked for, the head aside; raises `UsageError` when the format cannot honour it."""
+def writing_options(
+    args: argparse.Namespace, format_: Format, fps: Fraction | None
+) -> OptionFields:
+    """Return the options of the file, the head aside.
+
+    `fps` is the frame rate where it is known. Raises `UsageError` for values that make no sense
+    and options that the format does not support.
+    """
     from ..exporters import WriteOptions
 
     options: OptionFields = {
         "tolerance": args.tolerance,
         "start": args.start,
         "offset": args.offset,
-        "settings": own_settings(args),
+        "settings": format_settings(args),
     }
     try:
-        format_.honoured(WriteOptions(**options))
+        format_.checked(WriteOptions(**options))
+        _check_start(args.start, fps)
         if args.head is not None and "head" not in format_.options:
-            raise ExportError(f"format {format_.name!r} holds no mesh; leave --head out")
+            raise ExportError(f"format {format_.name!r} has no mesh; leave --head out")
     except ExportError as error:
         raise UsageError(str(error)) from error
     return options
+
+
+def _check_start(start: str | None, fps: Fraction | None) -> None:
+    """Raise `ExportError` for a start that is not a time, at any frame rate if none is known."""
+    from ..exporters.timeline import seconds_of
+
+    if start is None:
+        return
+    if fps is not None:
+        seconds_of(start, fps)
+    else:
+        seconds_of(start.replace(";", ":"), Fraction(1000))

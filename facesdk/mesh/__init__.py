@@ -1,8 +1,8 @@
-"""Heads: the built-in one, FLAME, the user's own; solving and transferring their shapes."""
+"""Heads: the built-in one, FLAME, and the user's own; fitting shapes and heads."""
 
-from .a2f import write_bs_skin
 from .convention import close_contains_jaw
+from .files.bs_skin import write_bs_skin
+from .files.load import load_head
 from .head import Head, Joint, Material, Part
-from .load import load_head
 
 __all__ = ["Head", "Joint", "Material", "Part", "close_contains_jaw", "load_head", "write_bs_skin"]

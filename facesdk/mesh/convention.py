@@ -1,7 +1,7 @@
-"""What mouthClose means on a head: two conventions are in use.
+"""Detect which of two conventions a head's mouthClose follows.
 
-Apple's adds to jawOpen: both at 1 are an open jaw with sealed lips. Audio2Face's contains the jaw
-that it closes. What moves the chin tells them apart.
+Apple's mouthClose adds to jawOpen: both at 1 are an open jaw with sealed lips. Audio2Face's
+contains the jaw motion that it closes. The motion of the chin distinguishes them.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from .head import Head
 Array = NDArray[Any]
 
 CHIN = 0.12
-"""Share of the vertices that jawOpen moves, the lowest ones, that count as the chin."""
+"""Share of the vertices moved by jawOpen, the lowest ones, that count as the chin."""
 
 
 def close_contains_jaw(head: Head) -> bool:
-    """Whether mouthClose alone opens the jaw, as Audio2Face has it; False without such shapes."""
+    """Whether mouthClose by itself opens the jaw, as in Audio2Face; False without these shapes."""
     if not {"jawOpen", "mouthClose"} <= set(head.names):
         return False
     return contains_jaw(head.neutral, head.delta("jawOpen"), head.delta("mouthClose"))
 
 
 def contains_jaw(neutral: Array, jaw_open: Array, mouth_close: Array) -> bool:
-    """The same for (V, 3) arrays."""
+    """Apply `close_contains_jaw` to (V, 3) arrays."""
     reach = np.linalg.norm(jaw_open, axis=1)
     moved = np.flatnonzero(reach > 0.3 * reach.max())
     if not reach.max() > 0:

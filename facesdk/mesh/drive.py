@@ -1,4 +1,4 @@
-"""What the controls of a rig do to the shapes of a head."""
+"""Map the controls of a rig to the shapes of a head."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from importlib import resources
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..clip import Floats
-from ..convert import conversion
+from ..arrays import Floats
 from ..errors import MeshError
+from ..retarget import conversion
 from ..rig import Rig
 
 Weights = Mapping[str, Mapping[str, float]]
 
 
 def shape_weights(names: Sequence[str], values: ArrayLike, rig: Rig) -> Floats:
-    """(..., S) weights of named shapes for (..., C) values on a rig.
+    """Return (..., S) weights of named shapes for (..., C) values on a rig.
 
-    Controls drive the shape of their own name. Otherwise they reach ARKit's shapes through
-    facesdk's conversions; what ARKit has no shape for, such as the tongue's sixteen of
-    Audio2Face, is added by `data/head/tongue.json`.
+    A control drives the shape with its name. Controls of other rigs reach ARKit's shapes through
+    facesdk's conversions. Shapes that ARKit does not have, such as the sixteen tongue shapes of
+    Audio2Face, are driven by `data/head/tongue.json`.
     """
     controls = np.asarray(values, np.float32)
     if controls.shape[-1:] != (len(rig),):
@@ -41,11 +41,11 @@ def shape_weights(names: Sequence[str], values: ArrayLike, rig: Rig) -> Floats:
 
 
 def undriven(names: Sequence[str], rig: Rig) -> tuple[str, ...]:
-    """Controls of a rig that move none of these shapes in `shape_weights`, nor any joint."""
+    """Return the controls of a rig that move no shape in `shape_weights`, and no joint."""
     if any(name in names for name in rig.names):
         return tuple(name for name in rig.names if name not in names)
     extras = _extras().get(rig.name, {})
-    lost = conversion(rig, "arkit").uncarried
+    lost = conversion(rig, "arkit").dropped
     return tuple(name for name in lost if not set(extras.get(name, ())) & set(names))
 
 
@@ -65,7 +65,7 @@ def _add_extras(weights: Floats, names: Sequence[str], controls: Floats, rig: Ri
 
 @cache
 def _extras() -> Mapping[str, Weights]:
-    """Rig -> control -> shape -> factor, beside what the conversion to ARKit carries."""
+    """Return rig -> control -> shape -> factor, in addition to the conversion to ARKit."""
     file = resources.files("facesdk") / "data" / "head" / "tongue.json"
     rigs: Mapping[str, Weights] = json.loads(file.read_text("utf-8"))["rigs"]
     return rigs

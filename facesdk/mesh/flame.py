@@ -1,7 +1,7 @@
-"""FLAME: the head model of the research data sets, posed by linear blend skinning.
+"""FLAME, the head model of the research data sets, posed by linear blend skinning.
 
 The model is the user's own copy; none comes with facesdk. A file in its format may have any
-surface: what counts are five joints, expression directions and skinning weights.
+topology: it needs five joints, expression directions and skinning weights.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..clip import Clip, Floats
+from ..arrays import Doubles, Floats, Indices
+from ..clip import Clip
 from ..errors import FileFormatError, MeshError
-from .unpickle import load_arrays
-
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.int32]
+from .files.unpickle import load_arrays
 
 JOINTS = ("global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose")
 """Joints in the model's order, by their usual names."""
@@ -29,26 +27,26 @@ GLOBAL, NECK, JAW, LEFT_EYE, RIGHT_EYE = range(5)
 PARENTS = (-1, 0, 1, 1, 1)
 
 IDENTITY = 300
-"""Shape directions of a full model that tell people apart; expressions follow."""
+"""Identity directions of a full model; its expression directions follow them."""
 
 EXPRESSIONS = 100
 
 BLOCK = 64
-"""Frames posed at once: enough to keep a matrix product busy, little memory."""
+"""Frames posed at once: enough for an efficient matrix product, little memory."""
 
 _KEYS = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
 
 
 def is_flame(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether a file's arrays are those of a FLAME model, not of a template alone."""
+    """Whether the arrays of a file are a FLAME model rather than only a template."""
     return set(_KEYS) <= set(arrays)
 
 
 @dataclass(frozen=True, eq=False)
 class FlameModel:
-    """A neutral head, what expressions and poses add to it, and how its joints carry it.
+    """A neutral head with identity, expression and pose directions and skinning weights.
 
-    Metres, Y up, looking along +Z. Raises `MeshError` when arrays do not fit each other.
+    Meters, Y up, looking along +Z. Raises `MeshError` if the arrays do not fit each other.
     """
 
     name: str
@@ -57,15 +55,15 @@ class FlameModel:
     triangles: Indices
     """(F, 3)."""
     identity_dirs: Doubles
-    """(V, 3, I) metres that each identity coefficient, `betas`, adds."""
+    """(V, 3, I) meters that each identity coefficient, `betas`, adds."""
     expression_dirs: Doubles
-    """(V, 3, E) metres that each expression coefficient adds; E is 100 in a full model."""
+    """(V, 3, E) meters that each expression coefficient adds; E is 100 in a full model."""
     pose_dirs: Doubles
-    """(V, 3, 36) metres that each rotation matrix entry of the joints after the first adds."""
+    """(V, 3, 36) meters that each rotation matrix entry of the joints after the first adds."""
     joint_regressor: Doubles
-    """(5, V) where the joints lie, as a mean of vertices."""
+    """(5, V) weights that place the joints as means of vertices."""
     weights: Doubles
-    """(V, 5) how much each joint carries a vertex; rows sum to 1."""
+    """(V, 5) skinning weights; rows sum to 1."""
 
     def __post_init__(self) -> None:
         count = len(self.template)
@@ -85,22 +83,22 @@ class FlameModel:
                 raise MeshError(f"{what} of {self.name} must be finite")
         inside = (self.triangles >= 0) & (self.triangles < count)
         if not count or not inside.all():
-            raise MeshError(f"triangles of {self.name} ask for vertices it does not have")
+            raise MeshError(f"triangles of {self.name} refer to vertices it does not have")
 
     @classmethod
     def load(cls, path: str | Path) -> FlameModel:
-        """A model from FLAME's own `.pkl`, or from an `.npz` with the same names.
+        """Load a model from FLAME's own `.pkl`, or from an `.npz` with the same array names.
 
-        The file is read as data; see `load_arrays`. A model with fewer than 400 shape directions
-        has its last ten, or half of them, as expressions.
+        The file is read as data; see `load_arrays`. In a model with fewer than 400 shape directions
+        the last ten, or half of them, are taken as expressions.
         """
         return cls.from_arrays(load_arrays(path), path)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: str | Path) -> FlameModel:
-        """A model from the arrays of its file; `path` names it in errors."""
+        """Build a model from the arrays of its file; `path` names it in errors."""
         if missing := [key for key in _KEYS if key not in arrays]:
-            raise FileFormatError(f"{path} is no FLAME model: it lacks {', '.join(missing)}")
+            raise FileFormatError(f"{path} is not a FLAME model; missing: {', '.join(missing)}")
         _check_joints(arrays["kintree_table"], path)
         template = np.asarray(arrays["v_template"], np.float64)
         shape_dirs = np.asarray(arrays["shapedirs"], np.float64)
@@ -120,16 +118,16 @@ class FlameModel:
 
     @property
     def expressions(self) -> int:
-        """How many expression coefficients the model has."""
+        """Number of expression coefficients."""
         return int(self.expression_dirs.shape[-1])
 
     @cached_property
     def joints(self) -> Doubles:
-        """(5, 3) centres of the joints in the neutral."""
+        """(5, 3) centers of the joints in the neutral."""
         return np.asarray(self.joint_regressor @ self.template)
 
     def with_identity(self, betas: ArrayLike) -> FlameModel:
-        """The model of one person, from the first identity coefficients or all of them."""
+        """Return the model of one person, given the first or all identity coefficients."""
         person = np.asarray(betas, np.float64).reshape(-1)
         if len(person) > self.identity_dirs.shape[-1]:
             raise MeshError(
@@ -149,9 +147,9 @@ class FlameModel:
         pose: ArrayLike | None = None,
         translation: ArrayLike | None = None,
     ) -> Floats:
-        """(T, V, 3) metres of (T, up to E) coefficients and (T, 5, 3) axis-angle joint rotations.
+        """Return (T, V, 3) meters for (T, up to E) coefficients and (T, 5, 3) axis-angle rotations.
 
-        One of them may be left out or be a single row; it holds for all frames then.
+        An argument that is left out is zero; a single row holds for all frames.
         """
         blocks = list(self.blocks(expression, pose=pose, translation=translation))
         return np.concatenate(blocks)
@@ -164,7 +162,7 @@ class FlameModel:
         translation: ArrayLike | None = None,
         size: int = BLOCK,
     ) -> Iterator[Floats]:
-        """`vertices` of a long clip, up to `size` frames at a time."""
+        """Yield the `vertices` of a long clip, up to `size` frames at a time."""
         psi = self._rows("expression", expression, (self.expressions,))
         theta = self._rows("pose", pose, (5, 3))
         move = self._rows("translation", translation, (3,))
@@ -178,12 +176,12 @@ class FlameModel:
             yield self._block(psi[here], theta[here], move[here])
 
     def clip_vertices(self, clip: Clip) -> Floats:
-        """(T, V, 3) metres of a clip on the rig `flame`."""
+        """Return (T, V, 3) meters of a clip on the rig `flame`."""
         expression, pose = self.parameters(clip)
         return self.vertices(expression, pose=pose)
 
     def parameters(self, clip: Clip) -> tuple[Floats, Floats]:
-        """(T, E) expression and (T, 5, 3) pose of a clip on the rig `flame`."""
+        """Return the (T, E) expression and (T, 5, 3) pose of a clip on the rig `flame`."""
         if clip.rig.name != "flame":
             raise MeshError(
                 f"expected a clip on rig 'flame', got rig {clip.rig.name!r}; convert it first"
@@ -192,15 +190,15 @@ class FlameModel:
         pose = clip.values[:, [clip.rig.index(f"{j}_{axis}") for j in JOINTS for axis in "xyz"]]
         return expression[:, : self.expressions], pose.reshape(-1, 5, 3)
 
-    def _rows(self, what: str, given: ArrayLike | None, shape: tuple[int, ...]) -> Floats:
+    def _rows(self, name: str, given: ArrayLike | None, shape: tuple[int, ...]) -> Floats:
         if given is None:
             return np.zeros((1, *shape), np.float32)
         rows = np.asarray(given, np.float32)
         rows = rows[None] if rows.ndim == len(shape) else rows
         fits = rows.ndim == len(shape) + 1 and rows.shape[1:-1] == shape[:-1]
-        short = what == "expression" and rows.shape[-1] < shape[-1]
+        short = name == "expression" and rows.shape[-1] < shape[-1]
         if not fits or not (short or rows.shape[-1] == shape[-1]):
-            raise MeshError(f"{what} must be (T, {', '.join(map(str, shape))}), got {rows.shape}")
+            raise MeshError(f"{name} must be (T, {', '.join(map(str, shape))}), got {rows.shape}")
         if not short:
             return rows
         return np.pad(rows, [(0, 0), (0, shape[-1] - rows.shape[-1])])
@@ -214,7 +212,7 @@ class FlameModel:
 
     @cached_property
     def _joint_basis(self) -> Floats:
-        """(1 + E, 15) where the joints go with the expression."""
+        """(1 + E, 15) joint positions as a function of the expression."""
         shaped = np.concatenate([self.template[..., None], self.expression_dirs], -1)
         moved = np.einsum("jv,vce->ejc", self.joint_regressor, shaped)
         return np.asarray(moved.reshape(len(moved), -1), np.float32)
@@ -225,7 +223,7 @@ class FlameModel:
         return np.ascontiguousarray(self.weights.T, np.float32)
 
     def _block(self, psi: Floats, theta: Floats, move: Floats) -> Floats:
-        """(T, V, 3): what is added in the neutral by one product, then carried by the joints."""
+        """Return (T, V, 3): add all offsets in the neutral by one product, then skin."""
         turns = rotations(theta)
         features = (turns[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(psi), -1)
         ones = np.ones((len(psi), 1), np.float32)
@@ -242,7 +240,7 @@ class FlameModel:
 
 
 def rotations(axis_angle: NDArray[Any]) -> Floats:
-    """(..., 3, 3) rotation matrices of (..., 3) axis times angle."""
+    """Return (..., 3, 3) rotation matrices of (..., 3) axis-angle vectors."""
     vector = np.asarray(axis_angle, np.float64)
     angle = np.linalg.norm(vector, axis=-1)[..., None, None]
     x, y, z = np.moveaxis(vector, -1, 0)
@@ -254,7 +252,7 @@ def rotations(axis_angle: NDArray[Any]) -> Floats:
 
 
 def _chain(turns: Floats, joints: Floats) -> tuple[Floats, Floats]:
-    """(T, 5, 3, 3) rotation and (T, 5, 3) shift of every joint, parents applied."""
+    """Return the (T, 5, 3, 3) rotation and (T, 5, 3) shift of every joint with its parents."""
     turn, shift = np.empty_like(turns), np.empty_like(joints)
     for joint, parent in enumerate(PARENTS):
         own, center = turns[:, joint], joints[:, joint]
@@ -276,7 +274,7 @@ def _repeated(rows: Floats, count: int) -> Floats:
 
 
 def _expressions_of(directions: int) -> tuple[int, int]:
-    """First and last shape direction that is an expression."""
+    """Return the range of shape directions that are expressions."""
     if directions >= IDENTITY + EXPRESSIONS:
         return IDENTITY, IDENTITY + EXPRESSIONS
     start = min(10, directions // 2)
@@ -287,6 +285,6 @@ def _check_joints(table: NDArray[Any], path: str | Path) -> None:
     parents = tuple(int(p) for p in np.asarray(table)[0][1:]) if table.ndim == 2 else ()
     if parents != PARENTS[1:]:
         raise FileFormatError(
-            f"{path} has joints with parents {parents}, FLAME's are {PARENTS[1:]}; "
+            f"{path} has joints with parents {parents}, expected {PARENTS[1:]}; "
             "is it a model of a body or a hand?"
         )

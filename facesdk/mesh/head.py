@@ -1,48 +1,49 @@
-"""A head that can be animated: a neutral surface, its shapes, its parts and its joints."""
+"""Heads that can be animated: a neutral surface with shapes, parts and joints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..clip import Clip, Floats, Pose
+from ..arrays import Floats, Indices
+from ..clip import Clip, Pose
 from ..errors import MeshError, unknown_name
 from ..rig import Rig
 from .drive import shape_weights
 from .rotation import matrices
 
-Indices = NDArray[np.int32]
 Color = tuple[float, float, float]
-"""Red, green, blue as sRGB in 0..1, the numbers of a colour picker."""
+"""Red, green, blue as sRGB in 0..1, as in a color picker."""
 
 BLOCK = 32
-"""Frames computed at once: enough to keep a matrix product busy, little memory."""
+"""Frames computed at once: enough for an efficient matrix product, little memory."""
 
-EYES = ("eye_left", "eye_right")
+EYES = ("left_eye", "right_eye")
 
 
 @dataclass(frozen=True)
 class Material:
-    """How a part of a head looks."""
+    """Appearance of a part of a head."""
 
     name: str
     color: Color = (0.8, 0.8, 0.8)
-    """sRGB of the part; where a head has colours by vertex, they take its place."""
+    """sRGB of the part; vertex colors of the head replace it."""
     roughness: float = 0.6
     """0 is a mirror, 1 is chalk."""
     specular: float = 0.5
-    """Strength of the highlight, 0.5 for anything that is not metal, as in glTF and Unreal."""
+    """Strength of the highlight; 0.5 for everything that is not metal, as in glTF and Unreal."""
     opacity: float = 1.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """A named piece of a head's surface: skin, upper teeth, left eye."""
+    """A named part of a head's surface, such as the skin, the upper teeth or the left eye."""
 
     name: str
     triangles: slice
@@ -52,34 +53,34 @@ class Part:
 
 @dataclass(frozen=True)
 class Joint:
-    """Where a part of the head turns."""
+    """Pivot of a part of the head."""
 
     center: tuple[float, float, float]
-    """Metres, in the neutral."""
+    """Meters, in the neutral."""
     radius: float = 0.0
-    """Metres; of an eyeball."""
+    """Meters, for an eyeball."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Head:
-    """A neutral face, the shapes that move it, and what its pieces are.
+    """A neutral face, its shapes and its parts. Immutable; can be compared, copied and pickled.
 
-    Metres, right-handed, Y up, looking along +Z, the character's left at +X. The origin is a point
-    inside the head on its plane of symmetry. Raises `MeshError` when arrays do not fit each other.
+    Meters, right-handed, Y up, looking along +Z, the character's left at +X. The origin is a point
+    inside the head on its plane of symmetry. Raises `MeshError` for arrays that do not fit.
     """
 
     name: str
     neutral: Floats
-    """(V, 3) metres."""
+    """(V, 3) meters."""
     triangles: Indices
-    """(F, 3) corners, counter-clockwise seen from outside, one part after the other."""
+    """(F, 3) vertex indices, counter-clockwise seen from outside, ordered by part."""
     names: tuple[str, ...]
-    """Names of the shapes: ARKit's where the head has them, then any others."""
+    """Names of the shapes: those of ARKit that the head has, then all others."""
     deltas: Floats
-    """(S, V, 3) metres that each shape adds to the neutral at weight 1.
+    """(S, V, 3) meters that each shape adds to the neutral at weight 1.
 
-    `mouthClose` follows ARKit: it lifts the lips that `jawOpen` parts, and leaves the chin alone.
-    Eyeballs carry the motion of gaze shapes too; `vertices` turns them rigidly instead.
+    `mouthClose` follows ARKit: it lifts the lips that `jawOpen` parts and does not move the chin.
+    The deltas of gaze shapes include the eyeballs, but `vertices` rotates eyeballs rigidly.
     """
     parts: tuple[Part, ...] = ()
     colors: Floats | None = None
@@ -87,20 +88,20 @@ class Head:
     uvs: Floats | None = None
     """(V, 2) texture coordinates, origin at the lower left."""
     joints: Mapping[str, Joint] = field(default_factory=dict)
-    """`head`, `neck`, `jaw`, `eye_left`, `eye_right`, those that are known."""
+    """`head`, `neck`, `jaw`, `left_eye`, `right_eye`, as far as they are known."""
     masks: Mapping[str, Floats] = field(default_factory=dict)
-    """(V,) weights in 0..1 by region: `lips`, `eyelids`, `brows`, `eye_left`, ... `head` and
-    `neck` say how far a vertex follows these joints; without them all of it does."""
+    """(V,) weights in 0..1 by region: `lips`, `eyelids`, `brows`, `left_eye`, ... `head` and
+    `neck` are the share of these joints' motion that a vertex follows, 1 without a mask."""
     landmarks: Mapping[str, int] = field(default_factory=dict)
-    """Vertices of named points: `nose_tip`, `chin`, `mouth_left`, ..."""
+    """Vertex indices of named points: `nose_tip`, `chin`, `mouth_left`, ..."""
     gaze: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Yaw and pitch in radians by which a shape turns the eyeball of its side, by shape."""
-    frames: Mapping[str, Floats] = field(default_factory=dict)
-    """(4, 4) where `skull` and `jaw` are at rest: axes in the first columns, origin in the last.
-    The skull's origin lies between the eyes, the jaw's on its hinge. Those that are known."""
+    """Yaw and pitch in radians that a shape adds to the eyeball of its side, by shape."""
+    rest_transforms: Mapping[str, Floats] = field(default_factory=dict)
+    """(4, 4) matrices of `skull` and `jaw` at rest, as far as they are known: axes in the first
+    columns, origin in the last. The skull's lies between the eyes, the jaw's on its hinge."""
     jaw_motion: Floats | None = None
-    """(S, 4, 4) how each shape moves the lower jaw at weight 1, as a rigid body; None where it is
-    not known. `jaw_motion[s] @ frames["jaw"]` is where the jaw is then."""
+    """(S, 4, 4) rigid motion of the lower jaw by each shape at weight 1; None if it is not known.
+    `jaw_motion[s] @ rest_transforms["jaw"]` is the jaw's matrix under shape s."""
 
     def __post_init__(self) -> None:
         count, shapes = len(self.neutral), len(self.names)
@@ -112,7 +113,10 @@ class Head:
             "uvs": (self.uvs, (count, 2)),
             "jaw_motion": (self.jaw_motion, (shapes, 4, 4)),
             **{f"mask {n!r}": (mask, (count,)) for n, mask in self.masks.items()},
-            **{f"frame {n!r}": (frame, (4, 4)) for n, frame in self.frames.items()},
+            **{
+                f"rest transform {n!r}": (matrix, (4, 4))
+                for n, matrix in self.rest_transforms.items()
+            },
         }
         for what, (array, shape) in rules.items():
             if array is None:
@@ -127,50 +131,77 @@ class Head:
             )
         if self.triangles.size and self.triangles.max() >= count:
             raise MeshError(
-                f"triangles of head {self.name!r} ask for vertex {self.triangles.max()}, "
-                f"it has {count}"
+                f"triangles of head {self.name!r} refer to vertex {self.triangles.max()}, "
+                f"expected less than {count}"
             )
         if len(set(self.names)) != shapes:
             raise MeshError(f"head {self.name!r} names a shape twice")
-        for name in ("joints", "masks", "landmarks", "gaze", "frames"):
+        for name in ("joints", "masks", "landmarks", "gaze", "rest_transforms"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
+    def __repr__(self) -> str:
+        return f"<Head {self.name!r}: {len(self.neutral)} vertices, {len(self.names)} shapes>"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal, arrays bit by bit."""
+        if self is other:
+            return True
+        if not isinstance(other, Head):
+            return NotImplemented
+        return all(_equal(mine, other._given[name]) for name, mine in self._given.items())
+
+    def __hash__(self) -> int:
+        return hash((self.name, len(self.neutral), self.names))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and unpickle through the constructor, without cached arrays."""
+        return _rebuilt, (self._given,)
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        """Return the fields, mappings as plain dicts."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {n: dict(v) if isinstance(v, Mapping) else v for n, v in given.items()}
+
     def index(self, shape: str) -> int:
-        """Row of a shape; raises `UnknownNameError` naming the nearest ones."""
+        """Return the row of a shape; raises `UnknownNameError` with the nearest names."""
         try:
             return self.names.index(shape)
         except ValueError:
             raise unknown_name(f"head {self.name!r} has no shape", shape, self.names) from None
 
     def delta(self, shape: str) -> Floats:
-        """(V, 3) metres that one shape adds."""
+        """Return the (V, 3) meters that one shape adds."""
         delta: Floats = self.deltas[self.index(shape)]
         return delta
 
     def part(self, name: str) -> Part:
-        """A part by name; raises `UnknownNameError`."""
+        """Return a part by name; raises `UnknownNameError`."""
         for part in self.parts:
             if part.name == name:
                 return part
         raise unknown_name(f"head {self.name!r} has no part", name, [p.name for p in self.parts])
 
     def part_vertices(self, name: str) -> NDArray[np.intp]:
-        """Vertices that a part's triangles touch, in order."""
+        """Return the vertices of a part's triangles, in ascending order."""
         return np.unique(self.triangles[self.part(name).triangles])
 
     # ------------------------------------------------------------------ motion
 
     def weights(self, animation: Clip | ArrayLike, rig: Rig | None = None) -> Floats:
-        """(T, S) weights of the head's shapes for a clip, or for (..., C) values on `rig`."""
+        """Return (T, S) shape weights for a clip, or (..., S) for (..., C) values on `rig`.
+
+        Without `rig`, values are on ARKit.
+        """
         if isinstance(animation, Clip):
             return shape_weights(self.names, animation.values, animation.rig)
         return shape_weights(self.names, animation, rig or Rig.load("arkit"))
 
     def vertices(self, weights: ArrayLike, pose: Pose | ArrayLike | None = None) -> Floats:
-        """(T, V, 3) metres of (T, S) weights in the order of `names`; (V, 3) of one row.
+        """Return (T, V, 3) meters for (T, S) weights in the order of `names`; (V, 3) for one row.
 
-        `pose` holds the angles of a `Pose`, (T, 4, 3) or (4, 3). An eyeball turns by the gaze
-        shapes or by its pose, whichever asks for more on an axis: tracked clips often carry both.
+        `pose` holds the angles of a `Pose`, (T, 4, 3) or (4, 3). An eyeball turns by its gaze
+        shapes or by its pose, whichever is larger on an axis, since tracked clips often have both.
         """
         rows = np.asarray(weights, np.float32)
         result = np.empty((*rows.shape[:-1], len(self.neutral), 3), np.float32)
@@ -184,7 +215,7 @@ class Head:
     def blocks(
         self, weights: ArrayLike, pose: Pose | ArrayLike | None = None, *, size: int = BLOCK
     ) -> Iterator[Floats]:
-        """`vertices` of a long clip, up to `size` frames at a time."""
+        """Yield the `vertices` of a long clip, up to `size` frames at a time."""
         rows, angles = self._rows(weights), None
         if pose is not None:
             angles = _angles(pose, len(rows))
@@ -206,15 +237,15 @@ class Head:
         points = flat.reshape(len(weights), -1, 3)
         for eye, name in enumerate(EYES):
             if name in self.joints and name in self.masks:
-                asked = None if angles is None else angles[:, 2 + eye]
-                self._turn_eye(points, name, self.gaze_angles(weights, name, asked))
+                posed = None if angles is None else angles[:, 2 + eye]
+                self._turn_eye(points, name, self.gaze_angles(weights, name, posed))
         if angles is not None and angles[:, :2].any():
             self._turn_head(points, angles)
         return points
 
     @cached_property
     def basis(self) -> Floats:
-        """(S, 3 V) deltas without the eyeballs' share of gaze shapes, which their joints do."""
+        """(S, 3 V) deltas without the eyeballs' share of gaze shapes, which becomes a rotation."""
         basis = self.deltas.copy()
         for shape in self.gaze:
             for eye in EYES:
@@ -222,19 +253,19 @@ class Head:
                     basis[self.index(shape), self.masks[eye] > 0] = 0
         return basis.reshape(len(self.names), 3 * len(self.neutral))
 
-    def gaze_angles(self, weights: Floats, eye: str, asked: Floats | None = None) -> Floats:
-        """(T, 3) yaw, pitch, roll of an eyeball for (T, S) weights and its (T, 3) pose."""
-        side = "Left" if eye == "eye_left" else "Right"
+    def gaze_angles(self, weights: Floats, eye: str, posed: Floats | None = None) -> Floats:
+        """Return (T, 3) yaw, pitch, roll of an eyeball for (T, S) weights and its (T, 3) pose."""
+        side = "Left" if eye == "left_eye" else "Right"
         angles = np.zeros((len(weights), 3), np.float32)
         for shape, turn in self.gaze.items():
             if shape.endswith(side) and shape in self.names:
                 angles[:, :2] += weights[:, self.index(shape), None] * np.array(turn, np.float32)
-        if asked is None:
+        if posed is None:
             return angles
-        return np.where(np.abs(asked) > np.abs(angles), asked, angles)
+        return np.where(np.abs(posed) > np.abs(angles), posed, angles)
 
     def _turn_eye(self, points: Floats, name: str, angles: Floats) -> None:
-        """Turn an eyeball in place about its centre, which shapes do not move."""
+        """Turn an eyeball in place about its center, which shapes do not move."""
         if not angles.any():
             return
         own = self._eyeball[name]
@@ -247,7 +278,7 @@ class Head:
         return {name: np.flatnonzero(self.masks[name] > 0) for name in EYES if name in self.masks}
 
     def _turn_head(self, points: Floats, angles: Floats) -> None:
-        """Turn neck, then head, in place; the masks say how far a vertex follows."""
+        """Turn neck, then head, in place, as far as their masks say."""
         turns = matrices(angles[:, :2])
         for i, name in enumerate(("head", "neck")):
             if angles[:, i].any():
@@ -261,6 +292,18 @@ class Head:
     def _pivot(self, name: str) -> Floats:
         joint = self.joints.get(name)
         return np.zeros(3, np.float32) if joint is None else np.array(joint.center, np.float32)
+
+
+def _rebuilt(given: dict[str, Any]) -> Head:
+    return Head(**given)
+
+
+def _equal(one: Any, two: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(_equal(v, two[k]) for k, v in one.items())
+    if isinstance(one, np.ndarray) or isinstance(two, np.ndarray):
+        return np.array_equal(one, two)
+    return bool(one == two)
 
 
 def _angles(pose: Pose | ArrayLike, frames: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Rotations of joints, in the angles of a `Pose`."""
+"""Joint rotations in the angles of a `Pose`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def matrices(angles: NDArray[Any]) -> NDArray[np.float32]:
-    """(..., 3, 3) rotations of (..., 3) yaw, pitch and roll, in that order, about turned axes."""
+    """Return (..., 3, 3) rotations of (..., 3) yaw, pitch, roll, in order, about moving axes."""
     (sy, sx, sz), (cy, cx, cz) = (np.moveaxis(f(angles), -1, 0) for f in (np.sin, np.cos))
     rows = [
         [cy * cz + sy * sx * sz, sy * sx * cz - cy * sz, sy * cx],
@@ -20,9 +20,9 @@ def matrices(angles: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def quaternions(angles: NDArray[Any]) -> NDArray[np.float64]:
-    """(..., 4) unit quaternions x, y, z, w of (..., 3) yaw, pitch and roll.
+    """Return (..., 4) unit quaternions x, y, z, w of (..., 3) yaw, pitch and roll.
 
-    They follow the angles without jumping between the two that mean one rotation.
+    They follow the angles continuously, without sign flips.
     """
     half = np.asarray(angles, np.float64) / 2
     (sy, sx, sz), (cy, cx, cz) = (np.moveaxis(f(half), -1, 0) for f in (np.sin, np.cos))
@@ -38,7 +38,7 @@ def quaternions(angles: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def quaternion_angles(quaternions: NDArray[Any]) -> NDArray[np.float64]:
-    """(..., 3) yaw, pitch and roll of (..., 4) unit quaternions x, y, z, w."""
+    """Return (..., 3) yaw, pitch and roll of (..., 4) unit quaternions x, y, z, w."""
     x, y, z, w = np.moveaxis(np.asarray(quaternions, np.float64), -1, 0)
     yaw = np.arctan2(2 * (x * z + w * y), 1 - 2 * (x * x + y * y))
     pitch = np.arcsin(np.clip(2 * (w * x - y * z), -1, 1))
@@ -46,7 +46,7 @@ def quaternion_angles(quaternions: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def product(second: NDArray[Any], first: NDArray[Any]) -> NDArray[np.float64]:
-    """(..., 4) the first rotation and then the second, as quaternions x, y, z, w."""
+    """Return the (..., 4) product: `first`, followed by `second`, as quaternions x, y, z, w."""
     a, b = np.asarray(second, np.float64), np.asarray(first, np.float64)
     axis = a[..., 3:] * b[..., :3] + b[..., 3:] * a[..., :3] + np.cross(a[..., :3], b[..., :3])
     real = a[..., 3:] * b[..., 3:] - (a[..., :3] * b[..., :3]).sum(-1, keepdims=True)
@@ -54,7 +54,7 @@ def product(second: NDArray[Any], first: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def slerp(begin: NDArray[Any], end: NDArray[Any], share: NDArray[Any]) -> NDArray[np.float64]:
-    """(..., 4) quaternions on the shorter way between two, at a share of it."""
+    """Interpolate (..., 4) quaternions along the shorter arc, at a share in 0..1 of it."""
     cosine = (begin * end).sum(-1, keepdims=True)
     angle = np.arccos(np.clip(np.abs(cosine), 0, 1))
     sine = np.sin(angle)

@@ -1,4 +1,4 @@
-"""Loop subdivision: a smoother surface with four triangles for each."""
+"""Loop subdivision: a smoother surface with four triangles for each one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .head import Indices
+from ..arrays import Indices
 
 Array = NDArray[Any]
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 class Subdivision:
     """One step of Loop's scheme for a set of triangles.
 
-    Linear in what stands at the vertices, so neutral, shapes and masks are refined alike.
+    Linear in the values at the vertices, so neutral, shapes and masks are refined alike.
     """
 
     triangles: Indices
@@ -26,7 +26,7 @@ class Subdivision:
 
     @cached_property
     def _edges(self) -> tuple[Array, Array]:
-        """(E, 2) ends of every edge, and (3 F,) the edge of each side of the triangles."""
+        """(E, 2) ends of every edge, and the (3 F,) edge of each side of the triangles."""
         sides = np.sort(self.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), 1)
         keys, edge = np.unique(sides[:, 0].astype(np.int64) * self.vertices + sides[:, 1],
                                return_inverse=True)  # fmt: skip
@@ -34,19 +34,19 @@ class Subdivision:
 
     @cached_property
     def refined(self) -> Indices:
-        """(4 F, 3) triangles of the refined surface, four in place of each."""
+        """(4 F, 3) triangles of the refined surface, four in place of each one."""
         a, b, c = self.triangles.T
         ab, bc, ca = (self.vertices + self._edges[1].reshape(-1, 3)).T
         rows = [[a, ab, ca], [ab, b, bc], [ca, bc, c], [ab, bc, ca]]
         return np.array(rows, np.int32).transpose(2, 0, 1).reshape(-1, 3)
 
     def halves(self, values: Array) -> Array:
-        """(V + E, n) values at vertices as they are, and the middle of each edge."""
+        """Return (V + E, n) values: those at the vertices, then the middle of each edge."""
         ends = self._edges[0]
         return np.concatenate([values, (values[ends[:, 0]] + values[ends[:, 1]]) / 2])
 
     def shapes(self, points: Array, deltas: Array) -> tuple[Array, Array]:
-        """Refined (V, 3) points and (S, V, 3) deltas; deltas that move nothing cost nothing."""
+        """Return refined (V, 3) points and (S, V, 3) deltas; shapes without motion cost nothing."""
         moving = np.flatnonzero(np.abs(deltas).max((1, 2)) > 0)
         flat = deltas[moving].transpose(1, 0, 2).reshape(len(points), -1)
         fine = self(np.concatenate([points.astype(np.float32), flat], 1))
@@ -55,7 +55,7 @@ class Subdivision:
         return fine[:, :3], refined
 
     def __call__(self, values: Array) -> Array:
-        """(V + E, n) smoothed values of (V, n): points, deltas."""
+        """Return (V + E, n) smoothed values for (V, n) values such as points or deltas."""
         ends, edge = self._edges
         count = np.bincount(edge, minlength=len(ends))
         across = self.triangles[:, [2, 0, 1]].ravel()
@@ -66,13 +66,13 @@ class Subdivision:
         return np.concatenate([self._moved(values, ends, count == 1), edges])
 
     def _moved(self, values: Array, ends: Array, border: Array) -> Array:
-        """The old vertices, drawn towards their neighbours; on a border along the border."""
-        inner = self._drawn(values, ends)
+        """Return the old vertices moved toward their neighbors; on a border, along the border."""
+        inner = self._averaged(values, ends)
         on_border = np.unique(ends[border])
-        inner[on_border] = self._drawn(values, ends[border], border=True)[on_border]
+        inner[on_border] = self._averaged(values, ends[border], border=True)[on_border]
         return inner
 
-    def _drawn(self, values: Array, ends: Array, *, border: bool = False) -> Array:
+    def _averaged(self, values: Array, ends: Array, *, border: bool = False) -> Array:
         here, there = ends.T
         both, other = np.concatenate([here, there]), np.concatenate([there, here])
         degree = np.bincount(both, minlength=self.vertices)[:, None].clip(1)
@@ -82,12 +82,12 @@ class Subdivision:
 
 
 def _loop_share(degree: Array) -> Array:
-    """Loop's weight of all neighbours together."""
+    """Return Loop's weight of all neighbors together."""
     return np.asarray(5 / 8 - (3 / 8 + np.cos(2 * np.pi / degree) / 4) ** 2)
 
 
 def _summed(groups: Array, rows: Array, count: int) -> Array:
-    """(count, n) sums of rows by group; each group has at least one row, or its sum is zero."""
+    """Return (count, n) sums of rows by group; an empty group sums to zero."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     total = np.zeros((count, rows.shape[1]), rows.dtype)

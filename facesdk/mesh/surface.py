@@ -1,4 +1,4 @@
-"""Surfaces that move: what a head is put together from."""
+"""Meshes with shapes, from which a head is assembled."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import Floats
-from .head import Indices, Material, Part
+from ..arrays import Floats, Indices
+from .head import Material, Part
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
-    """A connected piece of a head, or several, with what the shapes do to it."""
+class MorphMesh:
+    """A mesh with the deltas of the head's shapes (morph targets)."""
 
     points: Floats
-    """(V, 3) metres."""
+    """(V, 3) meters."""
     triangles: Indices
     deltas: Floats
-    """(S, V, 3) metres."""
+    """(S, V, 3) meters."""
     parts: tuple[Part, ...]
     colors: Floats
     """(V, 3) sRGB."""
@@ -32,8 +32,8 @@ class Surface:
     def of(
         cls, points: Array, triangles: Array, deltas: Array, material: Material,
         *, name: str, colors: Array | None = None,
-    ) -> Surface:  # fmt: skip
-        """One part, in its material's colour unless vertices have their own."""
+    ) -> MorphMesh:  # fmt: skip
+        """Build a mesh of one part; vertices without colors take the material's."""
         if colors is None:
             colors = np.broadcast_to(np.array(material.color), points.shape)
         return cls(
@@ -45,27 +45,27 @@ class Surface:
         )
 
 
-def joined(surfaces: Sequence[Surface]) -> Surface:
-    """Several surfaces as one, their parts in order."""
-    vertices = np.cumsum([0, *(len(s.points) for s in surfaces)])
-    rows = np.cumsum([0, *(len(s.triangles) for s in surfaces)])
+def joined(meshes: Sequence[MorphMesh]) -> MorphMesh:
+    """Return several meshes as one, their parts in order."""
+    vertices = np.cumsum([0, *(len(s.points) for s in meshes)])
+    rows = np.cumsum([0, *(len(s.triangles) for s in meshes)])
     parts = [
         replace(p, triangles=slice(p.triangles.start + row, p.triangles.stop + row))
-        for s, row in zip(surfaces, rows, strict=False)
+        for s, row in zip(meshes, rows, strict=False)
         for p in s.parts
     ]
-    triangles = [s.triangles + start for s, start in zip(surfaces, vertices, strict=False)]
-    return Surface(
-        np.concatenate([s.points for s in surfaces]),
+    triangles = [s.triangles + start for s, start in zip(meshes, vertices, strict=False)]
+    return MorphMesh(
+        np.concatenate([s.points for s in meshes]),
         np.concatenate(triangles).astype(np.int32),
-        np.concatenate([s.deltas for s in surfaces], 1),
+        np.concatenate([s.deltas for s in meshes], 1),
         tuple(parts),
-        np.concatenate([s.colors for s in surfaces]),
+        np.concatenate([s.colors for s in meshes]),
     )
 
 
 def normals(points: Array, triangles: Array) -> Floats:
-    """(V, 3) unit normals of vertices, larger triangles counting more."""
+    """Return (V, 3) unit normals of vertices, weighted by triangle area."""
     corners = points[triangles]
     face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.stack(
@@ -80,7 +80,7 @@ def normals(points: Array, triangles: Array) -> Floats:
 
 
 def outward(points: Array, triangles: Array) -> Indices:
-    """Triangles of closed bodies, turned so that they enclose a positive volume."""
+    """Return the triangles of closed bodies, flipped if needed to enclose a positive volume."""
     a, b, c = points[triangles].transpose(1, 0, 2)
     volume = (np.cross(a - points.mean(0), b - points.mean(0)) * (c - points.mean(0))).sum()
     turned = triangles if volume >= 0 else triangles[:, ::-1]
@@ -88,7 +88,7 @@ def outward(points: Array, triangles: Array) -> Indices:
 
 
 def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> Indices:
-    """Triangles of a grid of vertices, row after row; `closed` joins last column and first."""
+    """Return triangles of a grid of vertices in row order; `closed` joins last and first column."""
     row, column = np.mgrid[0 : rows - 1, 0 : columns - (not closed)]
     here, right = row * columns + column, row * columns + (column + 1) % columns
     lower = np.stack([here, right, here + columns], -1)
@@ -97,20 +97,20 @@ def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> Indices:
 
 
 def smooth_step(low: float, high: float, values: Array) -> Array:
-    """0 below `low`, 1 above `high`, smooth between; reversed where `low` is above `high`."""
+    """Return 0 below `low`, 1 above `high`, smooth in between; reversed if `low` > `high`."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 @dataclass(frozen=True, eq=False)
 class Carrier:
-    """How points move along with others that turn, shift and stretch as a whole."""
+    """Moves points along with others by the affine motion that fits them."""
 
     points: Array
     """(N, 3) points at rest."""
 
     def __call__(self, followers: Array, deltas: Array) -> Array:
-        """(S, M, 3) deltas of followers for (S, N, 3) deltas of the points."""
+        """Return (S, M, 3) deltas of followers for (S, N, 3) deltas of the points."""
         inverse = np.linalg.pinv(_with_one(self.points), rcond=1e-6)
         affine = np.einsum("kn,sni->ski", inverse, deltas)
         return np.asarray(np.einsum("mk,ski->smi", _with_one(followers), affine))

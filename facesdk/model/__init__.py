@@ -1,28 +1,44 @@
-"""Audio to units to any rig: the model every speaker shares, the session each speaker owns."""
+"""Audio to units to any rig: the model that all speakers share, the session of each speaker."""
 
 from __future__ import annotations
 
-from .bake import SpokenLine, bake, session_meta
+from .bake import BLOCK_SECONDS, LiveSource, bake, bake_rigs
+from .learned_layer import LearnedLayer
 from .manifest import Manifest
 from .model import Model, load
-from .output import Output
-from .outputs import Outputs
 from .perform import perform
+from .performer import Performer
+from .rig_outputs import RigOutput, RigOutputs, RigSpec
+from .rig_table import RigTable, table_names
 from .runner import Runner
-from .session import Session
-from .table import RigTable
+from .session import MultiFrame, MultiSession, Session
+from .step_buffer import StepBuffer
+from .stream import BatchedStream, Batcher, LocalStream, Stream, UnitDecoder
 
 __all__ = [
+    "BLOCK_SECONDS",
+    "BatchedStream",
+    "Batcher",
+    "LearnedLayer",
+    "LiveSource",
+    "LocalStream",
     "Manifest",
     "Model",
-    "Output",
-    "Outputs",
+    "MultiFrame",
+    "MultiSession",
+    "Performer",
+    "RigOutput",
+    "RigOutputs",
+    "RigSpec",
     "RigTable",
     "Runner",
     "Session",
-    "SpokenLine",
+    "StepBuffer",
+    "Stream",
+    "UnitDecoder",
     "bake",
+    "bake_rigs",
     "load",
     "perform",
-    "session_meta",
+    "table_names",
 ]

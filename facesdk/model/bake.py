@@ -3,174 +3,160 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, overload
+from typing import Any, BinaryIO, Unpack, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..audio import open_audio
-from ..clip import Clip, Event, Frame
+from ..clip import Block, Clip, ClipInfo, Pose
 from ..errors import AudioError
-from ..rig import Rig
+from ..motion import MotionPart
+from ..performance import Performance, PerformanceFields
+from ..source import collect
 from .model import Model, load
-from .session import Session
-
-Floats = NDArray[np.float32]
+from .rig_outputs import RigSpec
+from .session import MultiSession, Session
 
 BLOCK_SECONDS = 1.0
+"""Seconds of audio that are pushed at once."""
+
+AudioSource = str | Path | BinaryIO | Floats | Sequence[float]
+"""A sound file by path or opened, or (N,) or (N, channels) samples."""
 
 
-class SpokenLine:
-    """Frames of a line as a `FrameSource`: computed while they are read, an hour in flat memory."""
+class LiveSource:
+    """A line as a `FrameSource`, computed while it is read: an hour takes flat memory."""
 
     def __init__(
-        self, session: Session, blocks: Iterable[Floats], *, meta: Mapping[str, Any] | None = None
+        self, session: Session, chunks: Iterable[Floats], *, meta: Mapping[str, Any] | None = None
     ) -> None:
-        """`blocks` are audio chunks at the session's sample rate."""
-        self._session, self._blocks = session, blocks
-        self.meta: Mapping[str, Any] = dict(meta or {})
-        self.events: Sequence[Event] = ()
-        self.extra: Mapping[str, Any] = {}
+        """`chunks` are audio at the session's sample rate; `meta` is added to `Session.meta`."""
+        self._session, self._chunks = session, chunks
+        self.info = ClipInfo(
+            session.rig, session.fps, session.sample_rate, meta=session.meta | dict(meta or {})
+        )
 
-    @property
-    def rig(self) -> Rig:
-        """The rig the frames are on."""
-        return self._session.rig
-
-    @property
-    def fps(self) -> Fraction:
-        """Frames a second."""
-        return self._session.fps
-
-    @property
-    def sample_rate(self) -> int:
-        """Rate of the clock that frames count their samples in."""
-        return self._session.sample_rate
-
-    @property
-    def start_sample(self) -> int:
-        """Lines start at 0."""
-        return 0
-
-    def frames(self) -> Iterator[Frame]:
-        """Listen and yield; can be read again only if the blocks can."""
+    def blocks(self) -> Iterator[Block]:
+        """Compute and yield the frames; can be read again if the chunks can."""
         self._session.reset()
-        for block in self._blocks:
-            yield from self._session.push(block)
-        yield from self._session.flush()
-
-
-def session_meta(session: Session, model: Model) -> dict[str, Any]:
-    """What a clip file tells about where its curves come from."""
-    manifest = model.manifest
-    return {
-        "generator": "facesdk",
-        "model": {
-            "name": manifest.name, "version": manifest.version, "sha256": manifest.sha256,
-            "licence": manifest.licence,
-        },
-        "look_ahead_ms": session.look_ahead_ms,
-        "controls_from": "units through the rig's table",
-    }  # fmt: skip
-
-
-class _Remembered(SpokenLine):
-    """A spoken line that keeps the frames it gave, with all their rigs."""
-
-    def frames(self) -> Iterator[Frame]:
-        """Listen, keep and yield."""
-        self.given: list[Frame] = []
-        for frame in super().frames():
-            self.given.append(frame)
-            yield frame
-
-    def clips(self) -> dict[str, Clip]:
-        """The line on every rig of its session, by name."""
-        first = Clip.from_frames(self)
-        return {rig.name: replace(first, rig=rig, values=self._on(rig)) for rig in self.rigs}
-
-    @property
-    def rigs(self) -> Sequence[Rig]:
-        return self._session.rigs
-
-    def _on(self, rig: Rig) -> Floats:
-        values = [frame.rigs[rig.name] for frame in self.given]
-        return np.array(values, np.float32).reshape(-1, len(rig))
-
-
-@overload
-def bake(
-    audio: str | Path | BinaryIO | Floats,
-    *,
-    rig: str = ...,
-    fps: Fraction | float | str = ...,
-    look_ahead_ms: float | None = ...,
-    seed: int = ...,
-    sample_rate: int | None = ...,
-    blinks: bool = ...,
-    settle: bool = ...,
-    tail: float = ...,
-    model: Model | None = ...,
-) -> Clip: ...
-
-
-@overload
-def bake(
-    audio: str | Path | BinaryIO | Floats,
-    *,
-    rig: list[str] | tuple[str, ...],
-    fps: Fraction | float | str = ...,
-    look_ahead_ms: float | None = ...,
-    seed: int = ...,
-    sample_rate: int | None = ...,
-    blinks: bool = ...,
-    settle: bool = ...,
-    tail: float = ...,
-    model: Model | None = ...,
-) -> dict[str, Clip]: ...
+        for chunk in self._chunks:
+            yield from self._session.push_blocks(chunk)
+        yield from self._session.flush_blocks()
 
 
 def bake(
-    audio: str | Path | BinaryIO | Floats,
+    audio: AudioSource,
     *,
-    rig: str | list[str] | tuple[str, ...] = "arkit",
+    rig: RigSpec = "arkit",
     fps: Fraction | float | str = 60,
     look_ahead_ms: float | None = None,
-    seed: int = 0,
     sample_rate: int | None = None,
-    blinks: bool = True,
-    settle: bool = True,
-    tail: float = 0.0,
     model: Model | None = None,
-) -> Clip | dict[str, Clip]:
-    """A finished clip for a line of speech; for a list of rigs, one for each by its name.
+    motion: Sequence[MotionPart] = (),
+    performance: Performance | None = None,
+    **options: Unpack[PerformanceFields],
+) -> Clip:
+    """Return a finished clip for a line of speech.
 
     `audio` is the path of a sound file, an open binary file, or (N,) or (N, channels) samples at
-    `sample_rate` (16 kHz if not given). The clip is as long as its audio, to one frame, plus
-    `tail` seconds. `look_ahead_ms` None lets the model use all the future audio it can.
-    Raises `AudioError` for audio that makes no sense and `ModelError` for settings the model
-    cannot serve.
+    `sample_rate` (the model's, 16 kHz, if not given). The clip is as long as its audio, to one
+    frame, plus the performance's `tail`. `rig` is anything that `RigSpec` allows.
+    `look_ahead_ms` None uses the longest look-ahead of the model. `motion` has motion of your own.
+    `performance`, or its fields as keywords such as `seed=7`, say how it is performed.
+
+    Raises `AudioError` for audio that makes no sense, `ModelError`, `RigError` or
+    `PerformanceError` for settings that cannot be met.
     """
     model = model or load()
-    settings: dict[str, Any] = {
-        "rig": rig, "fps": fps, "low_delay": False, "look_ahead_ms": look_ahead_ms, "seed": seed,
-        "blinks": blinks, "settle": settle, "tail": tail,
-    }  # fmt: skip
-    if isinstance(audio, np.ndarray):
-        if not len(audio):
-            raise AudioError("there are no samples to bake; give at least one")
-        channels = 1 if audio.ndim == 1 else audio.shape[1]
-        session = model.session(sample_rate=sample_rate, channels=channels, **settings)
-        return _baked(_Remembered(session, [audio], meta=session_meta(session, model)), rig)
-    session = model.session(**settings)
-    with open_audio(audio, sample_rate=session.sample_rate) as file:
-        meta = session_meta(session, model)
-        return _baked(_Remembered(session, file.blocks(BLOCK_SECONDS), meta=meta), rig)
+    performance = Performance.of(performance, options)
+    with _chunks(audio, sample_rate, model) as (chunks, rate, channels):
+        session = model.session(
+            rig=rig, fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=rate, channels=channels,
+            low_delay=False, motion=motion, performance=performance,
+        )  # fmt: skip
+        return collect(LiveSource(session, chunks))
 
 
-def _baked(line: _Remembered, rig: str | list[str] | tuple[str, ...]) -> Clip | dict[str, Clip]:
-    clips = line.clips()
-    return clips[line.rig.name] if isinstance(rig, str) else clips
+def bake_rigs(
+    audio: AudioSource,
+    rigs: Sequence[RigSpec],
+    *,
+    fps: Fraction | float | str = 60,
+    look_ahead_ms: float | None = None,
+    sample_rate: int | None = None,
+    model: Model | None = None,
+    motion: Sequence[MotionPart] = (),
+    performance: Performance | None = None,
+    **options: Unpack[PerformanceFields],
+) -> dict[str, Clip]:
+    """Return a line of speech on several rigs, computed in one pass: a clip by each rig's name.
+
+    Arguments and errors are those of `bake`.
+    """
+    model = model or load()
+    performance = Performance.of(performance, options)
+    with _chunks(audio, sample_rate, model) as (chunks, rate, channels):
+        session = model.multi_session(
+            rigs=rigs, fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=rate, channels=channels,
+            low_delay=False, motion=motion, performance=performance,
+        )  # fmt: skip
+        return _collected(session, chunks)
+
+
+def _collected(session: MultiSession, chunks: Iterable[Floats]) -> dict[str, Clip]:
+    blocks = [session.push_blocks(chunk) for chunk in chunks]
+    blocks.append(session.flush_blocks())
+    clips = {}
+    for rig, meta, parts in zip(
+        session.rigs, session.metas, zip(*blocks, strict=True), strict=True
+    ):
+        poses = [part.pose for part in parts if part.pose is not None]
+        clips[rig.name] = Clip(
+            rig,
+            np.concatenate([part.values for part in parts]),
+            session.fps,
+            Pose(np.concatenate(poses)) if poses else None,
+            sample_rate=session.sample_rate,
+            meta=meta,
+        )
+    return clips
+
+
+@contextmanager
+def _chunks(
+    audio: AudioSource, sample_rate: int | None, model: Model
+) -> Iterator[tuple[Iterable[Floats], int | None, int]]:
+    """Yield chunks of audio, their sample rate and how many channels they have."""
+    if isinstance(audio, (str, Path)) or hasattr(audio, "read"):
+        if sample_rate is not None:
+            raise AudioError("sample_rate is for samples in memory; a sound file has its own")
+        source = cast("str | Path | BinaryIO", audio)
+        with open_audio(source, sample_rate=model.manifest.sample_rate) as file:
+            yield file.blocks(BLOCK_SECONDS), None, 1
+        return
+    samples = _samples(audio)
+    yield [samples], sample_rate, 1 if samples.ndim == 1 else samples.shape[1]
+
+
+def _samples(audio: Any) -> Floats:
+    if isinstance(audio, (bytes, bytearray, memoryview)):
+        raise AudioError(
+            "audio must be samples or a file, got bytes; for 16-bit PCM give "
+            'numpy.frombuffer(audio, "<i2")'
+        )
+    try:
+        samples = np.asarray(audio)
+    except ValueError as error:
+        raise AudioError(f"audio must be (N,) or (N, channels) samples: {error}") from error
+    if samples.dtype.kind not in "iuf" or samples.ndim not in (1, 2):
+        raise AudioError(
+            "audio must be the path of a sound file, an open binary file, or (N,) or (N, channels) "
+            f"samples; got {type(audio).__name__} of shape {samples.shape} and {samples.dtype}"
+        )
+    if not len(samples):
+        raise AudioError("there are no samples to bake; give at least one")
+    return samples

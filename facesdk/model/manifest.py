@@ -1,4 +1,4 @@
-"""What a model file says about itself."""
+"""The manifest of a model: the facts next to its ONNX file."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ..errors import ModelError
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts of a model, read from the JSON beside its ONNX file."""
+    """The facts of a model, read from the JSON file next to its ONNX file."""
 
     name: str
     version: str
-    licence: str
+    license: str
     file: str
     """Name of the ONNX file in the same folder."""
     sha256: str
     """Of the ONNX file."""
     sample_rate: int
-    """Hz of the audio it wants."""
+    """Hz of the audio it takes."""
     frame_rate: Fraction
-    """Unit frames a second."""
+    """Unit frames per second."""
     step_samples: int
     """Audio arrives in whole steps of this many samples; one step gives one frame."""
     units: tuple[str, ...]
     articulation: tuple[str, ...]
-    """Curves in time with the sound; empty in models that do not tell them."""
+    """Curves in time with the sound; empty in models without them."""
     look_aheads_ms: tuple[int, ...]
     """Future audio, one head each; ascending."""
     states: Mapping[str, tuple[int, ...]]
@@ -51,7 +51,7 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} cannot be read as a JSON manifest: {error}") from error
         if not isinstance(document, dict) or document.get("format") != "facesdk.model":
-            raise ModelError(f'{path} is no model manifest: expected "format": "facesdk.model"')
+            raise ModelError(f'{path} is not a model manifest: expected "format": "facesdk.model"')
         if document.get("version") != 1:
             raise ModelError(f"{path}: this facesdk reads manifest version 1")
         try:
@@ -67,7 +67,7 @@ class Manifest:
         return cls(
             name=str(document["name"]),
             version=str(document["model_version"]),
-            licence=str(document["licence"]),
+            license=str(document["license"]),
             file=name,
             sha256=str(document["sha256"]),
             sample_rate=int(document["sample_rate"]),
@@ -79,3 +79,13 @@ class Manifest:
             states={n: tuple(shape) for n, shape in document["states"].items()},
             facts=document,
         )
+
+    @property
+    def learned(self) -> Mapping[str, Any]:
+        """Facts about every output layer that was learned from recordings, by its name."""
+        layers: Mapping[str, Any] = self.facts.get("learned", {})
+        return layers
+
+    def delay_steps(self, look_ahead_index: int) -> int:
+        """Return how many steps the frames of a look-ahead are behind the audio."""
+        return round(Fraction(self.look_aheads_ms[look_ahead_index], 1000) * self.frame_rate)

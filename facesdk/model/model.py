@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import ModelError
+from ..performance import Performance, PerformanceFields
 from .manifest import Manifest
 
 if TYPE_CHECKING:
+    from ..motion import MotionPart
+    from .rig_outputs import RigOutputs, RigSpec
     from .runner import Runner
-    from .session import Session
+    from .session import MultiSession, Session
+    from .stream import Batcher, LocalStream
 
-Floats = NDArray[np.float32]
+log = logging.getLogger("facesdk")
+
 State = Mapping[str, Floats]
 """State tensors by name, each (batch, ...)."""
 
@@ -55,7 +61,26 @@ class Model:
             raise ModelError(
                 f"{self.folder / self.manifest.file} does not load: {error}"
             ) from error
-        self._outputs = ["units", *(f"next_{name}" for name in self.manifest.states)]
+        self._sizes = self._output_sizes()
+        log.info("loaded model %s %s", self.manifest.name, self.manifest.version)
+
+    def _output_sizes(self) -> Mapping[str, int]:
+        """Return the number of curves of every output that the manifest describes."""
+        manifest = self.manifest
+        described = ["units", *(str(facts["output"]) for facts in manifest.learned.values())]
+        if manifest.articulation:
+            described.append("articulation")
+        found = {output.name: output.shape[-1] for output in self._graph.get_outputs()}
+        if missing := [name for name in described if name not in found]:
+            raise ModelError(f"{self.folder / manifest.file} has no output {missing[0]!r}")
+        return {name: int(found[name]) for name in described}
+
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        return f"<Model {manifest.name!r} version {manifest.version}>"
+
+    def __reduce__(self) -> tuple[type[Model], tuple[Path]]:
+        return (Model, (self.folder,))
 
     def _payload(self) -> bytes:
         path = self.folder / self.manifest.file
@@ -72,37 +97,61 @@ class Model:
         return payload
 
     def start(self, batch: int = 1) -> State:
-        """State of `batch` speakers who have not said anything yet."""
+        """Return the state of `batch` streams that have not begun."""
         shapes = self.manifest.states.items()
         return {name: np.zeros((batch, *shape), np.float32) for name, shape in shapes}
 
     def step(self, audio: Floats, state: State) -> tuple[Floats, State]:
-        """Units of one chunk for a batch of speakers, and the state to go on from.
+        """Return the units of one chunk for a batch of streams, and the state that follows.
 
         `audio` is (batch, steps * step_samples) at the model's rate; the units are
         (batch, steps, look-aheads, units). Frame `i` of look-ahead `a` after `n` earlier steps
         belongs to the instant `n + i - a` steps after the first sample, where the first step of
-        a stream must be silence.
+        a stream must be silence. A plain function of its arguments; `runner` is faster.
         """
-        feeds: dict[str, Any] = {"audio": audio}
-        feeds |= {f"state_{name}": tensor for name, tensor in state.items()}
-        units, *following = self._graph.run(self._outputs, feeds)
-        return units, dict(zip(self.manifest.states, following, strict=True))
+        runner = self.runner(len(audio))
+        for name, tensor in runner.state.items():
+            tensor[...] = state[name]
+        (units,) = runner.step(audio)
+        return units, runner.state
 
-    def runner(self, batch: int = 1, *, articulation: bool = False) -> Runner:
-        """The fastest way through a stream: keeps the state itself and steps in place.
+    def runner(
+        self,
+        batch: int = 1,
+        *,
+        outputs: Sequence[str] = ("units",),
+        identity: Floats | None = None,
+    ) -> Runner:
+        """Return the network with the state of a batch of streams, which it steps in place.
 
-        `articulation` adds the curves in time with the sound behind the units; raises
-        `ModelError` when the model does not tell them.
+        `outputs` names what it returns: `units`, `articulation` (the curves in time with the
+        sound), outputs of learned layers; `identity` is the (1, E) embedding that those take.
+        Raises `ModelError` for an output that the model does not have.
         """
         from .runner import Runner
 
-        if articulation and not self.manifest.articulation:
-            raise ModelError(
-                f"model {self.manifest.name!r} does not tell rig 'articulation'; "
-                "use the default model or train one with this version"
-            )
-        return Runner(self._graph, self.manifest, batch=batch, articulation=articulation)
+        for name in outputs:
+            if name not in self._sizes:
+                raise ModelError(
+                    f"model {self.manifest.name!r} has no output {name!r}; "
+                    "use the default model or train one with this version"
+                )
+        sizes = {name: self._sizes[name] for name in outputs}
+        return Runner(self._graph, self.manifest, outputs=sizes, batch=batch, identity=identity)
+
+    def stream(self, outputs: RigOutputs, *, look_ahead_index: int) -> LocalStream:
+        """Return a stream of the unit frames that rig outputs need."""
+        from .stream import LocalStream, UnitDecoder
+
+        further = {name: outputs.network_size(name) for name in outputs.network_outputs}
+        runner = self.runner(outputs=["units", *further], identity=outputs.identity)
+        return LocalStream(runner, UnitDecoder(self.manifest, further, look_ahead_index))
+
+    def batcher(self, *, capacity: int = 64, articulation: bool = False) -> Batcher:
+        """Return a batcher: many streams stacked into one call of the network."""
+        from .stream import Batcher
+
+        return Batcher(self, capacity=capacity, articulation=articulation)
 
     def look_ahead(self, milliseconds: float | None) -> int:
         """Index of the look-ahead that fits best: the longest not above the wish."""
@@ -120,24 +169,55 @@ class Model:
     def session(
         self,
         *,
-        rig: str | Sequence[str] = "arkit",
+        rig: RigSpec = "arkit",
         fps: Fraction | float | str = 60,
         look_ahead_ms: float | None = LIVE_LOOK_AHEAD_MS,
-        seed: int = 0,
         sample_rate: int | None = None,
         channels: int = 1,
         low_delay: bool = True,
-        blinks: bool = True,
-        settle: bool = True,
-        tail: float = 0.0,
+        motion: Sequence[MotionPart] = (),
+        performance: Performance | None = None,
+        **options: Unpack[PerformanceFields],
     ) -> Session:
-        """A new speaker on a rig, or on several rigs at once; see `Session`."""
+        """Return a session: one speaker on one rig.
+
+        `rig` is anything that `RigSpec` allows. `look_ahead_ms` None waits for the longest
+        look-ahead that the model has. `sample_rate` (the model's if not given) and `channels` are
+        those of the audio pushed; `low_delay` resamples it with the short filter of
+        `StreamResampler`. `motion` has motion of your own. `performance`, or its fields as
+        keywords such as `seed=7`, say how it is performed.
+
+        Raises `ModelError`, `RigError`, `AudioError` or `PerformanceError` for settings that
+        cannot be met.
+        """
         from .session import Session
 
         return Session(
-            self, rig=rig, fps=fps, look_ahead_ms=look_ahead_ms, seed=seed,
-            sample_rate=sample_rate, channels=channels, low_delay=low_delay, blinks=blinks,
-            settle=settle, tail=tail,
+            self, [rig], fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=sample_rate,
+            channels=channels, low_delay=low_delay, motion=motion,
+            performance=Performance.of(performance, options),
+        )  # fmt: skip
+
+    def multi_session(
+        self,
+        rigs: Sequence[RigSpec],
+        *,
+        fps: Fraction | float | str = 60,
+        look_ahead_ms: float | None = LIVE_LOOK_AHEAD_MS,
+        sample_rate: int | None = None,
+        channels: int = 1,
+        low_delay: bool = True,
+        motion: Sequence[MotionPart] = (),
+        performance: Performance | None = None,
+        **options: Unpack[PerformanceFields],
+    ) -> MultiSession:
+        """Return a session of one speaker on several rigs at once; see `session`."""
+        from .session import MultiSession
+
+        return MultiSession(
+            self, rigs, fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=sample_rate,
+            channels=channels, low_delay=low_delay, motion=motion,
+            performance=Performance.of(performance, options),
         )  # fmt: skip
 
 

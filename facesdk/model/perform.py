@@ -1,42 +1,53 @@
-"""Unit curves from elsewhere, an articulated script for one, as a finished clip on a rig."""
+"""Unit curves from elsewhere, such as articulated phones, as a finished clip on a rig."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Unpack
 
-from ..clip import Clip, exact_fps
+import numpy as np
+
+from ..clip import Clip, Pose, exact_fps
 from ..errors import ClipError
-from ..motion import Performance, settle
-from ..resample import resample
-from .output import Output
-from .session import SETTLE_SECONDS
+from ..motion import MotionPart
+from ..performance import Performance, PerformanceFields
+from ..rig import Rig
+from .performer import Performer
+from .rig_outputs import RigOutputs, RigSpec
 
 
 def perform(
     units: Clip,
     *,
-    rig: str = "arkit",
+    rig: RigSpec = "arkit",
     fps: Fraction | float | str = 60,
     seconds: Fraction | None = None,
-    seed: int = 0,
-    blinks: bool = True,
-    rest_at_end: bool = True,
+    motion: Sequence[MotionPart] = (),
     meta: Mapping[str, Any] | None = None,
+    performance: Performance | None = None,
+    **options: Unpack[PerformanceFields],
 ) -> Clip:
-    """A clip on a rig: what a session makes of the units it hears, from units already known.
+    """Return a clip on a rig: what a session makes of the units it computes, from known units.
 
-    `seconds` is the exact length, by default that of `units`. Raises `ClipError` when `units` is
-    on another rig.
+    `seconds` is the exact length of the line, by default that of `units`; the
+    performance's `tail` comes on top. For rig `articulation`, `units` are taken as curves in time
+    with the sound. Raises `ClipError` when `units` is on another rig.
     """
     if units.rig.name != "units":
         raise ClipError(f"expected a clip on rig 'units', got rig {units.rig.name!r}")
-    output, rate = Output(rig), exact_fps(fps)
-    count = math.ceil((units.duration if seconds is None else seconds) * rate)
-    curves = Performance(units.fps, seed=seed, blinks=blinks)(units.values, 0)
-    if rest_at_end:
-        curves = settle(curves, units.rig.rest, int(SETTLE_SECONDS * units.fps))
-    values = resample(output(curves), units.fps, rate, count, interpolation="linear")
-    return Clip(output.rig, values, rate, meta=meta or {})
+    outputs = RigOutputs([rig])
+    performer = Performer(
+        outputs,
+        unit_fps=units.fps,
+        fps=exact_fps(fps),
+        performance=Performance.of(performance, options),
+        motion=motion,
+    )
+    values = units.values
+    if "articulation" in outputs.network_outputs:
+        values = np.hstack([values, values[:, : len(Rig.load("articulation"))]])
+    frames = performer.frames_in(units.duration if seconds is None else seconds)
+    (block,) = performer.flush(values, frames)
+    pose = None if block.pose is None else Pose(block.pose)
+    return Clip(outputs.rigs[0], block.values, performer.fps, pose, meta=meta or {})

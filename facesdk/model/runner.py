@@ -1,97 +1,131 @@
-"""The network at work for one speaker, without a copy or an allocation where a step needs none."""
+"""Run the network step by step without allocations where a step needs none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..arrays import Floats
 
 if TYPE_CHECKING:
     from .manifest import Manifest
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class _Lane:
-    """Buffers for one length of audio, bound to the graph."""
+    """Buffers for one shape of audio, bound to the graph."""
 
     audio: Floats
-    curves: Sequence[Floats]
-    """Units, and what else is wanted."""
+    outputs: Sequence[Floats]
     bindings: Sequence[Any]
     """From the first set of states to the second, and back."""
 
 
 class Runner:
-    """Steps of one batch of speakers, in order; equal to `Model.step` call by call.
+    """The network and the state of a batch of streams, stepped in place.
 
-    Two sets of state buffers are read and written in turn. It belongs to one session.
+    Two sets of state buffers are read and written in turn. Streams occupy the first rows; a step
+    may take fewer rows than there are. Not thread-safe: it belongs to one session or batcher.
     """
 
     def __init__(
-        self, graph: Any, manifest: Manifest, *, batch: int = 1, articulation: bool = False
+        self,
+        graph: Any,
+        manifest: Manifest,
+        *,
+        outputs: Mapping[str, int],
+        batch: int = 1,
+        identity: Floats | None = None,
     ) -> None:
-        """Use `Model.runner`; `graph` is an `onnxruntime.InferenceSession`."""
+        """Use `Model.runner`; `graph` is an `onnxruntime.InferenceSession`.
+
+        `outputs` has the number of curves of each wanted output by name.
+        """
         self._graph, self._manifest, self._batch = graph, manifest, batch
-        self._outputs = {"units": len(manifest.units)}
-        if articulation:
-            self._outputs["articulation"] = len(manifest.articulation)
+        self._outputs = dict(outputs)
+        self._identity = None
+        if identity is not None:
+            self._identity = np.repeat(identity, batch, axis=0).astype(np.float32)
         shapes = manifest.states.items()
         self._states = [
             {name: np.zeros((batch, *shape), np.float32) for name, shape in shapes}
             for _ in range(2)
         ]
-        self._live = self._lane(1)
+        self._live: dict[int, _Lane] = {}
         self._turn = 0
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Begin all streams again."""
         for states in self._states:
             for tensor in states.values():
                 tensor.fill(0)
 
-    def step(self, audio: Floats) -> Floats:
-        """(batch, steps, look-aheads, curves) for (batch, steps * step_samples) of audio.
+    @property
+    def state(self) -> Mapping[str, Floats]:
+        """State tensors (batch, ...) by name, to be read and written between steps."""
+        return self._states[self._turn]
 
-        As in `Model.step`. The array is used again: read it before the next step.
+    def step(self, audio: Floats) -> Sequence[Floats]:
+        """Return (rows, steps, look-aheads, curves) for every output, in the order asked for.
+
+        `audio` is (rows, steps * step_samples); rows are the first ones. As in `Model.step`. The
+        arrays are used again: read them before the next step.
         """
-        steps = audio.shape[1] // self._manifest.step_samples
-        lane = self._live if steps == 1 else self._lane(steps)
+        rows, steps = len(audio), audio.shape[1] // self._manifest.step_samples
+        lane = self._lane(rows, steps)
         lane.audio[...] = audio
         self._graph.run_with_iobinding(lane.bindings[self._turn])
+        self._keep_rows(rows)
         self._turn = 1 - self._turn
-        return lane.curves[0] if len(lane.curves) == 1 else np.concatenate(lane.curves, -1)
+        return lane.outputs
 
-    def _lane(self, steps: int) -> _Lane:
-        manifest, batch = self._manifest, self._batch
-        audio = np.zeros((batch, steps * manifest.step_samples), np.float32)
-        heads = len(manifest.look_aheads_ms)
-        curves = [
-            np.zeros((batch, steps, heads, count), np.float32) for count in self._outputs.values()
+    def _keep_rows(self, rows: int) -> None:
+        """Carry the streams that took no part over to the other set of states."""
+        if rows == self._batch:
+            return
+        before, after = self._states[self._turn], self._states[1 - self._turn]
+        for name, tensor in before.items():
+            after[name][rows:] = tensor[rows:]
+
+    def _lane(self, rows: int, steps: int) -> _Lane:
+        if steps != 1:
+            return self._bound(rows, steps)
+        if rows not in self._live:
+            self._live[rows] = self._bound(rows, 1)
+        return self._live[rows]
+
+    def _bound(self, rows: int, steps: int) -> _Lane:
+        audio = np.zeros((rows, steps * self._manifest.step_samples), np.float32)
+        look_aheads = len(self._manifest.look_aheads_ms)
+        outputs = [
+            np.zeros((rows, steps, look_aheads, count), np.float32)
+            for count in self._outputs.values()
         ]
-        before, after = self._states
-        ways = ((before, after), (after, before))
-        return _Lane(audio, curves, [self._bind(audio, curves, *way) for way in ways])
+        first, second = self._states
+        ways = ((first, second), (second, first))
+        return _Lane(audio, outputs, [self._bind(rows, audio, outputs, *way) for way in ways])
 
     def _bind(
         self,
+        rows: int,
         audio: Floats,
-        curves: Sequence[Floats],
-        before: dict[str, Floats],
-        after: dict[str, Floats],
+        outputs: Sequence[Floats],
+        before: Mapping[str, Floats],
+        after: Mapping[str, Floats],
     ) -> Any:
         from onnxruntime import OrtValue
 
         binding = self._graph.io_binding()
-        inputs = {"audio": audio} | {f"state_{name}": t for name, t in before.items()}
-        outputs = dict(zip(self._outputs, curves, strict=True))
-        outputs |= {f"next_{name}": t for name, t in after.items()}
+        inputs = {"audio": audio} | {f"state_{name}": t[:rows] for name, t in before.items()}
+        if self._identity is not None:
+            inputs["identity"] = self._identity[:rows]
+        written = dict(zip(self._outputs, outputs, strict=True))
+        written |= {f"next_{name}": t[:rows] for name, t in after.items()}
         for name, tensor in inputs.items():
             binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(tensor))
-        for name, tensor in outputs.items():
+        for name, tensor in written.items():
             binding.bind_ortvalue_output(name, OrtValue.ortvalue_from_numpy(tensor))
         return binding

@@ -2,119 +2,99 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..audio import StreamResampler
-from ..clip import Frame, exact_fps, frame_sample
+from ..arrays import Floats
+from ..clip import Block, Frame, exact_fps
 from ..errors import ModelError
-from ..motion import Performance, settle
-from ..resample import LinearResampler
+from ..motion import MotionPart
+from ..performance import Performance
 from ..rig import Rig
-from .outputs import Outputs
+from .performer import OnUnits, Performer
+from .rig_outputs import RigOutputs, RigSpec
+from .step_buffer import StepBuffer
 
 if TYPE_CHECKING:
     from .model import Model
 
-Floats = NDArray[np.float32]
-Watcher = Callable[[Floats], None]
 
-SETTLE_SECONDS = 0.2
-"""Duration of the return to rest at the end of a line, where the look-ahead allows it."""
+@dataclass(frozen=True, eq=False)
+class MultiFrame:
+    """One instant on several rigs."""
 
-_LARGEST_BLOCK = 50
-"""Steps in one run of the network."""
+    index: int
+    """Position in the stream, from 0."""
+    sample: int
+    """Audio sample the frame belongs to, rounded down."""
+    frames: Mapping[str, Frame]
+    """The frame of every rig, by the rig's name."""
+
+    def __getitem__(self, rig: str) -> Frame:
+        return self.frames[rig]
 
 
-class Session:
-    """One speaker: owns all that changes while the shared model stays as it is.
-
-    Frames do not depend on how the audio was cut into pushes (to float rounding). Frame `i` shows
-    the face at `i / fps` seconds. At the end, `flush` gives the frames that were waiting for
-    future audio, easing to rest in the last of them.
-    """
+class _Speaker:
+    """What sessions on one rig and on several have in common: step buffer, stream, performer."""
 
     def __init__(
         self,
         model: Model,
+        rigs: Sequence[RigSpec],
         *,
-        rig: str | Sequence[str],
         fps: Fraction | float | str,
         look_ahead_ms: float | None,
-        seed: int,
         sample_rate: int | None,
         channels: int,
         low_delay: bool,
-        blinks: bool,
-        settle: bool,
-        tail: float,
+        performance: Performance,
+        motion: Sequence[MotionPart],
     ) -> None:
-        """Use `Model.session`.
-
-        `rig` is a name that the units can reach, or several: then `Frame.rigs` has the values of
-        each, and `Frame.values` are those of the first. `look_ahead_ms` None waits for all the
-        future audio the model can use; `sample_rate` and `channels` are those of the audio
-        pushed; `low_delay` resamples it with the short filter of `StreamResampler`; `tail` adds
-        seconds after the audio in which the face comes to rest.
-        """
         manifest = model.manifest
-        if not 0 <= tail <= 60:
-            raise ModelError(f"tail must lie in 0..60 seconds, got {tail}")
-        self._step = manifest.step_samples
-        self._unit_fps = manifest.frame_rate
-        self._head = model.look_ahead(look_ahead_ms)
-        self.look_ahead_ms = manifest.look_aheads_ms[self._head]
-        self._delay = round(Fraction(self.look_ahead_ms, 1000) * self._unit_fps)
-        self._output = Outputs([rig] if isinstance(rig, str) else rig)
-        self.rigs = self._output.rigs
-        """The rigs it speaks for, in the order asked for."""
-        self.rig = self.rigs[0]
-        articulation = any(chosen.name == "articulation" for chosen in self.rigs)
-        self._network = model.runner(articulation=articulation)
-        self._places = self._output.columns
-        self.fps = exact_fps(fps)
-        self.sample_rate = manifest.sample_rate
-        self._source_rate = sample_rate or manifest.sample_rate
-        self._audio = StreamResampler(
-            self._source_rate, manifest.sample_rate, channels, low_delay=low_delay
+        index = model.look_ahead(look_ahead_ms)
+        self.look_ahead_ms = manifest.look_aheads_ms[index]
+        """Future audio that a frame waits for."""
+        self._delay = manifest.delay_steps(index)
+        self.performance = performance
+        self._outputs = RigOutputs(rigs, model)
+        self._stream = model.stream(self._outputs, look_ahead_index=index)
+        self._performer = Performer(
+            self._outputs,
+            unit_fps=manifest.frame_rate,
+            fps=exact_fps(fps),
+            performance=performance,
+            motion=motion,
+            held_back=self._delay - 1,
         )
-        self._performance = Performance(self._unit_fps, seed=seed, blinks=blinks)
-        self._settle, self._tail = settle, Fraction(tail)
-        self._units = Rig.load("units")
-        columns = [self._units.index(unit) for unit in manifest.units]
-        self._rest = self._units.rest
-        if articulation:
-            sounds = Rig.load("articulation")
-            columns += [len(self._units) + sounds.index(name) for name in manifest.articulation]
-            self._rest = np.concatenate([self._rest, sounds.rest])
-        self._columns = _columns(columns)
-        self._curves = LinearResampler(self._unit_fps, self.fps)
-        self._watcher: Watcher | None = None
-        self._waiting = np.zeros(_LARGEST_BLOCK * self._step, np.float32)
+        self.fps = self._performer.fps
+        self.sample_rate = manifest.sample_rate
+        """Hz of the clock that frames count their samples in."""
+        self._ticks, self._parts = self.sample_rate * self.fps.denominator, self.fps.numerator
+        self._buffer = StepBuffer(
+            manifest.sample_rate,
+            manifest.step_samples,
+            source_rate=manifest.sample_rate if sample_rate is None else sample_rate,
+            channels=channels,
+            low_delay=low_delay,
+        )
+        self._manifest = manifest
+        self._columns = len(self._performer._rest)
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard: the next push begins a new line by the same speaker."""
-        self._audio.reset()
-        self._performance.reset()
-        self._curves.reset()
-        self._network.reset()
-        # the network starts with one step of silence, so frame 0 needs no audio of its own
-        self._waiting.fill(0)
-        self._fill = self._step
-        self._pushed = 0
-        self._steps = 0
-        self._shown = 0
-        self._emitted = 0
+        """Forget everything: the next push begins a new line by the same speaker."""
+        self._buffer.reset()
+        self._stream.reset()
+        self._performer.reset()
         self._ended = False
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -130,105 +110,131 @@ class Session:
         """Seconds between a frame's instant and the last audio it needs, at most.
 
         Look-ahead, plus what is missing to the next unit frame where `fps` asks for
-        interpolation, plus what the audio resampler holds back.
+        interpolation, plus what the motion layer and the audio resampler hold back.
         """
-        parts = (self._unit_fps / self.fps).denominator
-        between = Fraction(parts - 1, parts) / self._unit_fps
-        return Fraction(self.look_ahead_ms, 1000) + between + self._audio.latency
+        look_ahead = Fraction(self.look_ahead_ms, 1000)
+        return look_ahead + self._performer.latency + self._buffer.latency
 
-    def watch(self, watcher: Watcher | None) -> None:
-        """Show every block of unit curves, (T, units) at the model's rate, as it is made.
+    @property
+    def metas(self) -> Sequence[dict[str, Any]]:
+        """What a clip file says about the origin of its curves, for every rig; JSON values."""
+        manifest = self._manifest
+        facts = {
+            "generator": "facesdk",
+            "model": {
+                "name": manifest.name, "version": manifest.version, "sha256": manifest.sha256,
+                "license": manifest.license,
+            },
+            "look_ahead_ms": self.look_ahead_ms,
+        }  # fmt: skip
+        return [facts | {"controls_from": o.provenance} for o in self._outputs.outputs]
+
+    def watch(self, on_units: OnUnits | None) -> None:
+        """Call `on_units` with every block of unit curves, (T, units) at the model's frame rate.
 
         They are the final ones, motion and settling included.
         """
-        self._watcher = watcher
+        self._performer.watch(on_units)
 
-    def push(self, samples: ArrayLike) -> list[Frame]:
-        """Frames that became known with more audio.
-
-        `samples` is (N,) or (N, channels) at the session's sample rate: floats in -1..1 or
-        integers in full scale. Any N, also none.
-        """
+    def push_blocks(self, samples: ArrayLike) -> list[Block]:
+        """Return what `push` returns as arrays: a block for each rig."""
         if self._ended:
             raise ModelError("this session was flushed; reset() it before the next line")
-        audio = np.asarray(samples)
-        heard = self._audio.push(audio)
-        self._pushed += len(audio)
-        return list(self._frames(self._listen(heard)))
+        return self._performer.push(self._units(self._buffer.push(samples)))
+
+    def flush_blocks(self) -> list[Block]:
+        """Return what `flush` returns as arrays: a block for each rig."""
+        frames = 0 if self._ended else self._performer.frames_in(self._buffer.duration)
+        self._ended = True
+        if not frames:
+            return self._performer.flush(np.empty((0, self._columns), np.float32), 0)
+        steps = self._performer.units_for(frames) + self._delay
+        return self._performer.flush(self._units(self._buffer.flush(steps)), frames)
+
+    def _units(self, chunks: Iterable[Floats]) -> Floats:
+        parts = [self._stream.step(chunk) for chunk in chunks]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty((0, self._columns), np.float32)
+
+    def _sample(self, index: int) -> int:
+        return index * self._ticks // self._parts  # as clip.frame_sample, for every live frame
+
+
+class Session(_Speaker):
+    """One speaker on one rig: owns all that changes while the shared model stays as it is.
+
+    Frames do not depend on how the audio was cut into pushes (to float rounding). Frame `i` shows
+    the face at `i / fps` seconds. At the end, `flush` returns the frames that were waiting for
+    future audio, easing to rest in the last of them. Made by `Model.session`.
+    """
+
+    def __repr__(self) -> str:
+        return (
+            f"<Session on {self.rig.name!r} at {float(self.fps):.6g} fps, "
+            f"{self.look_ahead_ms} ms look-ahead>"
+        )
+
+    @property
+    def rig(self) -> Rig:
+        """The rig of the frames."""
+        return self._outputs.rigs[0]
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What a clip file says about the origin of its curves; JSON values."""
+        return self.metas[0]
+
+    def push(self, samples: ArrayLike) -> list[Frame]:
+        """Return the frames that became known with more audio.
+
+        `samples` is (N,) or (N, channels) at the session's sample rate: floats in -1..1 or
+        integers in full scale. Any N, also 0. Raises `AudioError` for anything else and
+        `ModelError` after `flush`.
+        """
+        (block,) = self.push_blocks(samples)
+        return self._frames(block)
 
     def flush(self) -> list[Frame]:
-        """The remaining frames: the line has ended."""
-        if self._ended:
-            return []
-        self._ended = True
-        seconds = Fraction(self._pushed, self._source_rate) + self._tail
-        total = math.ceil(seconds * self.fps)
-        needed = math.ceil(Fraction(max(0, total - 1)) * self._unit_fps / self.fps) + 1
-        missing = max(0, (needed + self._delay) * self._step - self._steps * self._step)
-        heard = self._audio.flush()
-        silence = np.zeros(max(0, missing - len(heard) - self._fill), np.float32)
-        units = self._listen(np.concatenate([heard, silence]))[: max(0, needed - self._shown)]
-        if self._settle:
-            units = settle(units, self._rest, self._settle_frames())
-        frames = list(self._frames(units, total))
-        for values in self._curves.flush(total):
-            if self._emitted < total:
-                frames.append(self._frame(values))
-        return frames if total else []
+        """Return the remaining frames: the line has ended."""
+        (block,) = self.flush_blocks()
+        return self._frames(block)
 
-    def _settle_frames(self) -> int:
-        """Frames at the end that no push can have emitted, whatever the cuts."""
-        held_back = self._delay - 1 + int(self._tail * self._unit_fps)
-        return max(0, min(held_back, int(SETTLE_SECONDS * self._unit_fps)))
-
-    def _listen(self, heard: Floats) -> Floats:
-        """(T, all units) of the frames that more audio makes known; articulation where wanted."""
-        steps = (self._fill + len(heard)) // self._step
-        early = min(steps, max(0, self._delay - self._steps))
-        full = np.empty((steps - early, len(self._rest)), np.float32)
-        full[:] = self._rest
-        done = -early
-        for chunk in self._chunks(heard):
-            spoken = self._network.step(chunk)[0, max(0, -done) :, self._head]
-            begin, done = max(0, done), done + len(chunk[0]) // self._step
-            full[begin : max(0, done), self._columns] = spoken
-        self._steps += steps
-        return full
-
-    def _chunks(self, heard: Floats) -> Iterator[Floats]:
-        """(1, whole steps) of what waits and more; what is left of a step waits on."""
-        waiting, step = self._waiting, self._step
-        while True:
-            taken = heard[: len(waiting) - self._fill]
-            heard = heard[len(taken) :]
-            waiting[self._fill : self._fill + len(taken)] = taken
-            self._fill += len(taken)
-            size = self._fill // step * step
-            if not size:
-                return
-            yield waiting[None, :size]
-            self._fill -= size
-            waiting[: self._fill] = waiting[size : size + self._fill]
-
-    def _frames(self, units: Floats, total: int | None = None) -> Iterator[Frame]:
-        units = self._performance(units, self._shown)
-        self._shown += len(units)
-        if self._watcher is not None:
-            self._watcher(units[:, : len(self._units)])
-        due = self._curves.feed(self._output(units))
-        for values in due if total is None else due[: max(0, total - self._emitted)]:
-            yield self._frame(values)
-
-    def _frame(self, values: Floats) -> Frame:
-        index = self._emitted
-        self._emitted += 1
-        sample = frame_sample(index, self.fps, sample_rate=self.sample_rate)
-        rigs = {name: values[place] for name, place in self._places.items()}
-        return Frame(index, sample, rigs[self.rig.name], None, rigs)
+    def _frames(self, block: Block) -> list[Frame]:
+        first = self._performer.emitted - len(block.values)
+        if block.pose is None:
+            return [Frame(i, self._sample(i), row) for i, row in enumerate(block.values, first)]
+        rows = enumerate(zip(block.values, block.pose, strict=True), first)
+        return [Frame(index, self._sample(index), values, pose) for index, (values, pose) in rows]
 
 
-def _columns(columns: list[int]) -> slice | list[int]:
-    """The same columns as a slice where they follow each other: quicker to write to."""
-    first, count = columns[0], len(columns)
-    follows = columns == list(range(first, first + count))
-    return slice(first, first + count) if follows else columns
+class MultiSession(_Speaker):
+    """One speaker on several rigs at once. Made by `Model.multi_session`."""
+
+    @property
+    def rigs(self) -> Sequence[Rig]:
+        """The rigs, in the order asked for."""
+        return self._outputs.rigs
+
+    def push(self, samples: ArrayLike) -> list[MultiFrame]:
+        """Return the frames that became known with more audio; see `Session.push`."""
+        return self._frames(self.push_blocks(samples))
+
+    def flush(self) -> list[MultiFrame]:
+        """Return the remaining frames: the line has ended."""
+        return self._frames(self.flush_blocks())
+
+    def _frames(self, blocks: Sequence[Block]) -> list[MultiFrame]:
+        count = len(blocks[0].values)
+        first = self._performer.emitted - count
+        return [self._frame(first + row, row, blocks) for row in range(count)]
+
+    def _frame(self, index: int, row: int, blocks: Sequence[Block]) -> MultiFrame:
+        sample = self._sample(index)
+        frames = {
+            rig.name: Frame(
+                index, sample, block.values[row], None if block.pose is None else block.pose[row]
+            )
+            for rig, block in zip(self.rigs, blocks, strict=True)
+        }
+        return MultiFrame(index, sample, frames)

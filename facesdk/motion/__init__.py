@@ -1,9 +1,18 @@
-"""What the voice alone does not say: for now blinks, and the way back to rest."""
+"""What the voice does not determine: blinks and, at the end of a line, the return to rest."""
 
 from __future__ import annotations
 
-from .blink import Blinks
-from .performance import Performance
-from .settle import settle
+from .blink import Blinking, Blinks
+from .layer import MotionLayer
+from .part import Motion, MotionPart
+from .settle import SETTLE_SECONDS, settle
 
-__all__ = ["Blinks", "Performance", "settle"]
+__all__ = [
+    "SETTLE_SECONDS",
+    "Blinking",
+    "Blinks",
+    "Motion",
+    "MotionLayer",
+    "MotionPart",
+    "settle",
+]

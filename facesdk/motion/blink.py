@@ -6,10 +6,13 @@ in blinks a minute, and one blink takes 13 frames at 60 fps, closing faster than
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from fractions import Fraction
 
-Floats = NDArray[np.float32]
+import numpy as np
+
+from ..arrays import Doubles, Floats
+from ..rig import Rig
+from .part import Motion, MotionPart
 
 RATE_MEAN, RATE_DEVIATION = 3.518, 0.532
 """Of the logarithm of blinks a minute."""
@@ -46,7 +49,7 @@ class Blinks:
         """Seconds at which the lids move next, or have begun to."""
         return self._start
 
-    def __call__(self, times: NDArray[np.float64]) -> Floats:
+    def __call__(self, times: Doubles) -> Floats:
         """(T,) lid closure at ascending times in seconds, not before those asked for last."""
         closed = np.zeros(len(times), np.float32)
         while len(times) and self._start <= times[-1]:
@@ -57,3 +60,28 @@ class Blinks:
                 break
             self._start += self._pause()
         return closed
+
+
+class Blinking(MotionPart):
+    """Blinks on the lids of rig `units`: the wider closed of the two wins."""
+
+    def __init__(self, fps: Fraction, seed: int) -> None:
+        """`fps` is the rate of the units."""
+        units = Rig.load("units")
+        self._fps = float(fps)
+        self._lids = [units.index("blink_left"), units.index("blink_right")]
+        self._blinks = Blinks(seed)
+
+    def reset(self) -> None:
+        """Start again from the first blink."""
+        self._blinks.reset()
+
+    def __call__(self, motion: Motion, first: int) -> Motion:
+        """Return the motion with the lids closed where they blink."""
+        units = motion.units
+        if self._blinks.next > (first + len(units) - 1) / self._fps:
+            return motion
+        times = np.arange(first, first + len(units)) / self._fps
+        units = units.copy()
+        units[:, self._lids] = np.maximum(units[:, self._lids], self._blinks(times)[:, None])
+        return motion._replace(units=units)

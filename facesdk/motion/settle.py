@@ -1,15 +1,17 @@
-"""The way back to a resting face at the end of a line."""
+"""The return to a resting face at the end of a line."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from ..arrays import Floats
+
+SETTLE_SECONDS = 0.2
+"""Duration of the return to rest at the end of a line, where the look-ahead allows it."""
 
 
 def settle(curves: Floats, rest: Floats, frames: int) -> Floats:
-    """(T, C) curves whose last frames ease to `rest` (C,), which the very last one equals."""
+    """Return (T, C) curves whose last frames ease to `rest` (C,); the very last one equals it."""
     count = min(frames, len(curves))
     if not count:
         return curves

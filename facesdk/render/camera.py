@@ -1,58 +1,56 @@
-"""Where a head is seen from: named views, and the way from metres to picture."""
+"""Cameras: named views, and the projection from meters to pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import unknown_name
 from ..mesh import Head
 
-Floats = NDArray[np.float32]
-
 FIELD_OF_VIEW = 18.0
-"""Degrees from top to bottom; narrow as a portrait lens, which flatters."""
+"""Vertical, in degrees; narrow like a portrait lens, which flatters."""
 
 _MOVES = 1e-3
-"""Metres that a vertex moves in some shape if it belongs to the face."""
+"""Meters that a vertex must move in some shape to belong to the face."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A view of a point: turned about it by yaw, then raised by pitch."""
+    """A camera that looks at a point, turned about it by yaw and raised by pitch."""
 
     target: tuple[float, float, float]
-    """Metres; in the middle of the picture."""
+    """Meters; in the middle of the image."""
     height: float
-    """Metres that the picture shows from top to bottom at the target."""
+    """Meters visible from top to bottom at the target."""
     yaw: float = 0.0
-    """Radians; positive goes to the character's left, so that its left side is seen."""
+    """Radians; positive moves toward the character's left, so that its left side is visible."""
     pitch: float = 0.0
     """Radians; positive looks down from above."""
 
     @property
     def distance(self) -> float:
-        """Metres from the target."""
+        """Meters from the target."""
         return self.height / 2 / float(np.tan(np.radians(FIELD_OF_VIEW) / 2))
 
     def turned(self, yaw: float) -> Camera:
-        """The same camera further round the head."""
+        """Return the same camera turned further around the head."""
         return replace(self, yaw=self.yaw + yaw)
 
     def axes(self) -> Floats:
-        """(3, 3) rows right, up and towards the camera, in the head's space."""
+        """Return (3, 3) rows right, up and toward the camera, in the head's space."""
         cy, sy, cp, sp = np.cos(self.yaw), np.sin(self.yaw), np.cos(self.pitch), np.sin(self.pitch)
         rows = [[cy, 0, -sy], [-sy * sp, cp, -cy * sp], [sy * cp, sp, cy * cp]]
         return np.array(rows, np.float32)
 
     def seen(self, points: Floats) -> Floats:
-        """(V, 3) points in metres right, up and towards the camera, from the target."""
+        """Return (V, 3) points in meters right, up and toward the camera, from the target."""
         return (points - np.array(self.target, np.float32)) @ self.axes().T
 
     def project(self, seen: Floats, width: int, height: int) -> Floats:
-        """(V, 3) of `seen` points: samples to the right, samples down, nearness (1 / metres)."""
+        """Return (V, 3) of `seen` points: x and y in samples, y down, and nearness (1 / meters)."""
         near = 1 / np.maximum(np.float32(self.distance) - seen[:, 2], np.float32(1e-3))
         scale = np.float32(self.distance * height / self.height)
         x = np.float32(width / 2) + scale * seen[:, 0] * near
@@ -69,13 +67,13 @@ VIEWS = {
     "face": (0.0, 0.0),
     "mouth": (0.0, 0.0),
 }
-"""Yaw and pitch in degrees; `face` and `mouth` come close."""
+"""Yaw and pitch in degrees; `face` and `mouth` are close-ups."""
 
 
 def camera(head: Head, view: str = "front") -> Camera:
-    """A camera that frames a head's face; raises `UnknownNameError` for a view that is none.
+    """Return a camera that frames a head's face; raises `UnknownNameError` for an unknown view.
 
-    A view is a name of `VIEWS` or degrees: `30` is yaw, `30,-10` yaw and pitch.
+    A view is a name from `VIEWS` or degrees: `30` is yaw, `30,-10` yaw and pitch.
     """
     yaw, pitch = angles(view)
     low, high = _box(head)
@@ -93,7 +91,7 @@ def camera(head: Head, view: str = "front") -> Camera:
 
 
 def angles(view: str) -> tuple[float, float]:
-    """Yaw and pitch in degrees of a view; raises `UnknownNameError`."""
+    """Return yaw and pitch in degrees of a view; raises `UnknownNameError`."""
     if view in VIEWS:
         return VIEWS[view]
     try:
@@ -106,7 +104,7 @@ def angles(view: str) -> tuple[float, float]:
 
 
 def _box(head: Head) -> tuple[Floats, Floats]:
-    """Corners of the box around a head from the chin up, whatever bust it stands on."""
+    """Return the corners of the box around a head from the chin up, without any bust."""
     moves = np.zeros(len(head.neutral), bool)
     for delta in head.deltas:
         moves |= np.abs(delta).max(axis=1) > _MOVES

@@ -1,4 +1,4 @@
-"""MP4 with sound, through ffmpeg: the one that imageio-ffmpeg brings, else the system's."""
+"""Encode MP4 with sound through ffmpeg: imageio-ffmpeg's, or the system's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import RenderError, missing_extra
-from .look import Picture
+from .look import Image
 
 _QUIET = ("-hide_banner", "-loglevel", "error", "-nostats", "-y")
 _FILE = ("-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4")
@@ -27,7 +27,7 @@ _SOUND = ("-c:a", "aac", "-b:a", "128k", "-af", "apad")
 
 
 def ffmpeg() -> str:
-    """The ffmpeg to call; raises `MissingExtraError` where there is none."""
+    """Return the ffmpeg program; raises `MissingExtraError` if there is none."""
     try:
         import imageio_ffmpeg
 
@@ -39,7 +39,7 @@ def ffmpeg() -> str:
 
 
 class Encoder:
-    """Pictures in, an MP4 in the file when the block ends without an error."""
+    """Encodes images; the MP4 is in the file when the block ends without an error."""
 
     def __init__(
         self,
@@ -49,42 +49,42 @@ class Encoder:
         audio: str | Path | None = None,
         start: Fraction = Fraction(0),
     ) -> None:
-        """`start` is the second of the sound that goes with the first picture."""
+        """`start` is the second of the recording that goes with the first image."""
         self._program = ffmpeg()
         self._file, self._fps, self._start = file, fps, start
         self._audio = None if audio is None else Path(audio)
         if self._audio is not None and not self._audio.is_file():
-            raise FileNotFoundError(2, "there is no such recording", str(audio))
+            raise FileNotFoundError(2, "no such recording", str(audio))
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
 
     def __enter__(self) -> Encoder:
         self._folder = TemporaryDirectory(prefix="facesdk-", ignore_cleanup_errors=True)
-        self._film = Path(self._folder.name) / "film.mp4"
+        self._video = Path(self._folder.name) / "video.mp4"
         self._whole = Path(self._folder.name) / "whole.mp4"
         self._log = Path(self._folder.name) / "log.txt"
         return self
 
-    def write(self, picture: Picture) -> None:
-        """One more (H, W, 3) frame, of the size of the first."""
-        if picture.shape[2] != 3:
-            raise RenderError("a video has no transparency; write a folder of PNG files instead")
+    def write(self, image: Image) -> None:
+        """Append an (H, W, 3) image of the size of the first one."""
+        if image.shape[2] != 3:
+            raise RenderError("a video cannot be transparent; write a folder of PNG files instead")
         if self._process is None:
-            self._process = self._started(picture)
+            self._process = self._started(image)
         assert self._process.stdin is not None
         self._count += 1
         try:
-            self._process.stdin.write(np.ascontiguousarray(picture).data)
+            self._process.stdin.write(np.ascontiguousarray(image).data)
         except BrokenPipeError:
             raise self._failure() from None
 
-    def _started(self, picture: Picture) -> subprocess.Popen[bytes]:
-        height, width = picture.shape[:2]
+    def _started(self, image: Image) -> subprocess.Popen[bytes]:
+        height, width = image.shape[:2]
         rate = f"{self._fps.numerator}/{self._fps.denominator}"
         command = [
             self._program, *_QUIET,
             "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", rate,
-            "-i", "pipe:0", "-an", *_VIDEO, "-flags:v", "+bitexact", *_FILE, str(self._film),
+            "-i", "pipe:0", "-an", *_VIDEO, "-flags:v", "+bitexact", *_FILE, str(self._video),
         ]  # fmt: skip
         with self._log.open("wb") as log:
             return subprocess.Popen(
@@ -92,7 +92,7 @@ class Encoder:
             )
 
     def _with_sound(self) -> list[str]:
-        """The command that puts the sound to the pictures, exactly as long as they are."""
+        """Return the command that adds the sound, exactly as long as the video."""
         # "file:" keeps a name with a colon in it from being taken for a protocol
         assert self._audio is not None
         name = f"file:{self._audio.resolve()}"
@@ -100,7 +100,7 @@ class Encoder:
         late = ("-itsoffset", f"{float(-self._start):.6f}") if self._start < 0 else ()
         seconds = f"{float(self._count / self._fps):.6f}"
         return [
-            self._program, *_QUIET, "-i", str(self._film), *seek, *late, "-i", name,
+            self._program, *_QUIET, "-i", str(self._video), *seek, *late, "-i", name,
             "-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy", *_SOUND, "-t", seconds,
             *_FILE, str(self._whole),
         ]  # fmt: skip
@@ -133,11 +133,11 @@ class Encoder:
                 )
             if self._process.wait():
                 raise self._failure()
-        with (self._film if self._audio is None else self._whole).open("rb") as film:
-            shutil.copyfileobj(film, self._file, 1 << 20)
+        with (self._video if self._audio is None else self._whole).open("rb") as video:
+            shutil.copyfileobj(video, self._file, 1 << 20)
 
     def _failure(self) -> RenderError:
         assert self._process is not None
         self._process.wait()
         lines = self._log.read_text("utf-8", errors="replace").strip().splitlines()
-        return RenderError(f"ffmpeg failed: {lines[-1] if lines else 'it said nothing'}")
+        return RenderError(f"ffmpeg failed: {lines[-1] if lines else 'no message'}")

@@ -1,6 +1,6 @@
-"""Pictures of a head drawn by OpenGL through pyrender: on a graphics card where there is one.
+"""Render a head with OpenGL through pyrender, on a graphics card if there is one.
 
-Vertices are lit by the same code as in `painter`; OpenGL spreads the light over the triangles.
+Vertices are lit by the same code as in the software renderer; OpenGL interpolates over triangles.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import missing_extra
 from ..mesh import Head
 from .camera import FIELD_OF_VIEW, Camera
-from .hollow import openness
-from .light import developed, shade
-from .look import Look, Picture, backdrop
-from .surface import Surface
-
-Floats = NDArray[np.float32]
+from .light import shade, tone_mapped
+from .look import Image, Look, backdrop
+from .render_mesh import RenderMesh
+from .software.ambient_occlusion import openness
 
 _NEAR, _FAR = 0.01, 20.0
 
 
 def platform() -> str | None:
-    """`egl` or `osmesa`, what OpenGL can draw with here without a screen; None for neither."""
+    """Return `egl` or `osmesa`, the OpenGL platform for rendering without a screen, or None."""
     if find_spec("pyrender") is None or sys.platform in ("win32", "darwin"):
         return None
     if chosen := os.environ.get("PYOPENGL_PLATFORM"):
@@ -40,26 +39,29 @@ def platform() -> str | None:
 
 
 class GLPainter:
-    """Draws one head as seen by one camera after the other."""
+    """Draws one head, as seen by one camera after the other."""
 
     def __init__(self, head: Head, look: Look | None = None) -> None:
         self.look = look or Look()
-        self._surface = Surface(head)
+        self._mesh = RenderMesh(head)
         if find_spec("pyrender") is None:
-            raise missing_extra("drawing with OpenGL", "render")
+            raise missing_extra("rendering with OpenGL", "render")
         os.environ.setdefault("PYOPENGL_PLATFORM", platform() or "osmesa")
 
-    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Picture:
-        """The head with its vertices at (V, 3) metres; `colors` (V, 3) sRGB replace its own."""
+    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Image:
+        """Return an image of the head with its vertices at (V, 3) meters.
+
+        `colors` (V, 3) sRGB replace the head's own.
+        """
         seen = camera.seen(points)
-        normals = self._surface.normals(seen)
-        light = shade(normals, self._surface.painted(colors), self.look.lighting)
-        color, depth = self._drawn(seen, developed(light), camera)
+        normals = self._mesh.normals(seen)
+        light = shade(normals, self._mesh.painted(colors), self.look.lighting)
+        color, depth = self._render(seen, tone_mapped(light), camera)
         alpha = color[..., 3:].astype(np.float32) / 255
         covered = depth > 0
         away = np.where(covered, np.float32(camera.distance) - depth, np.float32(-10))
         open_ = openness(away, covered, camera, self.look.lighting)[..., None]
-        # what is shown is no longer light: brightness goes about as its 2.2nd root
+        # bytes are sRGB, not linear light: brightness is about the 2.2nd root of it
         front = color[..., :3] * open_ ** np.float32(1 / 2.2)
         if self.look.transparent:
             front /= np.maximum(alpha, np.float32(1 / 255))
@@ -69,7 +71,7 @@ class GLPainter:
         return (whole + np.float32(0.5)).astype(np.uint8)
 
     @cached_property
-    def _behind(self) -> Picture:
+    def _behind(self) -> Image:
         return backdrop(self.look)
 
     @cached_property
@@ -80,16 +82,16 @@ class GLPainter:
 
     @property
     def _scale(self) -> int:
-        """OSMesa has no smooth edges of its own: it draws twice as large."""
+        """Supersampling factor: OSMesa has no multisampling, so it renders at twice the size."""
         return 2 if self.look.smooth and os.environ["PYOPENGL_PLATFORM"] == "osmesa" else 1
 
-    def _drawn(
+    def _render(
         self, seen: Floats, colors: NDArray[np.uint8], camera: Camera
     ) -> tuple[NDArray[np.uint8], Floats]:
-        """(H, W, 4) premultiplied bytes and (H, W) metres from the camera, 0 for nothing."""
+        """Return (H, W, 4) premultiplied bytes and (H, W) meters of depth, 0 for background."""
         import pyrender
 
-        surface = self._surface
+        surface = self._mesh
         material = pyrender.MetallicRoughnessMaterial(doubleSided=bool(surface.both_sides.any()))
         primitive = pyrender.Primitive(
             positions=seen,
@@ -107,12 +109,12 @@ class GLPainter:
         color, depth = self._renderer.render(
             scene, pyrender.RenderFlags.FLAT | pyrender.RenderFlags.RGBA
         )
-        return self._resolved(color, depth)
+        return self._downsampled(color, depth)
 
-    def _resolved(
+    def _downsampled(
         self, color: NDArray[np.uint8], depth: Floats
     ) -> tuple[NDArray[np.uint8], Floats]:
-        """What OSMesa draws twice as large and without alpha, as EGL has it."""
+        """Reduce OSMesa's supersampled image without alpha to what EGL returns."""
         if color.shape[2] == 4:
             return color, depth
         alpha = np.where(depth > 0, np.uint8(255), np.uint8(0))
@@ -124,7 +126,7 @@ class GLPainter:
         return mean.astype(np.uint8), np.max([depth[q] for q in quarters], axis=0)
 
     def close(self) -> None:
-        """Give the context back."""
+        """Release the OpenGL context."""
         if "_renderer" in self.__dict__:
             self._renderer.delete()
             del self.__dict__["_renderer"]

@@ -1,4 +1,4 @@
-"""Lights and how surfaces answer them. All directions are the camera's: right, up, towards it."""
+"""Lights and materials. All directions are the camera's: right, up, toward it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import RenderError, unknown_name
 
-Floats = NDArray[np.float32]
 Color = tuple[float, float, float]
 """sRGB in 0..1."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """A large lamp far away."""
+    """A large, distant lamp."""
 
     yaw: float
-    """Degrees; positive comes from the right of the picture."""
+    """Degrees; positive is from the right of the image."""
     pitch: float
-    """Degrees; positive comes from above."""
+    """Degrees; positive is from above."""
     strength: float = 1.0
     color: Color = (1.0, 1.0, 1.0)
 
     @property
     def direction(self) -> Floats:
-        """(3,) towards the lamp."""
+        """(3,) direction toward the lamp."""
         yaw, pitch = np.radians(self.yaw), np.radians(self.pitch)
         x, z = np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch)
         return np.array([x, np.sin(pitch), z], np.float32)
@@ -43,28 +43,28 @@ class Light:
 
 @dataclass(frozen=True)
 class Lighting:
-    """Named lamps, what comes from all around, and the background that goes with them."""
+    """Named lamps, ambient light, and the background that goes with them. Picklable."""
 
     lamps: Mapping[str, Light]
     sky: Color
-    """sRGB of what comes from above."""
+    """sRGB of the ambient light from above."""
     ground: Color
-    """sRGB of what comes from below."""
+    """sRGB of the ambient light from below."""
     background: Color
     ambient: float = 1.0
     exposure: float = 1.0
     shadow: float = field(default=0.6)
-    """How dark creases get, 0 to 1."""
+    """Darkness of creases, 0 to 1."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lamps", MappingProxyType(dict(self.lamps)))
 
     def relit(self, changes: Mapping[str, Light]) -> Lighting:
-        """The same with some lamps changed or added."""
+        """Return the lighting with some lamps changed or added."""
         return replace(self, lamps={**self.lamps, **changes})
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        """Mapping proxies do not travel to other processes by themselves."""
+        """Copy and unpickle through the constructor."""
         facts = (dict(self.lamps), self.sky, self.ground, self.background)
         return Lighting, (*facts, self.ambient, self.exposure, self.shadow)
 
@@ -116,10 +116,11 @@ _RELIGHT = re.compile(r"(\w+)=(#[0-9a-fA-F]{6})?(?:@(-?[\d.]+),(-?[\d.]+))?(?:\*
 
 
 def lighting(name: str, changes: tuple[str, ...] = ()) -> Lighting:
-    """A preset, with lamps changed: `key=#ffcc99@-40,30*1.5` is colour, yaw, pitch and strength.
+    """Return a preset with lamps changed.
 
-    Each part may be left out: `fill=*0.2`, `rim=#88aaff`. Raises `RenderError` for a change that
-    makes no sense and `UnknownNameError` for a preset that is none.
+    `key=#ffcc99@-40,30*1.5` sets color, yaw, pitch and strength; each part is optional, as in
+    `fill=*0.2` or `rim=#88aaff`. Raises `RenderError` for a malformed change and `UnknownNameError`
+    for an unknown preset.
     """
     if name not in LIGHTINGS:
         raise unknown_name("no light preset", name, LIGHTINGS)
@@ -132,7 +133,7 @@ def lighting(name: str, changes: tuple[str, ...] = ()) -> Lighting:
 def _change(found: Lighting, text: str) -> dict[str, Light]:
     match = _RELIGHT.fullmatch(text)
     if match is None:
-        raise RenderError(f"a light is lamp=#rrggbb@yaw,pitch*strength, got {text!r}")
+        raise RenderError(f"expected lamp=#rrggbb@yaw,pitch*strength, got {text!r}")
     lamp, rgb, yaw, pitch, strength = match.groups()
     light = found.lamps.get(lamp, Light(0, 0))
     if rgb:
@@ -145,30 +146,32 @@ def _change(found: Lighting, text: str) -> dict[str, Light]:
 
 
 def color(text: str) -> Color:
-    """A colour written `#rrggbb` as sRGB; raises `RenderError` for anything else."""
+    """Return the sRGB color written `#rrggbb`; raises `RenderError` for anything else."""
     if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        raise RenderError(f"a colour is written #rrggbb, got {text!r}")
+        raise RenderError(f"a color must be #rrggbb, got {text!r}")
     red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
 
 
 def linear(srgb: Floats) -> Floats:
-    """Light of sRGB numbers."""
+    """Return linear light for sRGB numbers."""
     low, high = srgb / 12.92, ((np.maximum(srgb, 0) + 0.055) / 1.055) ** 2.4
     return np.where(srgb <= 0.04045, low, high).astype(np.float32)
 
 
-def developed(light: Floats) -> NDArray[np.uint8]:
-    """Bytes of sRGB for light, its highlights rolled off gently."""
-    steps = np.clip(light * np.float32((len(_FILM) - 1) / _BRIGHTEST), 0, len(_FILM) - 1)
-    return np.asarray(_FILM[steps.astype(np.int32)], np.uint8)
+def tone_mapped(light: Floats) -> NDArray[np.uint8]:
+    """Return sRGB bytes for linear light, tone-mapped so that highlights roll off."""
+    steps = np.clip(
+        light * np.float32((len(_TONE_CURVE) - 1) / _BRIGHTEST), 0, len(_TONE_CURVE) - 1
+    )
+    return np.asarray(_TONE_CURVE[steps.astype(np.int32)], np.uint8)
 
 
 _BRIGHTEST = 4.0
 
 
-def _film() -> NDArray[np.uint8]:
-    """Byte of sRGB by light in 0.._BRIGHTEST: straight up to a shoulder, then ever slower to 1."""
+def _tone_curve() -> NDArray[np.uint8]:
+    """Return sRGB bytes by light in 0.._BRIGHTEST: linear up to a shoulder, then toward 1."""
     light = np.linspace(0, _BRIGHTEST, 8192)
     shoulder = 0.6
     rest = 1 - shoulder
@@ -179,50 +182,52 @@ def _film() -> NDArray[np.uint8]:
     return np.round(255 * srgb).astype(np.uint8)
 
 
-_FILM = _film()
+_TONE_CURVE = _tone_curve()
 
 
 @dataclass(frozen=True, eq=False)
-class Surfaces:
-    """What vertices are made of."""
+class VertexMaterials:
+    """Materials of vertices."""
 
     albedo: Floats
     """(V, 3) linear."""
     softness: Floats
-    """(V,) how far light creeps round, as it does in skin; 0 for none."""
+    """(V,) how far light wraps around, as it does in skin; 0 for none."""
     gloss: Floats
     """(V,) strength of the highlight."""
     sharpness: Floats
-    """(V,) exponent of the highlight: larger is smaller and brighter."""
+    """(V,) exponent of the highlight: a larger one is smaller and brighter."""
 
-    def at(self, index: NDArray[np.int32]) -> Surfaces:
-        """Of some vertices."""
+    def at(self, index: NDArray[np.int32]) -> VertexMaterials:
+        """Return the materials of some vertices."""
         facts = (self.albedo, self.softness, self.gloss, self.sharpness)
-        return Surfaces(*(fact[index] for fact in facts))
+        return VertexMaterials(*(fact[index] for fact in facts))
 
 
 _BLEEDING = np.array([1.0, 0.6, 0.48], np.float32)
-"""How far red, green and blue creep under skin, against each other."""
+"""Relative distances that red, green and blue spread under skin."""
 
 
 _LOWERED = 0.3
-"""How high a lamp is mirrored in an eye, against how high it hangs."""
+"""Height of a lamp's reflection in an eye, relative to the lamp's own height."""
 
 
-def shade(normals: Floats, surfaces: Surfaces, lighting: Lighting, *, wet: bool = False) -> Floats:
-    """(N, 3) light that leaves surface points with (N, 3) normals towards the camera.
+def shade(
+    normals: Floats, materials: VertexMaterials, lighting: Lighting, *, wet: bool = False
+) -> Floats:
+    """Return the (N, 3) light that points with (N, 3) normals reflect toward the camera.
 
-    On what is wet, highlights sit lower than lamps do, as portrait photographers place them: under
-    the upper lid, an eye without one looks dull.
+    Highlights on `wet` surfaces sit lower than the lamps, as portrait photographers place them:
+    without a highlight below the upper eyelid, an eye looks dull.
     """
     above = np.float32(0.5) + np.float32(0.5) * normals[:, 1:2]
     sky, ground = (linear(np.array(c, np.float32)) for c in (lighting.sky, lighting.ground))
     coming = np.float32(0.5 * lighting.ambient) * (ground + above * (sky - ground))
-    wrap = surfaces.softness[:, None] * _BLEEDING
+    wrap = materials.softness[:, None] * _BLEEDING
     shine = np.zeros_like(coming)
     facing = np.clip(normals[:, 2], 0, 1)
     grazing = np.float32(0.35) + np.float32(1.3) * (1 - facing) ** 4
-    strength = surfaces.gloss * grazing
+    strength = materials.gloss * grazing
     for light in lighting.lamps.values():
         toward = normals @ light.direction
         coming += np.maximum((toward[:, None] + wrap) / (1 + wrap), 0) ** (1 + wrap) * (
@@ -231,9 +236,9 @@ def shade(normals: Floats, surfaces: Surfaces, lighting: Lighting, *, wet: bool 
         lamp = light.direction * np.array([1, _LOWERED if wet else 1, 1], np.float32)
         half = lamp + np.array([0, 0, 1], np.float32)
         half /= max(float(np.linalg.norm(half)), 1e-6)
-        spot = np.maximum(normals @ half, 0) ** surfaces.sharpness
-        spot *= strength * (surfaces.sharpness + 8) / 25.0 * np.clip(toward * 4 + 0.4, 0, 1)
+        spot = np.maximum(normals @ half, 0) ** materials.sharpness
+        spot *= strength * (materials.sharpness + 8) / 25.0 * np.clip(toward * 4 + 0.4, 0, 1)
         shine += spot[:, None] * light.power
     return np.asarray(
-        np.float32(lighting.exposure) * (coming * surfaces.albedo + shine), np.float32
+        np.float32(lighting.exposure) * (coming * materials.albedo + shine), np.float32
     )

@@ -1,4 +1,4 @@
-"""How a picture is drawn, whatever is in it."""
+"""Look of an image: size, light, background and edges."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from .light import LIGHTINGS, Color, Lighting
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 """(H, W, 3) sRGB, or (H, W, 4) with straight alpha."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a picture is drawn, whatever is in it."""
+    """Look of an image: size, light, background and edges."""
 
     size: tuple[int, int] = (512, 512)
     """Width and height in pixels."""
@@ -25,11 +25,11 @@ class Look:
     transparent: bool = False
     wireframe: bool = False
     smooth: bool = True
-    """Whether edges are drawn from four samples."""
+    """Whether edges are anti-aliased with four samples."""
 
 
-def backdrop(look: Look) -> Picture:
-    """(H, W, 3) the background alone: its colour, a little lighter behind the head."""
+def backdrop(look: Look) -> Image:
+    """Return the (H, W, 3) background: its color, slightly brighter behind the head."""
     width, height = look.size
     flat = np.array(look.background or look.lighting.background, np.float32)
     if look.background is not None:
@@ -37,6 +37,6 @@ def backdrop(look: Look) -> Picture:
     x = (np.arange(width, dtype=np.float32) + 0.5) / width - 0.5
     y = (np.arange(height, dtype=np.float32) + 0.5) / height - 0.42
     away = np.minimum(np.hypot(x[None, :], y[:, None]) / 0.75, 1)
-    depth = 0.5 - 0.38 * float(flat.mean())  # a bright wall shows its shading soon
+    depth = 0.5 - 0.38 * float(flat.mean())  # shading shows more on a bright wall
     glow = (1 + 0.45 * depth - depth * away * away * (3 - 2 * away))[..., None]
     return np.asarray(np.round(255 * np.clip(flat * glow, 0, 1)), np.uint8)

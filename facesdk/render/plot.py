@@ -1,4 +1,4 @@
-"""Curves as they come, drawn below a picture."""
+"""Plot curves below an image."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..rig import Rig
-from .letters import HEIGHT, WIDTH, write
-from .look import Picture
-
-Floats = NDArray[np.float32]
+from .look import Image
+from .software.bitmap_font import HEIGHT, WIDTH, draw_text
 
 SECONDS = 4
-"""How much of the past a strip shows."""
+"""Seconds that a strip shows."""
 
 _BACK, _LINE = (22, 24, 28), (52, 56, 64)
 _INKS = (
@@ -25,7 +23,7 @@ _INKS = (
 
 
 class CurveStrip:
-    """The last seconds of some controls, the present at the right edge."""
+    """A plot of the last seconds of some controls, the present at the right edge."""
 
     def __init__(self, rig: Rig, names: Sequence[str], *, width: int, fps: Fraction) -> None:
         """Raises `UnknownNameError` for a control that the rig does not have."""
@@ -41,17 +39,17 @@ class CurveStrip:
 
     @property
     def height(self) -> int:
-        """Pixels that a strip adds below a picture."""
+        """Pixels that a strip adds below an image."""
         height = self._plot + 4 + (HEIGHT + 2) * len(self._legend)
         return height + height % 2
 
     def add(self, values: Floats) -> None:
-        """One more frame of (C,) controls."""
+        """Append a frame of (C,) controls."""
         self._past[:-1] = self._past[1:]
         self._past[-1] = (values[self._columns] - self._low) / self._span
 
-    def below(self, picture: Picture) -> Picture:
-        """The picture with the strip below it."""
+    def below(self, image: Image) -> Image:
+        """Return the image with the strip below it."""
         strip = np.full((self.height, self._width, 3), _BACK, np.uint8)
         strip[0] = _LINE
         top = 3 + (HEIGHT + 2) * len(self._legend)
@@ -59,21 +57,21 @@ class CurveStrip:
         strip[top + (self._plot - 8) // 2, ::4] = _LINE
         for number in range(len(self._names)):
             self._draw(strip[top : top + self._plot - 2], number)
-        if picture.shape[2] == 4:
+        if image.shape[2] == 4:
             strip = np.concatenate([strip, np.full_like(strip[..., :1], 255)], axis=2)
-        return np.concatenate([picture, strip])
+        return np.concatenate([image, strip])
 
-    def _write_names(self, strip: Picture) -> None:
+    def _write_names(self, strip: Image) -> None:
         number = 0
         for row, names in enumerate(self._legend):
             x = 6
             for name in names:
-                write(strip, name, x, 4 + row * (HEIGHT + 2), _INKS[number % len(_INKS)])
+                draw_text(strip, name, x, 4 + row * (HEIGHT + 2), _INKS[number % len(_INKS)])
                 x += WIDTH * (len(name) + 2)
                 number += 1
 
-    def _draw(self, plot: Picture, number: int) -> None:
-        """A line two pixels thick, its edge blended."""
+    def _draw(self, plot: Image, number: int) -> None:
+        """Draw a line two pixels thick with smooth edges."""
         height, width = plot.shape[:2]
         at = np.linspace(0, len(self._past) - 1, width)
         values = np.interp(at, np.arange(len(self._past)), self._past[:, number])
@@ -91,7 +89,7 @@ class CurveStrip:
 
 
 def _wrapped(names: Sequence[str], width: int) -> list[list[str]]:
-    """Names in lines that fit."""
+    """Return names in lines that fit the width."""
     lines: list[list[str]] = [[]]
     used = 6
     for name in names:

@@ -1,4 +1,4 @@
-"""PNG files, written with the standard library alone."""
+"""Write PNG files with the standard library only."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 _KINDS = {3: 2, 4: 6}
-"""PNG colour type by channels."""
+"""PNG color type by number of channels."""
 
 _UP = 2
-"""The row filter that stores differences from the row above."""
+"""Row filter that stores differences from the row above."""
 
 
-def write_png(picture: NDArray[np.uint8], file: BinaryIO, *, level: int = 6) -> None:
-    """Write an (H, W, 3) or (H, W, 4) picture."""
-    height, width, channels = picture.shape
-    rows = picture.reshape(height, width * channels)
+def write_png(image: NDArray[np.uint8], file: BinaryIO, *, level: int = 6) -> None:
+    """Write an (H, W, 3) or (H, W, 4) image; `level` is the compression, 0 to 9."""
+    height, width, channels = image.shape
+    rows = image.reshape(height, width * channels)
     filtered = np.empty((height, 1 + width * channels), np.uint8)
     filtered[:, 0] = _UP
     filtered[0, 1:] = rows[0]

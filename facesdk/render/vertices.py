@@ -1,4 +1,4 @@
-"""Motion that comes as vertices: what models of FLAME, VOCASET and BIWI predict."""
+"""Vertex animation, as models trained on FLAME, VOCASET and BIWI predict it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..clip import Clip
 from ..errors import FileFormatError, RenderError
 from ..mesh import Head
 from ..mesh.flame import FlameModel
-from .look import Picture
-from .stage import Shot, Stage
-
-Floats = NDArray[np.float32]
+from .look import Image
+from .renderer import Renderer, Shot
 
 
 class VertexFile:
-    """An .npy of (T, V, 3) or (T, 3 V) numbers for a head of V vertices, read frame by frame."""
+    """An .npy file of (T, V, 3) or (T, 3 V) numbers for a head of V vertices, read by frame."""
 
     def __init__(self, path: str | Path, head: Head) -> None:
         """Raises `FileFormatError` for a file that holds something else."""
@@ -28,7 +26,7 @@ class VertexFile:
         try:
             rows = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
-            raise FileFormatError(f"{path} is no array of numbers: {error}") from error
+            raise FileFormatError(f"{path} is not an array of numbers: {error}") from error
         if rows.ndim < 2 or not len(rows) or rows[0].size != shape[0] * 3:
             raise FileFormatError(
                 f"{path} must hold (T, {shape[0]}, 3) for head {head.name!r}, got {rows.shape}"
@@ -36,8 +34,8 @@ class VertexFile:
         self._rows = rows.reshape(len(rows), *shape)
         first = np.asarray(self._rows[0], np.float64)
         if not (np.isfinite(first).all() and np.ptp(first, axis=0).any()):
-            raise FileFormatError(f"{path}: the first frame is no surface")
-        # heads are in metres; files in millimetres or decimetres are off by a power of ten
+            raise FileFormatError(f"{path}: the first frame is not a surface")
+        # heads are in meters; files in millimeters or decimeters are off by a power of ten
         ratio = np.linalg.norm(np.ptp(head.neutral, axis=0)) / np.linalg.norm(np.ptp(first, axis=0))
         self._scale = np.float32(10.0 ** round(float(np.log10(ratio))))
 
@@ -45,17 +43,17 @@ class VertexFile:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Floats:
-        """(V, 3) metres of one frame."""
+        """Return the (V, 3) meters of one frame."""
         return np.asarray(self._rows[index], np.float32) * self._scale
 
     def frames(self) -> Generator[Floats, None, None]:
-        """(V, 3) metres, frame by frame."""
+        """Yield (V, 3) meters, frame by frame."""
         for index in range(len(self)):
             yield self[index]
 
 
 class FlameMotion:
-    """A clip on the rig `flame`, as the vertices that a FLAME model makes of it."""
+    """A clip on the rig `flame` as vertices of a FLAME model."""
 
     def __init__(self, model: FlameModel, clip: Clip) -> None:
         """Raises `MeshError` for a clip on another rig."""
@@ -66,25 +64,25 @@ class FlameMotion:
         return len(self._pose)
 
     def __getitem__(self, index: int) -> Floats:
-        """(V, 3) metres of one frame."""
+        """Return the (V, 3) meters of one frame."""
         row = slice(index, index + 1)
         points = self._model.vertices(self._expression[row], pose=self._pose[row])
         return np.asarray(points[0], np.float32)
 
     def frames(self) -> Generator[Floats, None, None]:
-        """(V, 3) metres, frame by frame."""
+        """Yield (V, 3) meters, frame by frame."""
         for block in self._model.blocks(self._expression, pose=self._pose):
             yield from block
 
 
-def surfaces(
+def vertex_images(
     points: Iterable[Floats], head: Head, shot: Shot | None = None, *, fps: Fraction
-) -> Generator[Picture, None, None]:
-    """Pictures of a head's triangles with their vertices at (V, 3) metres, frame by frame."""
-    stage = Stage(head, shot or Shot())
+) -> Generator[Image, None, None]:
+    """Yield images of a head whose vertices are at (V, 3) meters, frame by frame."""
+    renderer = Renderer(head, shot or Shot())
     for index, here in enumerate(points):
         if here.shape != head.neutral.shape:
             raise RenderError(
                 f"vertices must be {head.neutral.shape} for head {head.name!r}, got {here.shape}"
             )
-        yield stage.picture(here, seconds=float(index / fps))
+        yield renderer.render(here, seconds=float(index / fps))

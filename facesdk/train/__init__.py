@@ -1,1 +1,1 @@
-"""Training of models; the only room that knows torch."""
+"""Training of models; the only package that imports torch."""

@@ -9,7 +9,7 @@ from ..mesh.flame import PARENTS, FlameModel
 
 
 class FlameLayer(nn.Module):
-    """Expression coefficients and joint rotations to vertices, for losses on the surface."""
+    """Expression coefficients and joint rotations to vertices, for losses on vertices."""
 
     basis: Tensor
     joint_basis: Tensor
@@ -30,21 +30,21 @@ class FlameLayer(nn.Module):
             self.register_buffer(name, values.to(dtype).contiguous(), persistent=False)
 
     def forward(self, expression: Tensor, pose: Tensor) -> Tensor:
-        """(T, V, 3) metres of (T, E) coefficients and (T, 5, 3) axis-angle joint rotations."""
-        turns = rotations(pose)
-        identity = torch.eye(3, dtype=turns.dtype, device=turns.device)
+        """Map (T, E) coefficients and (T, 5, 3) axis-angle joint rotations to (T, V, 3) meters."""
+        joint_rotations = rotations(pose)
+        identity = torch.eye(3, dtype=joint_rotations.dtype, device=joint_rotations.device)
         ones = torch.ones_like(expression[:, :1])
         psi = torch.cat([ones, expression], 1)
-        features = torch.cat([psi, (turns[:, 1:] - identity).flatten(1)], 1)
+        features = torch.cat([psi, (joint_rotations[:, 1:] - identity).flatten(1)], 1)
         points = (features @ self.basis).reshape(len(psi), -1, 3)
-        turn, shift = _chain(turns, (psi @ self.joint_basis).reshape(-1, 5, 3))
+        turn, shift = _chain(joint_rotations, (psi @ self.joint_basis).reshape(-1, 5, 3))
         carried = torch.einsum("vj,tjab->tvab", self.weights, turn)
         moved = torch.einsum("tvab,tvb->tva", carried, points)
         return moved + torch.einsum("vj,tja->tva", self.weights, shift)
 
 
 def rotations(axis_angle: Tensor) -> Tensor:
-    """(..., 3, 3) rotation matrices of (..., 3) axis times angle; smooth at rest."""
+    """Map (..., 3) axis times angle to (..., 3, 3) rotation matrices; smooth at rest."""
     zero = torch.zeros_like(axis_angle[..., 0])
     x, y, z = axis_angle.unbind(-1)
     rows = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1)
@@ -52,12 +52,12 @@ def rotations(axis_angle: Tensor) -> Tensor:
     return turned
 
 
-def _chain(turns: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
-    """(T, 5, 3, 3) rotation and (T, 5, 3) shift of every joint, parents applied."""
+def _chain(joint_rotations: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (T, 5, 3, 3) rotation and (T, 5, 3) shift of every joint, parents applied."""
     turn: list[Tensor] = []
     shift: list[Tensor] = []
     for joint, parent in enumerate(PARENTS):
-        own, center = turns[:, joint], joints[:, joint]
+        own, center = joint_rotations[:, joint], joints[:, joint]
         stay = center - torch.einsum("tab,tb->ta", own, center)
         if parent < 0:
             turn.append(own)

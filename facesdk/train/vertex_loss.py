@@ -1,8 +1,8 @@
-"""Errors of control curves, measured where they are seen: on the surface of a head, in mm².
+"""Errors of control curves in mm² on a head.
 
-A control that moves the lips by a centimetre and one that no vertex follows cost the same in a
-loss on coefficients. Here an error costs what it moves. Through a linear basis the mean squared
-distance is a quadratic form of the error, so it costs one small matrix product, whatever the head.
+A loss on coefficients treats a control that moves the lips by a centimeter like one that moves
+nothing. Here an error is weighed by the distance that it moves the vertices. Through a linear basis
+the mean squared distance is a quadratic form of the error, one small matrix product for any head.
 """
 
 from __future__ import annotations
@@ -15,33 +15,32 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from ..arrays import Doubles
 from ..errors import MeshError
-from ..mesh.builtin import builtin_head
+from ..mesh.builtin.head import builtin_head
 from ..mesh.flame import JOINTS, FlameModel
 from ..mesh.head import Head
 from ..rig import Rig
 from .flame_layer import FlameLayer
 
-Doubles = NDArray[np.float64]
-
-MILLIMETRES = 1000.0
+MILLIMETERS = 1000.0
 
 REGIONS: Mapping[str, float] = {"lips": 1.0, "skin": 0.1, "tongue": 0.05}
-"""What an error of 1 mm all over a region costs; regions overlap and add up."""
+"""Cost of an error of 1 mm all over a region; regions overlap and add up."""
 
 
 class VertexLoss(nn.Module):
-    """Mean squared distance in mm² that errors of linear controls make on a surface.
+    """Mean squared distance in mm² of the vertices that errors of linear controls move.
 
-    An error of 1 mm all over the lips, and nowhere else, costs what the weights of the lips sum
-    to: 1 with `surface_weights`.
+    An error of 1 mm all over the lips, and nowhere else, costs the sum of the weights of the lips:
+    1 with `surface_weights`.
     """
 
     factor: Tensor
     """(C, R) errors times this are distances whose squares add up."""
 
     def __init__(self, basis: ArrayLike, weights: ArrayLike) -> None:
-        """`basis` is (C, V, 3) metres that a control adds at 1; `weights` (V,) count vertices."""
+        """`basis` is (C, V, 3) meters that a control adds at 1; `weights` are (V,)."""
         super().__init__()
         moves = np.asarray(basis, np.float64)
         counts = np.asarray(weights, np.float64)
@@ -60,32 +59,49 @@ class VertexLoss(nn.Module):
         *,
         regions: Mapping[str, float] = REGIONS,
     ) -> VertexLoss:
-        """For controls of a rig on a head, by default the built-in one."""
+        """Return the loss for controls of a rig on a head, by default the built-in one."""
         head = head or builtin_head()
         return cls(control_basis(head, rig), surface_weights(head, regions))
 
     def frames(self, error: Tensor) -> Tensor:
-        """(...) mm² of (..., C) errors, each frame for itself."""
+        """Return (...) mm² of (..., C) errors, one per frame."""
         return (error @ self.factor).square().sum(-1)
 
     def forward(self, error: Tensor, emphasis: Tensor | None = None) -> Tensor:
-        """Scalar mm² of (..., C) errors; `emphasis` (...) multiplies single frames."""
+        """Return scalar mm² of (..., C) errors; `emphasis` (...) is a factor per frame."""
         each = self.frames(error)
         return (each if emphasis is None else each * emphasis).mean()
 
 
-class FlameVertexLoss(nn.Module):
-    """Mean squared distance in mm² between two faces of a FLAME model, joints turning as they do.
+class PointLoss(nn.Module):
+    """Mean squared distance in mm² of vertices that are predicted one by one."""
 
-    Takes controls of the rig `flame`, whose jaw is no linear basis, so both faces are posed; only
-    vertices that count are.
+    weights: Tensor
+
+    def __init__(self, counts: Doubles) -> None:
+        """`counts` are (V,) weights of the vertices; an error of 1 is a meter."""
+        super().__init__()
+        self.counts = counts
+        self.register_buffer("weights", torch.tensor(1e6 * counts, dtype=torch.float32))
+
+    def frames(self, error: Tensor) -> Tensor:
+        """Return (...) mm² of (..., 3 V) errors, one per frame."""
+        squares = error.square().reshape(*error.shape[:-1], -1, 3).sum(-1)
+        return squares @ self.weights
+
+
+class FlameVertexLoss(nn.Module):
+    """Mean squared distance in mm² between two posed faces of a FLAME model.
+
+    Takes controls of the rig `flame`. Its jaw is not a linear basis, so both faces are posed, but
+    only their vertices of nonzero weight.
     """
 
     weights: Tensor
     """(V,)."""
 
     def __init__(self, model: FlameModel, weights: ArrayLike) -> None:
-        """`weights` are (V,): `surface_weights(flame_head(model, builtin_head()))`, or your own."""
+        """`weights` are (V,): `surface_weights(flame_head(model, builtin_head()))`, or others."""
         super().__init__()
         rig = Rig.load("flame")
         self._expression = rig.columns(region="expression")[: model.expressions]
@@ -103,14 +119,14 @@ class FlameVertexLoss(nn.Module):
         self.layer.basis = basis[:, seen].flatten(1)
         self.layer.weights = self.layer.weights[seen]
 
-    def frames(self, given: Tensor, wanted: Tensor) -> Tensor:
-        """(...) mm² between (..., C) controls of the rig `flame`, each frame for itself."""
-        away = (self._posed(given) - self._posed(wanted)) * MILLIMETRES
-        return (away.square().sum(-1) @ self.weights).reshape(given.shape[:-1])
+    def frames(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return (...) mm² between (..., C) controls of the rig `flame`, one per frame."""
+        error = (self._posed(prediction) - self._posed(target)) * MILLIMETERS
+        return (error.square().sum(-1) @ self.weights).reshape(prediction.shape[:-1])
 
-    def forward(self, given: Tensor, wanted: Tensor, emphasis: Tensor | None = None) -> Tensor:
-        """Scalar mm² between (..., C) controls; `emphasis` (...) multiplies single frames."""
-        each = self.frames(given, wanted)
+    def forward(self, prediction: Tensor, target: Tensor, emphasis: Tensor | None = None) -> Tensor:
+        """Return scalar mm² between (..., C) controls; `emphasis` (...) is a factor per frame."""
+        each = self.frames(prediction, target)
         return (each if emphasis is None else each * emphasis).mean()
 
     def _posed(self, controls: Tensor) -> Tensor:
@@ -121,26 +137,26 @@ class FlameVertexLoss(nn.Module):
 
 
 def control_basis(head: Head, rig: str | Rig = "arkit") -> Doubles:
-    """(C, V, 3) metres that each control of a rig adds to a head at its value 1, alone.
+    """Return (C, V, 3) meters that each control of a rig adds to a head at its value 1.
 
-    Where a rig reaches the head through a conversion with rules, this is what the control does
-    from rest. Gaze moves the lids here; eyeballs are left out, they turn and do not slide.
+    If a rig reaches the head through a conversion with rules, this is the motion from rest. Gaze
+    moves the lids; eyeballs are left out because they rotate.
     """
     rig = Rig.load(rig) if isinstance(rig, str) else rig
     moved = head.weights(rig.rest + np.eye(len(rig), dtype=np.float32), rig)
     change = moved - head.weights(rig.rest[None], rig)
     deltas = head.deltas.astype(np.float64)
-    for eye in ("eye_left", "eye_right"):
+    for eye in ("left_eye", "right_eye"):
         if eye in head.masks:
             deltas[:, head.masks[eye] > 0] = 0
     return np.asarray(np.einsum("cs,svx->cvx", change.astype(np.float64), deltas, optimize=True))
 
 
 def surface_weights(head: Head, regions: Mapping[str, float] = REGIONS) -> Doubles:
-    """(V,) weights by surface area, those of a region summing to its share.
+    """Return (V,) weights by surface area; the weights of a region sum to its share.
 
-    A region is a mask or a part of the head; those it lacks are left out, but for the lips, which
-    must be there if asked for.
+    A region is a mask or a part of the head. Missing regions are left out, except that missing lips
+    are an error.
     """
     area = vertex_areas(head)
     total = np.zeros(len(area))
@@ -150,14 +166,14 @@ def surface_weights(head: Head, regions: Mapping[str, float] = REGIONS) -> Doubl
             total += share * region * area / (region * area).sum()
         elif name == "lips":
             raise MeshError(
-                f"head {head.name!r} has no mask 'lips', so an error there cannot be weighed; "
-                "give weights of your own, or regions without lips"
+                f"head {head.name!r} has no mask 'lips', so errors of the lips cannot be measured; "
+                "pass your own weights, or regions without lips"
             )
     return total
 
 
 def thinned(weights: Doubles, lips: NDArray[Any], *, every: int = 10) -> Doubles:
-    """(V,) weights where only every tenth vertex off the lips counts, for all of them."""
+    """Return (V,) weights where every tenth vertex off the lips stands for all of them."""
     apart = np.flatnonzero((lips == 0) & (weights > 0))
     kept = weights.copy()
     kept[apart] = 0
@@ -169,7 +185,7 @@ def thinned(weights: Doubles, lips: NDArray[Any], *, every: int = 10) -> Doubles
 
 
 def vertex_areas(head: Head) -> Doubles:
-    """(V,) square metres around each vertex: a third of every triangle it is a corner of."""
+    """Return (V,) square meters around each vertex: a third of each of its triangles."""
     corners = head.neutral.astype(np.float64)[head.triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     share = np.repeat(np.linalg.norm(normal, axis=1) / 6, 3)
@@ -179,7 +195,7 @@ def vertex_areas(head: Head) -> Doubles:
 
 
 def _region(head: Head, name: str) -> NDArray[Any] | None:
-    """(V,) weights in 0..1 of a mask or a part, if the head has it."""
+    """Return (V,) weights in 0..1 of a mask or a part, or None if the head does not have it."""
     if name in head.masks:
         return head.masks[name].astype(np.float64) if head.masks[name].any() else None
     if name not in {part.name for part in head.parts}:
@@ -192,6 +208,6 @@ def _region(head: Head, name: str) -> NDArray[Any] | None:
 def _factor(moves: Doubles, counts: Doubles) -> Doubles:
     """(C, C) square root of the quadratic form B W Bᵀ in mm², from its eigenvectors."""
     seen = np.flatnonzero(counts)
-    flat = (moves[:, seen] * (MILLIMETRES * np.sqrt(counts[seen]))[:, None]).reshape(len(moves), -1)
+    flat = (moves[:, seen] * (MILLIMETERS * np.sqrt(counts[seen]))[:, None]).reshape(len(moves), -1)
     values, vectors = np.linalg.eigh(flat @ flat.T)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))

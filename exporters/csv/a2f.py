@@ -1,0 +1,65 @@
+"""The CSV that Audio2Face-3D clients write: index, `timeCode`, `blendShapes.<Name>`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import BinaryIO
+
+from ...errors import FileFormatError
+from ...rig import Rig
+from ...source import FrameSource, moving_angles
+from ..numbers import csv_rows
+from ..options import DEFAULTS, WriteOptions
+from ..rigs import loose_rig
+from .curves import Clock, header_line, lines
+from .table import Layout, TableClip, named_columns
+
+RIG = "a2f"
+_PREFIX = "blendShapes."
+
+
+def write_a2f_csv(
+    source: FrameSource,
+    file: BinaryIO,
+    options: WriteOptions = DEFAULTS,  # noqa: ARG001
+) -> tuple[str, ...]:
+    """One row a frame: index, audio time in seconds, the controls in the rig's order.
+
+    Returns what the table does not hold: `events`, and pose channels that move.
+    """
+    file.write(header_line(("", "timeCode", *(_PREFIX + name for name in source.info.rig.names))))
+    clock, index = Clock(source), 0
+    lost: set[str] = set()
+    for values, angles in source.blocks():
+        numbers = map(str, range(index, index + len(values)))
+        times = (f"{t:.6f}" for t in clock.seconds(len(values)))
+        file.write(lines(numbers, times, csv_rows(values)))
+        index += len(values)
+        lost |= moving_angles(angles)
+    return (*(("events",) if source.info.events else ()), *sorted(lost))
+
+
+def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
+    """The table on the `a2f` rig, whose controls it need not all have."""
+    return TableClip(
+        file,
+        lambda header: _layout(header, rig),
+        seconds=lambda cells: [float(cell) for cell in cells],
+        resolution=1e-6,
+        default=Fraction(30),
+    )
+
+
+def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
+    columns = named_columns(header)
+    if "timeCode" not in columns:
+        raise FileFormatError('expected a column "timeCode" with seconds')
+    curves = {n.removeprefix(_PREFIX): c for n, c in columns.items() if n.startswith(_PREFIX)}
+    if not curves:
+        raise FileFormatError(f'expected columns "{_PREFIX}<name>"')
+    rig, controls, meta = loose_rig(curves, rig or RIG)
+    others = [n for n in columns if n not in ("", "timeCode") and not n.startswith(_PREFIX)]
+    if others := [n for n in others if not n.startswith("Unnamed")]:
+        meta["ignored_columns"] = others
+    return Layout(rig, columns["timeCode"], controls, meta=meta)

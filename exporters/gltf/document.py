@@ -1,0 +1,189 @@
+"""A glTF 2.0 document that is put together piece by piece; its numbers wait in a file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ExportError
+
+Array = NDArray[Any]
+
+GENERATOR = "facesdk"
+
+_COMPONENTS = {"f4": 5126, "u1": 5121, "u2": 5123, "u4": 5125}
+_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+_ARRAY, _INDICES = 34962, 34963
+_MOST = (1 << 32) - 1
+_PIECE = 3 << 14
+"""Bytes that are copied at once; whole triples, so that base64 has no gaps."""
+
+
+class Snapshot(NamedTuple):
+    """The content of a document, to start others with."""
+
+    text: str
+    """JSON."""
+    numbers: bytes
+
+
+class Document:
+    """Nodes, meshes and the rest as JSON, accessors as bytes in a temporary file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """`file` is empty and takes the numbers."""
+        self._file = file
+        self._length = 0
+        self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}}
+
+    def add(self, kind: str, entry: dict[str, Any]) -> int:
+        """Index of a new entry of `nodes`, `meshes` or any other kind."""
+        entries: list[dict[str, Any]] = self.json.setdefault(kind, [])
+        entries.append(entry)
+        return len(entries) - 1
+
+    def snapshot(self) -> Snapshot:
+        """Return all that the document holds, for `restore`."""
+        return Snapshot(json.dumps(self.json), b"".join(self._pieces()))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Fill an empty document with what another one held."""
+        assert not self._length, "the document is not empty"
+        self.json = json.loads(snapshot.text)
+        self._length = self._file.write(snapshot.numbers)
+
+    # --------------------------------------------------------------- accessors
+
+    def vertices(self, values: Array, *, bounds: bool = False, normalized: bool = False) -> int:
+        """Accessor of a (V, n) vertex attribute; positions need `bounds`."""
+        return self._accessor(values, _ARRAY, bounds=bounds, normalized=normalized)
+
+    def indices(self, triangles: Array) -> int:
+        """Accessor of corners."""
+        small = not triangles.size or triangles.max() < 0xFFFF
+        return self._accessor(triangles.reshape(-1, 1).astype("<u2" if small else "<u4"), _INDICES)
+
+    def values(self, values: Array, *, bounds: bool = False) -> int:
+        """Accessor of (K, n) numbers that belong to no vertex."""
+        return self._accessor(values, None, bounds=bounds)
+
+    def zeros(self, count: int) -> int:
+        """Accessor of `count` vectors of nothing, which takes no bytes."""
+        return self.add(
+            "accessors", _described(np.dtype("f4"), count, 3) | _bounds(np.zeros((1, 3)))
+        )
+
+    def deltas(self, values: Array, *, bounds: bool = False) -> int:
+        """Accessor of (V, 3) vectors most of which are zero: sparse where that is shorter."""
+        moved = np.flatnonzero(values.any(1))
+        index = np.dtype("<u2" if len(values) <= 1 << 16 else "<u4")
+        if len(moved) * (12 + index.itemsize) >= 12 * len(values):
+            return self._accessor(np.asarray(values, "<f4"), _ARRAY, bounds=bounds)
+        entry = _described(np.dtype("f4"), len(values), 3)
+        entry["sparse"] = {
+            "count": len(moved),
+            "indices": {
+                "bufferView": self._view([moved.astype(index).tobytes()]),
+                "componentType": _COMPONENTS[index.str[1:]],
+            },
+            "values": {"bufferView": self._view([np.asarray(values[moved], "<f4").tobytes()])},
+        }
+        return self.add("accessors", entry | (_bounds(values) if bounds else {}))
+
+    def stream(
+        self, parts: Iterable[Array], count: int, width: int, *, bounds: Array | None = None
+    ) -> int:
+        """Accessor of `count` rows of `width` floats that come in parts; `bounds` are two rows."""
+        data = (np.ascontiguousarray(part, "<f4").tobytes() for part in parts)
+        view = {"bufferView": self._view(data)}
+        limits = {} if bounds is None else _bounds(bounds)
+        return self.add("accessors", view | _described(np.dtype("f4"), count, width) | limits)
+
+    def _accessor(
+        self, values: Array, target: int | None, *, bounds: bool = False, normalized: bool = False
+    ) -> int:
+        kind = values.dtype.newbyteorder("<")
+        view = self._view([np.ascontiguousarray(values, kind).tobytes()], target)
+        entry = {"bufferView": view} | _described(kind, *values.shape)
+        entry |= {"normalized": True} if normalized else {}
+        return self.add("accessors", entry | (_bounds(values) if bounds else {}))
+
+    def _view(self, parts: Iterable[bytes], target: int | None = None) -> int:
+        """A buffer view, beginning at a multiple of four."""
+        self._file.write(bytes(-self._length % 4))
+        begin = self._length + -self._length % 4
+        self._length = begin + sum(self._file.write(part) for part in parts)
+        entry = {"buffer": 0, "byteOffset": begin, "byteLength": self._length - begin}
+        return self.add("bufferViews", entry | ({} if target is None else {"target": target}))
+
+    # ------------------------------------------------------------------ writing
+
+    def write_binary(self, file: BinaryIO) -> None:
+        """The document as `.glb`; raises `ExportError` when it is longer than 4 GiB."""
+        text = self._text({"byteLength": self._length})
+        text += b" " * (-len(text) % 4)
+        length = self._length + -self._length % 4
+        chunk = 8 + length if length else 0
+        total = 20 + len(text) + chunk
+        if total > _MOST:
+            raise ExportError(f"a .glb file has at most 4 GiB, this one needs {total:,} bytes; "
+                              "write shorter clips, fewer shapes or thinned keys")  # fmt: skip
+        file.write(struct.pack("<4sIII4s", b"glTF", 2, total, len(text), b"JSON") + text)
+        if not length:
+            return
+        file.write(struct.pack("<I4s", length, b"BIN\0"))
+        for piece in self._pieces():
+            file.write(piece)
+        file.write(bytes(length - self._length))
+
+    def write_gltf(self, file: BinaryIO) -> None:
+        """The document as `.gltf`, its numbers inside as base64."""
+        mark = "base64 goes here"
+        text = self._text({"byteLength": self._length, "uri": mark}, indent=1)
+        before, _, after = text.partition(mark.encode())
+        file.write(before + b"data:application/octet-stream;base64,")
+        for piece in self._pieces():
+            file.write(base64.b64encode(piece))
+        file.write(after + b"\n")
+
+    def _text(self, buffer: dict[str, Any], indent: int | None = None) -> bytes:
+        document = self.json | ({"buffers": [buffer]} if self._length else {})
+        separators = (",", ":") if indent is None else (",", ": ")
+        try:
+            text = json.dumps(document, allow_nan=False, separators=separators, indent=indent)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ExportError(f"names and events must be JSON values: {error}") from error
+        return text.encode()
+
+    def _pieces(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        while piece := self._file.read(_PIECE):
+            yield piece
+
+
+@contextmanager
+def new_document() -> Iterator[Document]:
+    """An empty document."""
+    with TemporaryFile() as file:
+        yield Document(file)
+
+
+def _described(kind: np.dtype[Any], count: int, width: int) -> dict[str, Any]:
+    return {"componentType": _COMPONENTS[kind.str[1:]], "count": count, "type": _TYPES[width]}
+
+
+def _bounds(values: Array) -> dict[str, Any]:
+    """Smallest and largest value of every column, as float32 has them."""
+    return {"min": _floats(values.min(0)), "max": _floats(values.max(0))}
+
+
+def _floats(row: Array) -> list[float]:
+    return [float(np.float32(value)) for value in row]

@@ -1,0 +1,1 @@
+"""The built-in head and how it is assembled."""

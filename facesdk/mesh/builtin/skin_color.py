@@ -1,0 +1,79 @@
+"""Vertex colors of the skin: lips, cheeks, eye sockets, a shaved scalp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..head import Color, Joint
+from ..surface import Array, smooth_step
+
+TONES: Mapping[str, Color] = {
+    "african": (0.46, 0.31, 0.23),
+    "asian": (0.87, 0.70, 0.60),
+    "caucasian": (0.89, 0.72, 0.64),
+}
+"""sRGB of the skin of the three poles of `ethnicity`."""
+
+LIPS = np.array([0.88, 0.66, 0.68])  # times the skin color, to fit any tone
+BLOOD = np.array([0.97, 0.88, 0.86])
+SOCKET = np.array([0.90, 0.83, 0.80])
+STUBBLE = np.array([0.19, 0.155, 0.135])
+MOUTH = np.array([0.50, 0.20, 0.20])
+BROWS: Color = (0.22, 0.16, 0.125)
+
+# Height of the hairline over depth, in shares of the skull's height and meters from its pivot:
+# nape, ear, sideburn, temple, forehead.
+_HAIRLINE = np.array([[-0.11, -0.36], [-0.06, -0.30], [-0.02, -0.02], [0.008, 0.04],
+                      [0.028, 0.10], [0.036, 0.30], [0.048, 0.47], [0.062, 0.58], [0.074, 0.66],
+                      [0.090, 0.75]])  # fmt: skip
+
+
+def skin_tone(ethnicity: Mapping[str, float]) -> Array:
+    """Return the sRGB color of the mixed skin."""
+    total = sum(ethnicity.values())
+    return np.asarray(sum(np.array(TONES[e]) * w / total for e, w in ethnicity.items()))
+
+
+def hair_color(tone: Array) -> Array:
+    """Return the color of brows and lashes, darker for darker skin."""
+    return np.asarray(np.minimum(np.array(BROWS), 0.3 * tone))
+
+
+def scalp(points: Array, ears: Array) -> Array:
+    """Return (V,) 1 where hair grows on the head, 0 on the face, the ears and the neck."""
+    line = points[:, 1].max() * np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
+    above = smooth_step(-0.004, 0.006, points[:, 1] - line)
+    return np.asarray(above * (1 - smooth_step(0.2, 0.6, ears)))
+
+
+def skin_colors(
+    points: Array, masks: Mapping[str, Array], eyes: tuple[Joint, Joint], tone: Array,
+    *, nose: Array, mouth: tuple[Array, Array], hair: Array,
+) -> Array:  # fmt: skip
+    """Return (V, 3) sRGB of skin vertices.
+
+    `nose` is its tip, `mouth` its corners; `hair` is 1 on the scalp.
+    """
+    color = np.broadcast_to(tone, points.shape).copy()
+    for eye in eyes:
+        center = np.array(eye.center)
+        cheek = center + np.array([0.008 * np.sign(center[0]), -0.036, 0.0])
+        _tint(color, BLOOD, _near(points, cheek, 0.026) * 0.75)
+        _tint(color, SOCKET, _near(points, center + np.array([0, 0, 0.010]), 0.021) * 0.8)
+    _tint(color, BLOOD, _near(points, nose, 0.013) * 0.6)
+    _tint(color, BLOOD, masks["ears"] * 0.7)
+    corners = np.maximum(*(_near(points, corner, 0.0026) for corner in mouth))
+    _tint(color, LIPS, np.maximum(smooth_step(0.15, 0.75, masks["lips"]), 0.5 * corners))
+    color += hair[:, None] * 0.80 * (STUBBLE - color)
+    return np.asarray(color.clip(0, 1))
+
+
+def _tint(color: Array, factor: Array, share: Array) -> None:
+    color *= 1 + share[:, None] * (factor - 1)
+
+
+def _near(points: Array, center: Array, radius: float) -> Array:
+    """Return 1 at a point, falling off as a Gaussian of its radius."""
+    return np.asarray(np.exp(-((points - center) ** 2).sum(1) / radius**2))

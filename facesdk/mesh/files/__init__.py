@@ -1,0 +1,1 @@
+"""Heads in files: glTF, OBJ, PLY, Audio2Face, pickles."""

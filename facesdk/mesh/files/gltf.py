@@ -1,0 +1,372 @@
+"""glTF 2.0 heads, `.glb` or `.gltf`: meshes with morph targets, placed by the scene's nodes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import struct
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FileFormatError
+from ..head import Color, Material, Part
+from .assemble import MAX_VERTICES, Raw, check_size
+
+Array = NDArray[Any]
+
+MAX_BYTES = 1 << 29
+MAX_NODES = 100_000
+_TRIANGLES = 4
+_COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+_UNREAD = {"KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_mesh_quantization"}
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, struct.error, ArithmeticError)
+
+
+def read_gltf(path: Path) -> Raw:
+    """Read the scene's meshes as one head, in meters, Y up, looking along +Z as glTF defines it."""
+    with in_words(path):
+        return Scene.read(path).raw(path.stem)
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Turn any error of a broken file into a `FileFormatError`."""
+    try:
+        yield
+    except FileFormatError:
+        raise
+    except RecursionError:
+        raise FileFormatError(f"{path} is nested too deeply for a glTF file") from None
+    except _BROKEN as error:
+        words = f"{type(error).__name__}: {error}"
+        raise FileFormatError(f"{path} is not a valid glTF 2.0 file ({words})") from error
+
+
+class Scene:
+    """A glTF document and its buffers."""
+
+    def __init__(self, document: Mapping[str, Any], binary: bytes, path: Path) -> None:
+        self.document = document
+        self._binary = binary
+        self._path = path
+        self._buffers: dict[int, bytes] = {}
+        unread = _UNREAD & set(document.get("extensionsRequired", ()))
+        if unread:
+            raise FileFormatError(
+                f"{path} needs {', '.join(sorted(unread))}, which facesdk does not read; "
+                "export it without compression"
+            )
+
+    @classmethod
+    def read(cls, path: Path) -> Scene:
+        """Read the document and the binary chunk of a file."""
+        if path.stat().st_size > MAX_BYTES:
+            raise FileFormatError(f"{path} is too large for a head: over {MAX_BYTES:,} bytes")
+        return cls.parse(path.read_bytes(), path)
+
+    @classmethod
+    def parse(cls, data: bytes, path: Path) -> Scene:
+        """Parse the bytes of a file; `path` names it in errors."""
+        text, binary = _chunks(data) if data[:4] == b"glTF" else (data, b"")
+        document = json.loads(text)
+        if not isinstance(document, dict) or "asset" not in document:
+            raise ValueError("its asset entry is missing")
+        return cls(document, binary, path)
+
+    # ------------------------------------------------------------------ arrays
+
+    def _buffer(self, index: int) -> bytes:
+        if index not in self._buffers:
+            entry = self.document["buffers"][index]
+            self._buffers[index] = self._bytes_of(entry.get("uri"), int(entry["byteLength"]))
+        return self._buffers[index]
+
+    def _bytes_of(self, uri: str | None, length: int) -> bytes:
+        if uri is None:
+            data = self._binary
+        elif uri.startswith("data:"):
+            try:
+                data = base64.b64decode(uri.partition(",")[2], validate=True)
+            except binascii.Error as error:
+                raise ValueError(f"a buffer is not base64: {error}") from error
+        else:
+            data = self._beside(uri).read_bytes()
+        if length > len(data):
+            raise ValueError(f"a buffer of {length} bytes has only {len(data)}")
+        return data
+
+    def _beside(self, uri: str) -> Path:
+        """Return a file in the document's folder; files elsewhere are refused."""
+        folder = self._path.parent.resolve()
+        file = (folder / uri.replace("%20", " ")).resolve()
+        if not file.is_relative_to(folder) or not file.is_file():
+            raise FileFormatError(f"{self._path} refers to {uri!r}, which is not in its folder")
+        if file.stat().st_size > MAX_BYTES:
+            raise FileFormatError(f"{file} has more than {MAX_BYTES:,} bytes")
+        return file
+
+    def _view(self, index: int, offset: int, dtype: np.dtype[Any], count: int, width: int) -> Array:
+        """Return (count, width) numbers of a buffer view without copying."""
+        view = self.document["bufferViews"][index]
+        data = self._buffer(int(view["buffer"]))
+        start = int(view.get("byteOffset", 0))
+        length = int(view["byteLength"])
+        row = dtype.itemsize * width
+        stride = int(view.get("byteStride", row))
+        needed = offset + stride * (count - 1) + row if count else 0
+        if min(start, length, offset, count) < 0 or stride < row:
+            raise ValueError("a buffer view has negative sizes")
+        if needed > length or start + length > len(data):
+            raise ValueError(f"an accessor needs {needed} bytes of a view of {length}")
+        part = memoryview(data)[start + offset : start + length]
+        shape, strides = (count, width), (stride, dtype.itemsize)
+        return np.ndarray(shape, dtype, part, 0, strides) if count else np.zeros(shape, dtype)
+
+    def accessor(self, index: int) -> Array:
+        """Return (count, width) values of an accessor, sparse ones filled in."""
+        entry = self.document["accessors"][index]
+        dtype, width = np.dtype(_COMPONENTS[entry["componentType"]]), _WIDTHS[entry["type"]]
+        count = int(entry["count"])
+        if "bufferView" in entry:
+            view, offset = int(entry["bufferView"]), int(entry.get("byteOffset", 0))
+            values = self._view(view, offset, dtype, count, width)
+        elif not 0 <= count <= 3 * MAX_VERTICES:
+            raise ValueError(f"an accessor with {count} values")
+        else:
+            values = np.zeros((count, width), dtype)
+        if "sparse" in entry:
+            values = self._filled(values.copy(), entry["sparse"], dtype, width)
+        if entry.get("normalized"):
+            return np.maximum(values / np.iinfo(dtype).max, -1)
+        return values
+
+    def _filled(
+        self, values: Array, sparse: Mapping[str, Any], dtype: np.dtype[Any], width: int
+    ) -> Array:
+        count = int(sparse["count"])
+        where, what = sparse["indices"], sparse["values"]
+        kind = np.dtype(_COMPONENTS[where["componentType"]])
+        offset = int(where.get("byteOffset", 0))
+        places = self._view(int(where["bufferView"]), offset, kind, count, 1)[:, 0]
+        offset = int(what.get("byteOffset", 0))
+        values[places] = self._view(int(what["bufferView"]), offset, dtype, count, width)
+        return values
+
+    # ------------------------------------------------------------------- nodes
+
+    def _placed(self) -> Iterator[tuple[Mapping[str, Any], Array]]:
+        """Yield nodes with a mesh, and the matrix that places it in the scene."""
+        nodes = self.document.get("nodes", [])
+        if scenes := self.document.get("scenes"):
+            roots = scenes[int(self.document.get("scene", 0))].get("nodes", [])
+        else:
+            children = {int(c) for n in nodes for c in n.get("children", ())}
+            roots = [i for i in range(len(nodes)) if i not in children]
+        matrices: dict[int, Array] = {}
+        queue = deque((int(root), self._front()) for root in roots)
+        while queue:
+            index, above = queue.popleft()
+            if index in matrices or len(matrices) > MAX_NODES:
+                raise ValueError("its nodes are not a tree")
+            matrices[index] = above @ _matrix(nodes[index])
+            queue += [(int(c), matrices[index]) for c in nodes[index].get("children", ())]
+        for index, matrix in matrices.items():
+            if "mesh" in nodes[index]:
+                yield nodes[index], self._bound(nodes[index], matrix, matrices)
+
+    def _front(self) -> Array:
+        """Return the matrix of the scene: VRM 0 looks along -Z, everything else along +Z."""
+        turned = "VRM" in self.document.get("extensions", {})
+        return np.diag([-1.0, 1.0, -1.0, 1.0]) if turned else np.eye(4)
+
+    def _bound(self, node: Mapping[str, Any], own: Array, matrices: Mapping[int, Array]) -> Array:
+        """Return the matrix of a mesh at rest; a skinned one follows its first joint."""
+        if "skin" not in node:
+            return own
+        skin = self.document["skins"][int(node["skin"])]
+        joint = int(skin["joints"][0])
+        inverse = np.eye(4)
+        if "inverseBindMatrices" in skin:
+            inverse = self.accessor(int(skin["inverseBindMatrices"]))[0].reshape(4, 4).T
+        return np.asarray(matrices.get(joint, np.eye(4)) @ inverse)
+
+    # ------------------------------------------------------------------ meshes
+
+    def target_names(self, mesh: int) -> list[str]:
+        """Return the names of a mesh's morph targets."""
+        entry = self.document["meshes"][mesh]
+        first = entry["primitives"][0]
+        return _target_names(entry, first, len(first.get("targets", ())))
+
+    def raw(self, name: str) -> Raw:
+        """Return all meshes of the scene as one surface with its shapes."""
+        pieces: list[Raw] = []
+        names: dict[str, None] = {}
+        count = 0
+        for node, matrix in self._placed():
+            for piece in self._primitives(node, matrix):
+                pieces.append(piece)
+                names |= dict.fromkeys(piece.shapes)
+                count += len(piece.neutral)
+                check_size(count, len(names), self._path)  # one mesh may stand in many nodes
+        if not any(len(p.triangles) for p in pieces):
+            raise FileFormatError(f"{self._path} has no triangles in its scene")
+        shapes = {shape: np.zeros((count, 3), np.float32) for shape in names}
+        parts, triangles = [], []
+        place = row = 0
+        for piece in pieces:
+            here = slice(place, place + len(piece.neutral))
+            for shape, delta in piece.shapes.items():
+                shapes[shape][here] = delta
+            triangles.append(piece.triangles + place)
+            rows = slice(row, row + len(piece.triangles))
+            parts.append(Part(piece.parts[0].name, rows, piece.parts[0].material))
+            place, row = here.stop, rows.stop
+        uvs = [np.zeros((len(p.neutral), 2)) if p.uvs is None else p.uvs for p in pieces]
+        return Raw(
+            name,
+            np.concatenate([p.neutral for p in pieces]),
+            np.concatenate(triangles),
+            shapes,
+            parts,
+            colors=self._colors(pieces),
+            uvs=np.concatenate(uvs) if any(p.uvs is not None for p in pieces) else None,
+        )
+
+    @staticmethod
+    def _colors(pieces: list[Raw]) -> Array | None:
+        """Return vertex colors if any part has some; other parts take their material's."""
+        if all(p.colors is None for p in pieces):
+            return None
+        rows = [
+            np.tile(p.parts[0].material.color, (len(p.neutral), 1))
+            if p.colors is None
+            else p.colors
+            for p in pieces
+        ]
+        return np.concatenate(rows)
+
+    def _primitives(self, node: Mapping[str, Any], matrix: Array) -> Iterator[Raw]:
+        mesh = self.document["meshes"][int(node["mesh"])]
+        name = str(mesh.get("name") or node.get("name") or "mesh")
+        for primitive in mesh["primitives"]:
+            if int(primitive.get("mode", _TRIANGLES)) == _TRIANGLES:
+                yield self._primitive(primitive, mesh, name, matrix)
+
+    def _primitive(
+        self, primitive: Mapping[str, Any], mesh: Mapping[str, Any], name: str, matrix: Array
+    ) -> Raw:
+        attributes = primitive["attributes"]
+        points = self._numbers(attributes["POSITION"], 3)
+        corners = np.arange(len(points))
+        if "indices" in primitive:
+            indices = self.accessor(int(primitive["indices"]))
+            if indices.dtype.kind != "u" or indices.shape[1] != 1:
+                raise ValueError(f"indices of mesh {name!r} are not a list of vertex numbers")
+            corners = indices[:, 0].astype(np.int64)
+        triangles: Array = corners[: len(corners) // 3 * 3].reshape(-1, 3)
+        if triangles.size and triangles.max() >= len(points):
+            raise ValueError(f"mesh {name!r} refers to vertices it does not have")
+        if np.linalg.det(matrix[:3, :3]) < 0:
+            triangles = triangles[:, ::-1]
+        targets = primitive.get("targets", ())
+        check_size(len(points), len(targets), self._path)
+        shapes: dict[str, Array] = {}
+        for shape, target in zip(
+            _target_names(mesh, primitive, len(targets)), targets, strict=True
+        ):
+            if "POSITION" in target:
+                delta = self._numbers(target["POSITION"], 3)
+                if len(delta) != len(points):
+                    raise ValueError(f"target {shape!r} of mesh {name!r} has {len(delta)} vertices")
+                shapes[shape] = delta @ matrix[:3, :3].T
+        uvs = colors = None
+        if "TEXCOORD_0" in attributes:
+            uvs = self._numbers(attributes["TEXCOORD_0"], 2) * [1, -1] + [0, 1]
+        if "COLOR_0" in attributes:
+            colors = _srgb(self._numbers(attributes["COLOR_0"], 3))
+        part = Part(name, slice(0, len(triangles)), self._material(primitive.get("material")))
+        placed = points @ matrix[:3, :3].T + matrix[:3, 3]
+        return Raw(name, placed, triangles, shapes, (part,), colors=colors, uvs=uvs)
+
+    def _numbers(self, index: int, width: int) -> Array:
+        """Return (N, width) finite floats of an accessor."""
+        values = self.accessor(int(index))[:, :width].astype(float)
+        if values.shape[1] != width or not np.isfinite(values).all():
+            raise ValueError("an attribute has too few numbers, or numbers that are not finite")
+        return values
+
+    def _material(self, index: int | None) -> Material:
+        if index is None:
+            return Material("default")
+        entry = self.document["materials"][int(index)]
+        surface = entry.get("pbrMetallicRoughness", {})
+        color = np.array(surface.get("baseColorFactor", (0.8, 0.8, 0.8, 1.0)), float)
+        if "baseColorTexture" in surface and "baseColorFactor" not in surface:
+            color = np.array((0.55, 0.40, 0.33, 1.0))  # textures are not read; skin is likely
+        red, green, blue = (float(c) for c in _srgb(color[None, :3])[0])
+        rgb: Color = (red, green, blue)
+        return Material(
+            str(entry.get("name", "material")),
+            rgb,
+            roughness=float(np.clip(surface.get("roughnessFactor", 0.6), 0, 1)),
+            opacity=float(np.clip(color[3], 0, 1)) if entry.get("alphaMode") == "BLEND" else 1.0,
+        )
+
+
+def _chunks(data: bytes) -> tuple[bytes, bytes]:
+    """Return the JSON and binary chunks of a GLB file."""
+    _, version, length = struct.unpack_from("<4sII", data)
+    if version != 2 or length > len(data):
+        raise ValueError(f"version {version}, {len(data)} of {length} bytes")
+    text = binary = b""
+    place = 12
+    while place + 8 <= length:
+        size, kind = struct.unpack_from("<I4s", data, place)
+        if place + 8 + size > length:
+            raise ValueError("a chunk is longer than the file")
+        chunk = data[place + 8 : place + 8 + size]
+        text, binary = (chunk, binary) if kind == b"JSON" else (text, binary or chunk)
+        place += 8 + size
+    return text, binary
+
+
+def _target_names(mesh: Mapping[str, Any], primitive: Mapping[str, Any], count: int) -> list[str]:
+    extras = (mesh.get("extras"), primitive.get("extras"))
+    for extra in extras:
+        names = extra.get("targetNames") if isinstance(extra, dict) else None
+        if isinstance(names, list) and len(names) == count:
+            return [str(n) for n in names]
+    return [f"target{i}" for i in range(count)]
+
+
+def _matrix(node: Mapping[str, Any]) -> Array:
+    """Return the (4, 4) matrix of a node relative to its parent."""
+    if "matrix" in node:
+        return np.array(node["matrix"], float).reshape(4, 4).T
+    x, y, z, w = (float(n) for n in node.get("rotation", (0, 0, 0, 1)))
+    turn = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn * np.array(node.get("scale", (1, 1, 1)), float)
+    matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), float)
+    return matrix
+
+
+def _srgb(linear: Array) -> Array:
+    linear = np.clip(linear, 0, 1)
+    bright = 1.055 * np.power(linear, 1 / 2.4, where=linear > 0, out=np.zeros_like(linear)) - 0.055
+    return np.where(linear <= 0.0031308, linear * 12.92, bright)

@@ -1,0 +1,1 @@
+"""Fit heads to each other: registration, deformation transfer, solving for shape weights."""

@@ -1,0 +1,392 @@
+"""The command line: exit codes, pipes, reports, and no half-written file."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import facesdk
+from facesdk import Clip, Event, Pose, Rig
+from facesdk.cli import COMMANDS, main
+from facesdk.errors import missing_extra
+from facesdk.exporters import read_clip, write_clip
+
+ROOT = Path(facesdk.__file__).parent.parent
+
+
+@pytest.fixture
+def clip() -> Clip:
+    rig = Rig.load("arkit")
+    phase = np.linspace(0, 20, 90)[:, None] + np.arange(len(rig))
+    values = 0.5 + 0.5 * np.sin(phase)
+    values[:, rig.index("tongueOut")] = 0
+    values[:, rig.index("jawOpen")] *= 1.5
+    return Clip(
+        rig,
+        values,
+        Fraction(60),
+        pose=Pose(np.full((90, 4, 3), 0.1)),
+        start_sample=1600,
+        events=(Event(8000, "door slams", {"loud": True}),),
+        meta={"audio": "line.wav"},
+    )
+
+
+@pytest.fixture
+def path(clip, tmp_path) -> Path:
+    file = tmp_path / "line.json"
+    write_clip(clip, file)
+    return file
+
+
+def facesdk_process(*args: str, **options) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "facesdk", *args]
+    return subprocess.run(command, env=environment, capture_output=True, timeout=60, **options)
+
+
+# --------------------------------------------------------------------- dispatch
+
+
+def test_help_is_instant_and_imports_nothing_heavy():
+    script = (
+        "import sys, time\n"
+        "from facesdk.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "loaded = {m.partition('.')[0] for m in sys.modules}\n"
+        "assert not loaded & {'numpy', 'onnxruntime', 'rich', 'torch', 'soundfile'}, loaded\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_what_the_table_says(name):
+    module = import_module(f"facesdk.cli.{name.replace('-', '_')}")
+    assert (name, COMMANDS[name]) == (module.NAME, module.HELP)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"facesdk {facesdk.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["dance"], ["info"], ["info", "x.json", "--fast"], ["convert", "x.json"]]
+)
+def test_wrong_usage_is_2(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert "usage: facesdk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--to", "arkitt"], "did you mean 'arkit'"),
+        (["--fps", "0"], "fps must lie in"),
+        (["--format", "cvs"], "did you mean 'csv'"),
+    ],
+)
+def test_a_bad_option_is_explained(option, words, path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["convert", str(path), "-o", "x.csv", *option])
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_an_error_is_one_line(tmp_path, capsys):
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    assert main(["info", str(bad)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("facesdk: error: ")
+    assert error.count("\n") == 1
+    assert main(["info", str(tmp_path / "none.json")]) == 1
+    assert "none.json: No such file" in capsys.readouterr().err
+
+
+def test_debug_shows_where_it_comes_from(tmp_path, capsys, monkeypatch):
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    for words in (["--debug", "info", str(bad)], ["info", str(bad), "--debug"]):
+        assert main(words) == 1
+        assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("FACESDK_DEBUG", "1")
+    assert main(["info", str(bad)]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------- messages
+
+
+def test_quiet_prints_only_errors(path, tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    words = ["convert", str(path), "-o", str(out), "--format", "a2f-csv"]
+    assert main([*words, "-q"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["-q", *words]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(words) == 0
+    assert "facesdk: warning: " in capsys.readouterr().err
+    assert main(["info", str(tmp_path / "none.json"), "-q"]) == 1
+    assert "facesdk: error: " in capsys.readouterr().err
+
+
+def test_verbose_logs_what_is_loaded_and_chosen(tmp_path, capsys):
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(8000), 16_000)
+    words = ["bake", str(tmp_path), "-o", str(tmp_path / "out")]
+    assert main([*words, "-v"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "facesdk: model facesdk-default" in err
+    assert "facesdk: look-ahead 200 ms" in err
+    assert "facesdk: 2 lines: 2 to bake, 0 up to date" in err
+    assert "a.wav: baked" not in err
+    assert main([*words, "-vv"]) == 0
+    err = capsys.readouterr().err
+    assert "2 lines: 0 to bake, 2 up to date" in err
+    assert "a.wav: unchanged" in err
+    assert main(words) == 0
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [*([n] for n in COMMANDS), ["flame", "calibrate"]])
+def test_every_command_has_the_options_of_messages(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    assert "-q, --quiet" in capsys.readouterr().out
+
+
+def test_something_not_installed_is_3(monkeypatch, path, capsys):
+    def missing(_):
+        raise missing_extra("this", "render")
+
+    monkeypatch.setattr("facesdk.cli.info.describe", missing)
+    assert main(["info", str(path)]) == 3
+    assert 'pip install "facesdk-anim[render]"' in capsys.readouterr().err
+
+
+def test_ctrl_c_is_130(monkeypatch, path, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facesdk.cli.info.describe", interrupted)
+    assert main(["info", str(path)]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_stops_a_command_that_waits():
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "facesdk", "info", "-"]
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        process.stdin.write(b" " * 1_000_000)  # more than a pipe holds: it is reading now
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130
+        assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_a_reader_that_leaves_is_no_traceback(path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "facesdk", "info", str(path)]
+    with subprocess.Popen(
+        command, env=environment, stdout=write, stderr=subprocess.PIPE
+    ) as process:
+        os.close(write)
+        error = process.stderr.read()
+    assert process.returncode == 141
+    assert error == b""
+
+
+# ---------------------------------------------------------------------- convert
+
+
+def test_convert_to_another_rig_and_rate(path, tmp_path):
+    out = tmp_path / "out.json"
+    assert main(["convert", str(path), "--to", "metahuman", "--fps", "30", "-o", str(out)]) == 0
+    result = read_clip(out)
+    assert (result.rig.name, result.fps, len(result)) == ("metahuman", 30, 45)
+    assert result.events[0].name == "door slams"
+    assert result.start_sample == 1600
+
+
+def test_convert_takes_the_rig_that_a_format_is_made_for(clip, path, tmp_path):
+    out = tmp_path / "take.csv"
+    assert main(["convert", str(path), "-o", str(out), "--format", "livelink-csv"]) == 0
+    take = read_clip(out)
+    assert take.rig.name == "livelink"
+    np.testing.assert_allclose(take.curve("MouthLeft"), clip.curve("mouthLeft"), atol=1e-6)
+    np.testing.assert_allclose(take.curve("JawRight"), clip.curve("jawRight"), atol=1e-6)
+    assert take.curve("HeadYaw").all()
+    assert main(["convert", str(out), "--to", "arkit", "-o", str(tmp_path / "back.json")]) == 0
+
+
+def test_convert_keeps_a_rig_that_was_asked_for(path, tmp_path):
+    out = tmp_path / "take.csv"
+    words = ["convert", str(path), "-o", str(out), "--format", "livelink-csv", "--to", "metahuman"]
+    assert main(words) == 0
+    assert read_clip(out).rig.name == "metahuman"
+
+
+def test_convert_reports_what_is_lost(path, tmp_path, capsys):
+    out = tmp_path / "take.csv"
+    words = ["convert", str(path), "-o", str(out), "--format", "a2f-csv", "--json"]
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    (report,) = json.loads(captured.out)["files"]
+    assert report["rig"]["name"] == "a2f"
+    assert (report["frames"], report["fps"]) == (90, [60, 1])
+    assert {"events", "pose.head.yaw"} <= set(report["dropped"])
+    assert "warning" in captured.err
+    assert "events" in captured.err
+
+
+def test_convert_names_controls_that_move_and_have_no_place(path, tmp_path, capsys):
+    out = tmp_path / "visemes.json"
+    assert main(["convert", str(path), "-o", str(out), "--to", "oculus", "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)["files"]
+    assert "browInnerUp" in report["dropped"]
+    assert "tongueOut" not in report["dropped"]
+
+
+def test_convert_pipes(path):
+    data = path.read_bytes()
+    result = facesdk_process("convert", "-", "-o", "-", "--format", "csv", input=data)
+    assert result.returncode == 0
+    assert read_clip(io.BytesIO(result.stdout)).fps == 60
+    back = facesdk_process("convert", "-", "-o", "-", input=data)
+    assert back.stdout == data
+
+
+def test_convert_several_into_a_folder(path, tmp_path, capsys):
+    other = tmp_path / "bad.json"
+    other.write_text("{}")
+    out = tmp_path / "out"
+    words = ["convert", str(other), str(path), "-o", str(out), "--format", "csv"]
+    assert main(words) == 1
+    assert [p.name for p in out.iterdir()] == ["line.csv"]
+    assert "bad.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["a.json", "b.json", "-o", "-"],
+        ["a/x.json", "b/x.json", "-o", "out"],
+        ["a.json", "-o", "-", "--json"],
+        ["a.json", "-o", "a.docx"],
+    ],
+)
+def test_convert_refuses_what_cannot_go_together(words, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", *words]) == 2
+    assert "facesdk: error:" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_convert_names_the_output_that_cannot_be_written(path, tmp_path, capsys):
+    for out in (tmp_path / "none" / "out.csv", tmp_path / "folder.csv"):
+        if out.parent == tmp_path:
+            out.mkdir()
+        words = ["convert", str(path), "-o", str(out)]
+        assert main(words) == (0 if out.is_dir() else 1)
+        error = capsys.readouterr().err
+        assert ".part" not in error
+        assert out.is_dir() or f"{out}: " in error
+
+
+def test_convert_leaves_nothing_half_written(path, tmp_path):
+    text = path.read_text()
+    broken = tmp_path / "broken.json"
+    broken.write_text(text.replace('"pose":[', '"pose":[[1,2],', 1))
+    out = tmp_path / "out.json"
+    out.write_text("as it was")
+    assert main(["convert", str(broken), "-o", str(out)]) == 1
+    assert out.read_text() == "as it was"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_convert_a_rig_without_a_map_writes_its_own_curves(tmp_path, capsys):
+    source = tmp_path / "own.csv"
+    source.write_text("time,furrow\n0,0\n0.04,1\n0.08,0\n")
+    out = tmp_path / "out.csv"
+    assert main(["convert", str(source), "-o", str(out), "--format", "livelink-csv"]) == 0
+    assert out.read_text().startswith("Timecode,BlendShapeCount,furrow\n")
+    assert "its own curves are written" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------- info
+
+
+def test_info_in_json(path, capsys):
+    assert main(["info", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["rig"]["name"] == "arkit"
+    assert (facts["frames"], facts["fps"], facts["duration"]) == (90, [60, 1], 1.5)
+    assert facts["start_sample"] == 1600
+    assert facts["silent"] == ["tongueOut"]
+    assert facts["controls"]["jawOpen"]["out_of_range"]
+    assert not facts["controls"]["browInnerUp"]["out_of_range"]
+    assert facts["motion"]["tongue"] == 0
+    assert facts["motion"]["brow"] > 0
+    assert facts["pose"]["pose.head.yaw"]["max"] == pytest.approx(np.degrees(0.1), abs=1e-4)
+    assert facts["events"] == [{"sample": 8000, "name": "door slams", "data": {"loud": True}}]
+    assert facts["meta"] == {"audio": "line.wav"}
+
+
+def test_info_measures_motion_a_second(tmp_path, capsys):
+    """A control that goes 0, 1, 0, ... at 25 fps travels 25 units a second."""
+    path = tmp_path / "tremble.csv"
+    path.write_text("time,furrow\n" + "".join(f"{i / 25},{i % 2}\n" for i in range(1000)))
+    assert main(["info", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["motion"] == {"other": pytest.approx(25)}
+
+
+def test_info_in_words(path, capsys):
+    assert main(["info", str(path)]) == 0
+    text = capsys.readouterr().out
+    for words in ("arkit 1, 52 controls", "0:01.500, 90 frames at 60 fps", "0.100 s, sample 1600",
+                  "door slams", "audio: line.wav", "never move:\n  tongueOut"):  # fmt: skip
+        assert words in text
+    assert [line.split()[0] for line in text.splitlines() if "out of range" in line] == ["jawOpen"]
+
+
+def test_info_of_an_empty_clip(tmp_path, capsys):
+    path = tmp_path / "empty.json"
+    write_clip(Clip(Rig.load("arkit"), np.zeros((0, 52)), Fraction(60)), path)
+    assert main(["info", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["frames"], facts["controls"]) == (0, {})
+    assert main(["info", str(path)]) == 0

@@ -1,0 +1,224 @@
+"""The README and the pages behind it work as written: snippets, commands, links."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import facesdk
+from facesdk.cli import COMMANDS, main
+from facesdk.exporters import read_clip, write_clip
+from facesdk.mesh import load_head
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"])
+FIRST_SCREEN = 45
+"""Lines."""
+
+SHELL = re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
+SNIPPET = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]*) -->\n+)?```(?P<kind>python|pycon)\n(?P<code>.*?)^```$",
+    re.M | re.S,
+)
+NOT_RUN = {"flame.md": 1, "guide_live.md": 1, "learned_layers.md": 1}
+"""How many snippets of a page are not run; the page gives the reason."""
+
+
+def page_id(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def snippets(page: Path) -> list[re.Match[str]]:
+    return list(SNIPPET.finditer(page.read_text("utf-8")))
+
+
+def script(page: Path) -> str:
+    """The Python snippets of a page as one program, every line where it is on the page."""
+    text = page.read_text("utf-8")
+    lines = [""] * (text.count("\n") + 1)
+    for match in snippets(page):
+        if match["kind"] == "python" and not match["reason"]:
+            first = text.count("\n", 0, match.start("code"))
+            code = match["code"].splitlines()
+            lines[first : first + len(code)] = code
+    return "\n".join(lines)
+
+
+def sessions(page: Path) -> str:
+    """The interactive sessions of a page as one text for doctest."""
+    found = [m["code"] for m in snippets(page) if m["kind"] == "pycon" and not m["reason"]]
+    return "\n".join(found)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A working folder that has the examples, as a checkout has."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    """The files that snippets read: a line, clips of it, heads, the rig of docs/rigs.md."""
+    made = tmp_path_factory.mktemp("prepared")
+    line = ROOT / "examples" / "hello.wav"
+    (made / "lines").mkdir()
+    for name in ("hello.wav", "line.wav", "lines/hello.wav", "lines/bye.wav"):
+        shutil.copy(line, made / name)
+    write_clip(facesdk.bake(line), made / "line.json")
+    write_clip(facesdk.bake(line, rig="livelink"), made / "take.csv", "livelink-csv")
+    write_clip(facesdk.bake(line, fps=10), made / "hero.glb")
+    make = runpy.run_path(str(ROOT / "tests" / "make_flame.py"))
+    flame, _ = make["from_head"](load_head(identity={"age": 40}))
+    (made / "FLAME_NEUTRAL.pkl").write_bytes(pickle.dumps(flame, protocol=2))
+    rigs = (ROOT / "docs" / "rigs.md").read_text("utf-8")
+    blocks = re.findall(r"^```json\n(.*?)^```$", rigs, re.M | re.S)
+    for name, block in zip(("robot.json", "arkit-to-robot.json"), blocks, strict=True):
+        (made / name).write_text(block, "utf-8")
+    return made
+
+
+@pytest.fixture
+def supplied(folder, prepared) -> Path:
+    shutil.copytree(prepared, folder, dirs_exist_ok=True)
+    return folder
+
+
+def python(*words: str | Path) -> str:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *map(str, words)],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr or done.stdout
+    return done.stdout
+
+
+# --------------------------------------------------------------------- snippets
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if script(p).strip()], ids=page_id)
+def test_the_python_of_a_page_runs_as_a_script(page, supplied):
+    """One program without a main guard, as a reader pastes it; line numbers are the page's."""
+    program = supplied / f"{page.stem}_page.py"
+    program.write_text(script(page), "utf-8")
+    python(program)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if sessions(p)], ids=page_id)
+def test_a_session_prints_what_the_page_shows(page, supplied):
+    (supplied / "session.txt").write_text(sessions(page), "utf-8")
+    code = (
+        "import doctest, sys; "
+        "sys.exit(doctest.testfile('session.txt', module_relative=False, encoding='utf-8').failed)"
+    )
+    python("-c", code)
+
+
+def test_few_snippets_are_not_run():
+    reasons = {page.name: [m["reason"] for m in snippets(page) if m["reason"]] for page in PAGES}
+    assert {name: len(found) for name, found in reasons.items() if found} == NOT_RUN
+
+
+def test_the_session_of_the_readme_is_short():
+    assert sessions(ROOT / "README.md").count(">>> ") <= 5
+    assert len([line for line in script(ROOT / "README.md").splitlines() if line.strip()]) <= 7
+
+
+# -------------------------------------------------------------------- the front
+
+
+def test_first_screen_shows_a_picture_and_how_to_install():
+    screen = "\n".join(README.splitlines()[:FIRST_SCREEN])
+    assert README.split("\n\n")[1].startswith("![")
+    assert SHELL[0] in screen
+    assert "facesdk bake examples/hello.wav" in SHELL[0]
+
+
+def test_the_test_command_is_that_of_ci():
+    assert SHELL[-1].split() == ["python3", "tools/check.py"]
+    assert (ROOT / ".ci" / "run").read_text("utf-8").rstrip().endswith(SHELL[-1].strip())
+
+
+def test_the_bake_command_bakes(folder, capsys):
+    (words,) = re.findall(r"\.venv/bin/facesdk (bake .*)$", SHELL[0], re.M)
+    assert main(words.split()) == 0
+    assert read_clip("hello.json").curve("jawOpen").max() > 0.1
+
+
+def test_the_test_command_is_one(folder):
+    assert "lint" in python(ROOT / "tools" / "check.py", "--help")
+
+
+def test_example_programs_run(folder):
+    assert "335 frames" in python("examples/bake_line.py", "examples/hello.wav", folder)
+    assert read_clip(folder / "hello.csv").rig.name == "livelink"
+    assert read_clip(folder / "hello.json").rig.name == "arkit"
+
+
+def test_watch_example_runs(folder):
+    python("examples/watch_line.py", "examples/hello.wav", folder)
+    assert (folder / "hello.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_export_example_runs(folder):
+    told = python("examples/export_formats.py", "examples/hello.wav", folder, "vrma", "json", "vmc")
+    assert {"hello.vrma", "hello.json", "hello.osc"} <= {path.name for path in folder.iterdir()}
+    assert "hello.vrma" in told
+
+
+def test_engine_example_runs(folder):
+    assert python("examples/export_engine.py", folder).count("#") > 300
+    assert (folder / "face.json").exists()
+
+
+def test_stream_example_runs(folder):
+    code = (
+        "import sys; sys.path.insert(0, 'examples'); import stream_line; stream_line.main(pace=0)"
+    )
+    assert python("-c", code).count("#") > 100
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
+    broken = [
+        link
+        for link in links
+        if "://" not in link and not (page.parent / link.partition("#")[0]).exists()
+    ]
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_commands_exist(page):
+    blocks = re.findall(r"^```(?:sh)?\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    named = {m[1] for line in lines if (m := re.match(r"(?:\S*/)?facesdk ([a-z][a-z-]*)", line))}
+    assert named <= set(COMMANDS)
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    names = {p.name for p in ROOT.glob("docs/*.md")} - {"README.md"}
+    assert sorted(n for n in names if f"]({n})" not in index) == []
+
+
+def test_every_page_is_on_the_site():
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8")
+    names = {p.name for p in ROOT.glob("docs/*.md")}
+    assert sorted(n for n in names if f": {n}\n" not in nav) == []
