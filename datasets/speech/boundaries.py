@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
 from ...arrays import Doubles, Floats
 from ...articulation import TimedPhone
 
@@ -120,9 +121,7 @@ def moves(
         time = phones[i].end
         # the far ends of both sounds must not be mistaken for this boundary
         room = min(time - phones[i].start, phones[i + 1].end - time) + 0.015
-        near = nearest_step(
-            found[step.band], time + offset, step.direction, min(REACH, room)
-        )
+        near = nearest_step(found[step.band], time + offset, step.direction, min(REACH, room))
         out.append(None if near is None else near + offset)
     return out
 

@@ -29,9 +29,7 @@ _ROWS = (
     ("", "ォ ャ ュ ョ ヮ", "o ja jɯ jo βa"),
 )  # fmt: skip
 _KANA = {
-    k: p
-    for _, kana, phones in _ROWS
-    for k, p in zip(kana.split(), phones.split(), strict=True)
+    k: p for _, kana, phones in _ROWS for k, p in zip(kana.split(), phones.split(), strict=True)
 }
 _GLIDES = {"ャ": "a", "ュ": "ɨ", "ョ": "o", "ァ": "a", "ィ": "i", "ゥ": "ɯ", "ェ": "e", "ォ": "o"}
 _HUSHED = ("ɕ", "ʥ", "ʨ")

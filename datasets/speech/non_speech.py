@@ -37,9 +37,7 @@ def colored(rng: Generator, count: int = _COUNT, *, knots: int = 8, depth: float
     """(N,) noise with a random smooth spectrum of `depth` dB to either side."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     place = np.log2(1 + np.fft.rfftfreq(count, 1 / CORPUS_RATE) / 60)
-    gain = np.interp(
-        place, np.linspace(0, place[-1], knots), rng.uniform(-depth, depth, knots)
-    )
+    gain = np.interp(place, np.linspace(0, place[-1], knots), rng.uniform(-depth, depth, knots))
     noise = np.fft.irfft(spectrum * _decibels(gain), count)
     return np.asarray(noise / (noise.std() + 1e-9))
 
@@ -48,7 +46,9 @@ def band(rng: Generator, count: int, low: float, high: float) -> Doubles:
     """(N,) noise between two frequencies."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     hertz = np.fft.rfftfreq(count, 1 / CORPUS_RATE)
-    noise = np.fft.irfft(spectrum * np.exp(-np.maximum(0, np.maximum(low - hertz, hertz - high)) / 200), count)
+    noise = np.fft.irfft(
+        spectrum * np.exp(-np.maximum(0, np.maximum(low - hertz, hertz - high)) / 200), count
+    )
     return np.asarray(noise / (noise.std() + 1e-9))
 
 
@@ -73,7 +73,11 @@ def room(rng: Generator) -> Doubles:
 def hum(rng: Generator) -> Doubles:
     """Mains, transformers, engines: harmonics of a low tone that may drift."""
     base = float(rng.choice([50, 60, 100, 120, rng.uniform(30, 220)]))
-    drift = _curve(rng, 6, 1 - 0.2 * rng.random(), 1 + 0.2 * rng.random()) if rng.random() < 0.5 else 1.0
+    drift = (
+        _curve(rng, 6, 1 - 0.2 * rng.random(), 1 + 0.2 * rng.random())
+        if rng.random() < 0.5
+        else 1.0
+    )
     phase = 2 * np.pi * np.cumsum(np.full(_COUNT, base) * drift) / CORPUS_RATE
     tilt = rng.uniform(0.5, 2.0)
     sound = np.zeros(_COUNT)
@@ -114,7 +118,10 @@ def _ring(rng: Generator, count: int) -> Doubles:
 def blows(rng: Generator) -> Doubles:
     """Steps, keys, clicks, doors, shots: blows in a rhythm or without one."""
     sound = np.zeros(_COUNT)
-    kinds = [_ring(rng, int(rng.uniform(0.05, 0.8) * CORPUS_RATE)) for _ in range(int(rng.integers(1, 5)))]
+    kinds = [
+        _ring(rng, int(rng.uniform(0.05, 0.8) * CORPUS_RATE))
+        for _ in range(int(rng.integers(1, 5)))
+    ]
     place, pace = 0.0, rng.uniform(0.08, 1.2)
     regular = rng.random() < 0.5
     while True:
@@ -148,7 +155,7 @@ def breaths(rng: Generator) -> Doubles:
     return sound + 0.01 * colored(rng)
 
 
-def _tone(rng: Generator, timbre: Mapping[str, float], hertz: float, count: int) -> Doubles:
+def _tone(timbre: Mapping[str, float], hertz: float, count: int) -> Doubles:
     """One note of an instrument."""
     time = np.arange(count) / CORPUS_RATE
     wobble = timbre["vibrato"] * np.sin(2 * np.pi * timbre["rate"] * time)
@@ -170,16 +177,23 @@ def _tone(rng: Generator, timbre: Mapping[str, float], hertz: float, count: int)
 
 def _timbre(rng: Generator) -> dict[str, float]:
     return {
-        "kind": rng.random(), "vibrato": rng.choice([0, 0, rng.uniform(0, 0.012)]),
-        "rate": rng.uniform(4, 7), "index": rng.uniform(0.5, 6), "ratio": float(rng.choice([1, 2, 3, 1.41, 3.5])),
-        "decay": rng.uniform(0.08, 2.5), "tilt": rng.uniform(0.6, 2.0), "attack": rng.uniform(0.003, 0.15),
-    }  # fmt: skip
+        "kind": rng.random(),
+        "vibrato": float(rng.choice([0, 0, rng.uniform(0, 0.012)])),
+        "rate": rng.uniform(4, 7),
+        "index": rng.uniform(0.5, 6),
+        "ratio": float(rng.choice([1, 2, 3, 1.41, 3.5])),
+        "decay": rng.uniform(0.08, 2.5),
+        "tilt": rng.uniform(0.6, 2.0),
+        "attack": rng.uniform(0.003, 0.15),
+    }
 
 
 def music(rng: Generator) -> Doubles:
     """A few voices in one key, with or without drums."""
     beat = 60 / rng.uniform(60, 170)
-    scale = np.array(rng.choice([(0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10, 12, 15)]))
+    scale = np.array(
+        rng.choice([(0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10, 12, 15)])
+    )
     root = 55 * 2 ** rng.uniform(0, 1)
     sound = np.zeros(_COUNT)
     for _ in range(int(rng.integers(1, 5))):
@@ -194,7 +208,9 @@ def music(rng: Generator) -> Doubles:
                     count = int(min(length * rng.uniform(0.6, 1.05), SECONDS - place) * CORPUS_RATE)
                     start = int(place * CORPUS_RATE)
                     if count > 800 and root * 2 ** (note / 12) < 5000:
-                        sound[start : start + count] += level * _tone(rng, timbre, root * 2 ** (note / 12), count)
+                        sound[start : start + count] += level * _tone(
+                            rng, timbre, root * 2 ** (note / 12), count
+                        )
             degree = int(np.clip(degree + rng.integers(-2, 3), 0, 9))
             place += length * float(rng.choice([1, 1, 1, 0.5, 2]))
     if rng.random() < 0.55:
@@ -213,11 +229,21 @@ def _drums(rng: Generator, beat: float) -> Doubles:
         end = min(_COUNT, start + count)
         hits = np.zeros(count)
         if pattern[0, i % 16]:
-            hits += 2 * np.sin(2 * np.pi * (50 * time + 60 * 0.03 * (1 - np.exp(-time / 0.03)))) * np.exp(-time / 0.12)
+            hits += (
+                2
+                * np.sin(2 * np.pi * (50 * time + 60 * 0.03 * (1 - np.exp(-time / 0.03))))
+                * np.exp(-time / 0.12)
+            )
         if pattern[1, i % 16]:
-            hits += (rng.standard_normal(count) + np.sin(2 * np.pi * 190 * time)) * np.exp(-time / 0.07)
+            hits += (rng.standard_normal(count) + np.sin(2 * np.pi * 190 * time)) * np.exp(
+                -time / 0.07
+            )
         if pattern[2, i % 16]:
-            hits += 0.5 * np.diff(rng.standard_normal(count + 1)) * np.exp(-time / rng.choice([0.02, 0.08]))
+            hits += (
+                0.5
+                * np.diff(rng.standard_normal(count + 1))
+                * np.exp(-time / rng.choice([0.02, 0.08]))
+            )
         sound[start:end] += hits[: end - start]
     return sound
 
@@ -225,7 +251,9 @@ def _drums(rng: Generator, beat: float) -> Doubles:
 def mixed(rng: Generator) -> Doubles:
     """Two kinds at once."""
     first, second = rng.choice(list(_SINGLE), 2)
-    return _level(_SINGLE[first](rng)) + _level(_SINGLE[second](rng)) * _decibels(rng.uniform(-20, 0))
+    return _level(_SINGLE[first](rng)) + _level(_SINGLE[second](rng)) * _decibels(
+        rng.uniform(-20, 0)
+    )
 
 
 def _level(sound: Doubles) -> Doubles:

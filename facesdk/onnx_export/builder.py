@@ -105,9 +105,7 @@ class GraphBuilder:
         self.graph.node.append(helper.make_node("Split", [tensor, sizes], names, axis=axis))
         return names
 
-    def slice(
-        self, tensor: str, start: int, end: int | None, *, axis: int, step: int = 1
-    ) -> str:
+    def slice(self, tensor: str, start: int, end: int | None, *, axis: int, step: int = 1) -> str:
         """Take `start:end:step` of an axis; None is the end of the axis."""
         bounds: tuple[int, ...] = (start, _TO_THE_END if end is None else end, axis)
         bounds += () if step == 1 else (step,)

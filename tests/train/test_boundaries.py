@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -42,10 +44,10 @@ def test_boundaries_without_a_step_move_by_the_offset_of_their_corpus():
 
 def test_moved_phones_stay_in_order():
     times = [0.0, 0.37, 0.39, 0.41, 0.43, 1.0]
-    phones = [TimedPhone("x", a, b) for a, b in zip(times, times[1:], strict=False)]
+    phones = [TimedPhone("x", a, b) for a, b in itertools.pairwise(times)]
     moved = at_the_sound(["a", "p", "a", "m", "a"], phones, hummed())
     assert all(p.end >= p.start for p in moved)
-    assert all(a.end == b.start for a, b in zip(moved, moved[1:], strict=False))
+    assert all(a.end == b.start for a, b in itertools.pairwise(moved))
 
 
 def test_only_sharp_changes_are_steps():
@@ -60,7 +62,8 @@ def test_only_sharp_changes_are_steps():
 def test_sounds_that_nobody_speaks_are_finite_audible_and_repeatable(kind):
     one, two = (non_speech.item(kind, np.random.default_rng(3)) for _ in range(2))
     assert len(one) == round(non_speech.SECONDS * RATE)
-    assert np.isfinite(one).all() and np.abs(one).max() <= 0.98
+    assert np.isfinite(one).all()
+    assert np.abs(one).max() <= 0.98
     assert np.sqrt(np.mean(one**2)) > 1e-5
     np.testing.assert_array_equal(one, two)
 

@@ -69,10 +69,17 @@ def test_a_compressed_trunk_of_full_rank_does_the_same():
     trunk = a_trunk()
     mel = torch.from_numpy(log_mel(audio(200)))[None]
     small = compress(
-        trunk, mel, blocks=(0, 1, 2), narrow=16, head_channels=8, delay_steps=(0, 1, 4), activity=True
+        trunk,
+        mel,
+        blocks=(0, 1, 2),
+        narrow=16,
+        head_channels=8,
+        delay_steps=(0, 1, 4),
+        activity=True,
     )
     with torch.no_grad():
         before, after = trunk.curves(mel), small.curves(mel)
-    assert small.config.narrow == 16 and after.shape[-1] == before.shape[-1] + 1
+    assert small.config.narrow == 16
+    assert after.shape[-1] == before.shape[-1] + 1
     # where the past is silence from before the beginning, folded biases differ
     assert float((before - after[..., :-1])[:, 20:].abs().max()) < 1e-3

@@ -16,8 +16,8 @@ from torch import Tensor
 from ...arrays import Columns, Floats
 from ...articulation import GRID, Alphabet, Rules, TimedPhone, articulate, loudness
 from ...audio.features import FLOOR, RATE, mel_power
-from ...datasets.speech.boundaries import at_the_sound
 from ...datasets.speech import Corpus, Utterance
+from ...datasets.speech.boundaries import at_the_sound
 from ...files import whole_file
 from ..config import require
 from . import augment
@@ -146,9 +146,7 @@ def _moved(
 def _ending(phones: Sequence[TimedPhone], ends: Sequence[float]) -> tuple[TimedPhone, ...]:
     """Phones that follow each other without gaps and end at these times."""
     starts = [phones[0].start, *ends[:-1]] if phones else []
-    return tuple(
-        p._replace(start=s, end=e) for p, s, e in zip(phones, starts, ends, strict=True)
-    )
+    return tuple(p._replace(start=s, end=e) for p, s, e in zip(phones, starts, ends, strict=True))
 
 
 def _features(

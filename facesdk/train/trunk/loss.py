@@ -49,7 +49,9 @@ class Loss(nn.Module):
         self._delay_steps = tuple(delay_steps)
         by_unit = dict(weights.unit)
         plain = torch.tensor([by_unit.get(u, 1.0) for u in UNITS])
-        self.register_buffer("factors", torch.cat([weights.units * plain, weights.articulation * plain]))
+        self.register_buffer(
+            "factors", torch.cat([weights.units * plain, weights.articulation * plain])
+        )
         self._contacts = [UNITS.index("closure"), UNITS.index("labiodental")]
         self._mesh = UnitMeshLoss(UNITS) if weights.vertices else None
 
