@@ -241,7 +241,8 @@ class ModelGraph:
             self._fill(trunk.heads.leave, leave, leave_bias)
             return
         wide, outputs = trunk.config.head_channels, trunk.config.outputs
-        for i, head in enumerate(trunk.heads):  # type: ignore[arg-type]
+        heads: Any = trunk.heads
+        for i, head in enumerate(heads):
             own, out = slice(i * wide, (i + 1) * wide), slice(i * outputs, (i + 1) * outputs)
             self._fill(head.enter, enter[:, own], enter_bias[own])
             self._fill(head.leave, leave[own, out], leave_bias[out])
