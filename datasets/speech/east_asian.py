@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ...errors import missing_extra
+from ...errors import MissingExtraError
 
 _PAUSES = {
     "。": ". ", "、": ", ", "，": ", ", "．": ". ", "！": "! ", "？": "? ", "：": ": ", "；": "; ",
@@ -97,7 +97,7 @@ def mandarin(text: str) -> str:
     try:
         from pypinyin import Style, pinyin
     except ImportError as error:
-        raise missing_extra("reading Mandarin (pypinyin)", "train") from error
+        raise MissingExtraError("Mandarin is read by pypinyin: pip install pypinyin") from error
     initials = pinyin(text, style=Style.INITIALS, strict=True, errors=list)
     finals = pinyin(text, style=Style.FINALS_TONE3, strict=True, errors=list)
     out = ""

@@ -102,7 +102,7 @@ def sweeps(rng: Generator) -> Doubles:
     gate = ((rate * _TIME) % 1 < rng.uniform(0.2, 0.8)) if shape == "beeps" else 1.0
     phase = 2 * np.pi * np.cumsum(hertz) / CORPUS_RATE
     weights = rng.random(6) / np.arange(1, 7)
-    return gate * sum(w * np.sin((i + 1) * phase) for i, w in enumerate(weights))
+    return np.asarray(gate * sum(w * np.sin((i + 1) * phase) for i, w in enumerate(weights)))
 
 
 def _ring(rng: Generator, count: int) -> Doubles:
@@ -209,7 +209,7 @@ def music(rng: Generator) -> Doubles:
                     start = int(place * CORPUS_RATE)
                     if count > 800 and root * 2 ** (note / 12) < 5000:
                         sound[start : start + count] += level * _tone(
-                            rng, timbre, root * 2 ** (note / 12), count
+                            timbre, root * 2 ** (note / 12), count
                         )
             degree = int(np.clip(degree + rng.integers(-2, 3), 0, 9))
             place += length * float(rng.choice([1, 1, 1, 0.5, 2]))

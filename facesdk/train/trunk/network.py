@@ -170,7 +170,7 @@ class SharedHeads(nn.Module):
     def forward(self, state: Tensor) -> Tensor:
         """Map (B, T, C) to (B, T, look-aheads, outputs) logits; activity is the last output."""
         logits: Tensor = self.leave(torch.relu(self.enter(state)))
-        return logits.unflatten(-1, self._shape)
+        return logits.reshape(*logits.shape[:-1], *self._shape)
 
 
 class Trunk(nn.Module):
