@@ -196,7 +196,8 @@ def _block(graph: GraphBuilder, block: Block, x: str, state: str) -> tuple[str, 
     older = [graph.slice(past, shift, shift - block.past, axis=1) for shift in shifts]
     window = graph.add("Concat", *older, stored, axis=2)
     hidden = graph.add("Relu", graph.linear(window, *weights(block.enter)))
-    change = graph.plus(graph.product(hidden, weights(block.leave)[0]), weights(block.leave)[1])
+    weight, bias = weights(block.leave)
+    change = graph.linear(hidden, weight, bias) if len(bias) else graph.product(hidden, weight)
     return graph.add("Add", x, change), graph.slice(past, -block.past, None, axis=1)
 
 
