@@ -1,6 +1,6 @@
 """Japanese kana and Mandarin characters as the phone alphabet of Kokoro.
 
-Kana are read mora by mora. Characters are read by pypinyin (MIT, optional), syllable by syllable,
+Kana are read mora by mora. Characters are read by pypinyin (MIT), syllable by syllable,
 with Kokoro's arrows for tones. Symbols are those that Kokoro was trained on (misaki's for
 Japanese and for Mandarin); their transcription here is our own.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ...errors import MissingExtraError
+from ...errors import missing_extra
 
 _PAUSES = {
     "。": ". ", "、": ", ", "，": ", ", "．": ". ", "！": "! ", "？": "? ", "：": ": ", "；": "; ",
@@ -97,7 +97,7 @@ def mandarin(text: str) -> str:
     try:
         from pypinyin import Style, pinyin
     except ImportError as error:
-        raise MissingExtraError("Mandarin is read by pypinyin: pip install pypinyin") from error
+        raise missing_extra("Mandarin", "train") from error
     initials = pinyin(text, style=Style.INITIALS, strict=True, errors=list)
     finals = pinyin(text, style=Style.FINALS_TONE3, strict=True, errors=list)
     out = ""
