@@ -1,11 +1,11 @@
-"""Predictions for a folder of real speech with tracked faces, and its scorer's verdict.
+"""Predict curves for real speech with tracked faces, and score them with the folder's scorer.
 
     python benchmarks/devset.py DEVSET [--model DIR] [--look-ahead MS] [--out DIR]
 
-DEVSET holds `audio/<id>.wav`, `manifest.json` and `score.py` (which reads `<id>.npz` with names,
-weights, fps). Everything is scored twice: on all speakers, and without those on whom a constant
-may have been fitted (`--fitted`, beginnings of speaker names). OUT gets the predictions, the
-scorer's reports and `summary.json`.
+DEVSET contains `audio/<id>.wav`, `manifest.json` and `score.py` (which reads `<id>.npz` with
+names, weights, fps). Everything is scored twice: on all speakers, and without those on whom a
+constant may have been fitted (`--fitted`, prefixes of speaker names). Predictions, the scorer's
+reports and `summary.json` are written to OUT.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TARGETS = {
     "jerk": ((0.6, 1.4), (0.7, 1.3)),
     "amplitude": ((0.5, 1.2), (0.6, 1.1)),
 }
-"""By figure: the range it must lie in, and the range it should; None for an open end."""
+"""Ranges of floor and goal of each figure; None for an open end."""
 
 
 def predict(devset: Path, out: Path, model: Path | None, look_ahead: float | None) -> None:
@@ -50,7 +50,7 @@ def predict(devset: Path, out: Path, model: Path | None, look_ahead: float | Non
 
 
 def score(devset: Path, *options: str | Path, out: Path, quiet: bool = False) -> dict:
-    """The scorer's report, which it also writes to `out`."""
+    """Return the scorer's report, which is also written to `out`."""
     command = [sys.executable, str(devset / "score.py"), *map(str, options), "--out", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL if quiet else None)
     return json.loads(out.read_text(encoding="utf-8"))
@@ -63,14 +63,14 @@ def compare(devset: Path, one: Path, other: Path) -> None:
 
 
 def unfitted(devset: Path, fitted: Sequence[str]) -> list[str]:
-    """Tracked speakers whose names begin with none of the given beginnings."""
+    """Return the tracked speakers whose names do not start with one of the prefixes."""
     clips = json.loads((devset / "manifest.json").read_text(encoding="utf-8"))["clips"]
     tracked = {clip["speaker"] for clip in clips if clip["kind"] == KIND}
     return sorted(name for name in tracked if not name.startswith(tuple(fitted)))
 
 
 def figures(report: Mapping) -> dict[str, float]:
-    """The figures that have a target, out of a scorer's report."""
+    """Return the figures of a scorer's report that have a target."""
     f1, by_chance = report["closure_f1"], report["shuffled"]["closure_f1"]
     return {
         "lip gap r, zero lag": report["r0_aperture"],
@@ -85,7 +85,7 @@ def figures(report: Mapping) -> dict[str, float]:
 
 
 def verdict(figure: str, value: float) -> str:
-    """Which of floor and goal a figure reaches."""
+    """Return whether a figure reaches its goal or floor."""
     floor, goal = TARGETS[figure]
     return "goal" if _within(value, goal) else "floor" if _within(value, floor) else "below floor"
 
@@ -96,11 +96,11 @@ def _within(value: float, bounds: tuple[float | None, float | None]) -> bool:
 
 
 def by_speaker(report: Mapping) -> dict[str, dict[str, float]]:
-    """Per speaker: zero-lag r and own best lag (means over clips), F1, closures, amplitude."""
+    """Return, by speaker, zero-lag r and best lag (means over clips), F1, closures, amplitude."""
     rows = {}
-    for speaker, told in report["per_speaker"].items():
+    for speaker, row in report["per_speaker"].items():
         clips = [clip for clip in report["per_clip"].values() if clip["speaker"] == speaker]
-        right, wrong, missed = told["closure_tp_fp_fn"]
+        right, wrong, missed = row["closure_tp_fp_fn"]
         rows[speaker] = {
             "r0": float(np.mean([clip["r_aperture"] for clip in clips])),
             "best_r": float(np.mean([clip["r_at_best"] for clip in clips])),
@@ -126,9 +126,9 @@ def show_figures(everyone: Mapping[str, float], others: Mapping[str, float]) -> 
     print(f"\n{'':30}{'all':>8}  {'':12}{'unfitted':>8}  {'':12}{'floor':>14}{'goal':>14}")
     for name, value in everyone.items():
         floor, goal = ("..".join("" if b is None else str(b) for b in t) for t in TARGETS[name])
-        told = f"{value:8.3f}  {verdict(name, value):12}"
-        told += f"{others[name]:8.3f}  {verdict(name, others[name]):12}"
-        print(f"{name:30}{told}{floor:>14}{goal:>14}")
+        text = f"{value:8.3f}  {verdict(name, value):12}"
+        text += f"{others[name]:8.3f}  {verdict(name, others[name]):12}"
+        print(f"{name:30}{text}{floor:>14}{goal:>14}")
 
 
 def main() -> int:

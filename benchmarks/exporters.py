@@ -1,9 +1,9 @@
-"""A minute of animation through every format: how large the file is, how fast it is written.
+"""Measure file size and writing speed of every format with a minute of animation.
 
 Usage: python benchmarks/exporters.py [--seconds 60] [--json] [FORMAT ...]
 
-The clip is 60 s at 60 frames a second on the rig that the format is made for, smooth noise with a
-moving head. Each format is written in a process of its own.
+The clip is 60 s at 60 frames per second on the format's own rig: smooth noise with a moving head.
+Each format is written in a separate process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOLERANCE = 0.01
 
 
 def performance(rig: str, seconds: float) -> Clip:
-    """Curves of the speed of speech: noise that nothing faster than 6 Hz is in."""
+    """Return a clip of noise below 6 Hz, which is about the speed of speech."""
     loaded = Rig.load(rig)
     frames = round(seconds * 60)
     noise = np.random.default_rng(0).random((frames + 20, len(loaded) + 12))
@@ -41,7 +41,7 @@ def performance(rig: str, seconds: float) -> Clip:
 
 
 def measure(name: str, seconds: float) -> dict[str, Any]:
-    """Facts about one format, in this process."""
+    """Return the figures of one format, measured in this process."""
     format_ = EXPORTERS[name]
     clip = performance((format_.rigs or ("arkit",))[0], seconds)
     with tempfile.TemporaryDirectory() as folder:

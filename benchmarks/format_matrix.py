@@ -1,4 +1,4 @@
-"""The table of formats and readers in docs/formats.md, measured with the probe clip of the tests.
+"""Measure the table of formats and readers in docs/formats.md with the probe clip of the tests.
 
 Usage: python benchmarks/format_matrix.py [--write]
 
@@ -29,16 +29,16 @@ HEAD = (
 
 
 def measure(row: Row, **options: object) -> Cell:
-    """How well a reader gets the probe clip back, from a folder that no reader has seen."""
-    wanted = {n: t for n, t in row.expect(probe(row.rig)).items() if n not in row.lost}
+    """Return the errors of a reader on the probe clip, written to a new folder."""
+    expected = {n: t for n, t in row.expect(probe(row.rig)).items() if n not in row.lost}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"probe{format_for(row.format).extension}"
         write_clip(probe(row.rig), path, row.format, **(dict(row.options) | options))
-        return compare(row.read(path), wanted)
+        return compare(row.read(path), expected)
 
 
 def line(row: Row) -> str:
-    """One row of the table."""
+    """Return one row of the table."""
     cell = measure(row)
     reader = row.reader if row.foreign else f"{row.reader} (own parser)"
     thinned = "–"
@@ -50,7 +50,7 @@ def line(row: Row) -> str:
 
 
 def table() -> str:
-    """All rows."""
+    """Return all rows."""
     return HEAD + "".join(map(line, rows()))
 
 

@@ -1,4 +1,4 @@
-"""How long a head takes to load and to move: `python benchmarks/heads.py`."""
+"""Measure the time to load and to animate a head: `python benchmarks/heads.py`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Speech with known sounds from a folder, and what a model makes of it.
+"""Phone-aligned speech from a folder, and a model's curves for it.
 
-Two layouts are read, told apart by their index `utterances.jsonl`: lines with `alignment`
-(ARPAbet, with `split`, `age`, `quality`), and corpora as facesdk builds them.
+Two layouts are supported, which differ in their index `utterances.jsonl`: lines with `alignment`
+(ARPAbet, with `split`, `age`, `quality`), and corpora that facesdk has built.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from measures import RATE, SILENCE, Track, rounded
+from measures import FPS, SILENCE, Track, rounded
 
 import facesdk
 from facesdk.articulation import Rules
-from facesdk.audio import read_audio
+from facesdk.audio import SAMPLE_RATE, read_audio
 from facesdk.datasets.speech.corpus import Corpus
 from facesdk.errors import FaceSDKError
 
-SAMPLE_RATE = 16_000
 ADULT = 16
 """Years."""
 
@@ -32,15 +31,15 @@ UNITS = (
     "jaw", "aperture", "closure", "labiodental", "rounding", "protrusion", "spread", "sibilant",
     "tongue_tip", "voicing", "loudness",
 )  # fmt: skip
-"""What is kept of a rig."""
+"""Curves that are measured."""
 
 Change = Callable[[np.ndarray, "Line"], np.ndarray]
-"""Samples of a line made worse; as long as they were."""
+"""A function that degrades the samples of a line and keeps their number."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line with its sounds in the keys of the articulation rules."""
+    """One line with its sounds, as keys of the articulation rules."""
 
     id: str
     audio: Path
@@ -51,12 +50,12 @@ class Line:
     phones: tuple[tuple[str, float, float], ...]
 
     def samples(self) -> np.ndarray:
-        """(N,) at 16 kHz."""
+        """Return (N,) samples at 16 kHz."""
         return read_audio(self.audio, sample_rate=SAMPLE_RATE)
 
 
 def read_lines(folder: Path, split: str | None = None) -> list[Line]:
-    """All usable lines of a folder; `split` picks one where the index has them."""
+    """Return all usable lines of a folder, of one `split` if the index has splits."""
     index = folder / "utterances.jsonl"
     if not index.is_file():
         raise SystemExit(f"{folder} has no utterances.jsonl: name a folder of labelled speech")
@@ -82,7 +81,7 @@ def _aligned(folder: Path, index: Path, split: str | None) -> list[Line]:
 
 
 def _usable(quality: dict | None) -> bool:
-    """Whether the times of a line can be believed."""
+    """Whether the alignment of a line is reliable."""
     return bool(quality) and (
         quality["frame_score"] > -33
         and quality["shortest_share"] < 0.3
@@ -100,8 +99,8 @@ def _built(folder: Path) -> list[Line]:
 
 
 def _sounds(phones: Iterable, alphabet: str) -> tuple[tuple[str, float, float], ...]:
-    known = _rules().phones
-    found = ((known.find(p[0], alphabet), float(p[1]), float(p[2])) for p in phones)
+    sounds = _rules().phones
+    found = ((sounds.find(p[0], alphabet), float(p[1]), float(p[2])) for p in phones)
     return tuple((sound.symbol if sound else SILENCE, start, end) for sound, start, end in found)
 
 
@@ -111,7 +110,7 @@ def _rules() -> Rules:
 
 
 def spread(lines: Sequence[Line], limit: int | None) -> list[Line]:
-    """At most `limit` lines, evenly from the whole list."""
+    """Return at most `limit` lines, evenly spaced in the list."""
     if not limit or limit >= len(lines):
         return list(lines)
     return [lines[i * len(lines) // limit] for i in range(limit)]
@@ -121,8 +120,8 @@ def spread(lines: Sequence[Line], limit: int | None) -> list[Line]:
 
 
 @dataclass(frozen=True)
-class Listener:
-    """How lines are listened to."""
+class CurveRunner:
+    """The settings with which lines are converted to curves."""
 
     rig: str = "articulation"
     look_ahead: float | None = None
@@ -130,22 +129,23 @@ class Listener:
     jobs: int = 1
 
     def curves(self, samples: np.ndarray, model: facesdk.Model) -> dict[str, np.ndarray]:
-        """(T,) by unit, 100 frames a second, without blinks and without the way back to rest."""
+        """Return (T,) curves by unit at 100 frames per second, without blinks and settling."""
         session = model.session(
-            rig=self.rig, fps=RATE, look_ahead_ms=self.look_ahead, blinks=False, settle=False
+            rig=self.rig, fps=FPS, look_ahead_ms=self.look_ahead, blinks=False, settle=False
         )
         frames = [*session.push(samples), *session.flush()]
         values = np.array([frame.values for frame in frames], np.float32)
         return {unit: values[:, session.rig.index(unit)] for unit in UNITS}
 
     def track(self, line: Line, change: Change | None = None) -> Track:
-        """One line; `change` makes its audio worse before it is heard."""
+        """Return the curves of one line, whose audio is first degraded by `change`."""
         samples = line.samples()
-        heard = samples if change is None else change(samples, line)
-        return Track(line.speaker, line.group, line.phones, self.curves(heard, self._loaded()))
+        if change is not None:
+            samples = change(samples, line)
+        return Track(line.speaker, line.group, line.phones, self.curves(samples, self._loaded()))
 
     def tracks(self, lines: Sequence[Line], change: Change | None = None) -> list[Track]:
-        """Many lines, on `jobs` processes."""
+        """Return the curves of many lines, computed by `jobs` processes."""
         work = partial(self.track, change=change)
         if self.jobs < 2:
             return [work(line) for line in lines]
@@ -157,7 +157,7 @@ class Listener:
         return _MODELS[self.model]
 
     def describe(self) -> dict:
-        """For a report: which model, which curves."""
+        """Return model, rig and look-ahead for a report."""
         manifest = facesdk.load(self.model).manifest
         offered = manifest.look_aheads_ms
         return {
@@ -170,35 +170,35 @@ class Listener:
 
 @cache
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    """Processes that stay for all that this one asks."""
+    """Return worker processes, which are kept for all calls."""
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
 
 
 _MODELS: dict[Path | None, facesdk.Model] = {}
-"""Each process loads a model once."""
+"""Models of this process by path."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that all benchmarks on labelled speech share."""
+    """Add the options that all benchmarks on aligned speech have."""
     parser.add_argument("--rig", default="articulation", help="articulation or units")
     parser.add_argument("--look-ahead", type=float, metavar="MS", help="default: the longest")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the one shipped")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the built-in one")
     parser.add_argument("--limit", type=int, metavar="N", help="lines, evenly from all")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path, metavar="JSON", help="write the report there as well")
 
 
-def listener(args: argparse.Namespace) -> Listener:
-    """What the shared options ask for, once it is known that the model can do it."""
+def curve_runner(args: argparse.Namespace) -> CurveRunner:
+    """Return the settings in the options; exits if the model does not support them."""
     try:
         facesdk.load(args.model).session(rig=args.rig, look_ahead_ms=args.look_ahead)
     except FaceSDKError as error:
         raise SystemExit(f"{error} (or choose --rig units)") from error
-    return Listener(args.rig, args.look_ahead, args.model, args.jobs)
+    return CurveRunner(args.rig, args.look_ahead, args.model, args.jobs)
 
 
 def write_report(report: dict, path: Path | None) -> None:
-    """As JSON with short numbers, where a path is given."""
+    """Write a report as JSON with short numbers; None writes nothing."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(rounded(report), indent=1, ensure_ascii=False) + "\n"

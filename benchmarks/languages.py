@@ -1,11 +1,11 @@
-"""How well a corpus of voices that no training line had is heard: by language and by voice.
+"""Measure the recognition of sounds by language and by voice, on voices outside the training data.
 
     python benchmarks/languages.py CORPUS [--voices NAME ...] [--every-voice]
                                    [--rig articulation] [--look-ahead MS] [--jobs N] [--out JSON]
 
-CORPUS is a folder as facesdk builds them. Counted are lines spoken by held-out voices alone, or by
-mixes of them; the model's manifest names these unless `--voices` does. `--every-voice` takes the
-corpus as it is. See benchmarks/README.md for what each figure means.
+CORPUS is a corpus that facesdk has built. Only lines by held-out voices or mixes of them count,
+which are those of `--voices` or of the model's manifest. `--every-voice` counts all lines. See
+benchmarks/README.md for the definition of the figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labelled import Line, add_options, listener, read_lines, spread, write_report
+from labelled import Line, add_options, curve_runner, read_lines, spread, write_report
 from measures import Events, Track, figures, grouped, intervals
 
 import facesdk
@@ -27,24 +27,24 @@ HEADS = {
 
 
 def held_out(lines: Sequence[Line], voices: Sequence[str]) -> list[Line]:
-    """Lines in which nobody but these voices speaks, mixed or alone."""
+    """Return the lines whose voices, mixed or not, are all in `voices`."""
     return [line for line in lines if set(line.speaker.split("+")) <= set(voices)]
 
 
-def report_of(tracks: Sequence[Track], *, sure: bool = False) -> dict:
-    """Figures of some lines; `sure` adds their intervals over speakers."""
+def report_of(tracks: Sequence[Track], *, with_intervals: bool = False) -> dict:
+    """Return the figures of some lines, optionally with their intervals over speakers."""
     hits, false = Events.of(tracks).scores()
     sizes = {"lines": len(tracks), "bilabials": len(hits), "false_events": len(false)}
-    told = {**sizes, "figures": figures(tracks)}
-    return told | {"intervals_95": intervals(tracks)} if sure else told
+    report = {**sizes, "figures": figures(tracks)}
+    return report | {"intervals_95": intervals(tracks)} if with_intervals else report
 
 
 def show(title: str, rows: Mapping[str, Mapping]) -> None:
     heads = "".join(f"{head:>9}" for head in HEADS.values())
     print(f"\n{title:24}{'lines':>7}{heads}   bilabials")
-    for name, told in rows.items():
-        values = "".join(f"{told['figures'][figure]:9.3f}" for figure in HEADS)
-        print(f"{name:24}{told['lines']:7}{values}{told['bilabials']:12}")
+    for name, row in rows.items():
+        values = "".join(f"{row['figures'][figure]:9.3f}" for figure in HEADS)
+        print(f"{name:24}{row['lines']:7}{values}{row['bilabials']:12}")
 
 
 def main() -> int:
@@ -54,19 +54,19 @@ def main() -> int:
     parser.add_argument("--every-voice", action="store_true")
     add_options(parser)
     args = parser.parse_args()
-    listening = listener(args)
+    runner = curve_runner(args)
     lines = read_lines(args.corpus)
     if not args.every_voice:
         training = facesdk.load(args.model).manifest.facts.get("training", {})
         voices = args.voices or training.get("held_out_voices", ())
         lines = held_out(lines, voices)
         if not lines:
-            raise SystemExit(f"{args.corpus} has no line by held-out voices: name some by --voices")
+            raise SystemExit(f"{args.corpus} has no line by held-out voices; use --voices")
     lines = spread(lines, args.limit)
-    tracks = listening.tracks(lines)
+    tracks = runner.tracks(lines)
     report = {
-        **listening.describe(),
-        "all": report_of(tracks, sure=True),
+        **runner.describe(),
+        "all": report_of(tracks, with_intervals=True),
         "languages": _each(grouped(tracks, lambda t: t.group)),
         "voices": _each(grouped(tracks, lambda t: "mixes" if "+" in t.speaker else t.speaker)),
     }

@@ -1,10 +1,10 @@
-"""What the switches of learning do, on made-up actors: `python benchmarks/learned_layers.py`.
+"""Compare settings of learned layers on synthetic actors: `python benchmarks/learned_layers.py`.
 
-Four actors speak with synthetic voices, each with a style of their own on the ARKit table; a fifth,
-whose style is the mean of the others', is heard in the test only. The same faces are learned as
-controls and as vertices. Prints JSON: errors in mm on held-out lines, at the longest look-ahead.
-The table's targets come from the articulation engine, which the trunk was trained on too: only
-comparisons between rows mean something.
+Four actors have synthetic voices and different styles on the ARKit table. A fifth, with the mean
+style, occurs only in the test. The same faces are learned as controls and as vertices. Prints
+JSON: errors in mm on held-out lines, at the longest look-ahead. The targets come from the
+articulation engine, on which the trunk was trained too, so only comparisons between rows are
+meaningful.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from facesdk.articulation import articulate
 from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter, TakeSet
 from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.datasets.speech.texts import lines
-from facesdk.mesh.files.load import load_head
-from facesdk.model.rig_table import RigTable
+from facesdk.mesh import load_head
+from facesdk.model import RigTable
 from facesdk.train.heads import HeadTrainer, LearnConfig, ModelGraph, score
 
 FPS = 60
 STYLES = {"a": (0.4, 0.0), "b": (0.8, 0.1), "c": (1.2, 0.2), "d": (1.6, 0.3)}
-"""How much of the table an actor shows, and how much smile there always is."""
+"""Gain of the table and constant smile of each actor."""
 
 VARIANTS = {
-    "as it comes": {},
+    "default": {},
     "one style of all": {"embedding": 0},
     "no pivot": {"pivot_probability": 0.0},
     "no loss on the face": {"vertices": 0.0, "coefficients": 1.0},
@@ -44,7 +44,7 @@ VARIANTS = {
 
 
 def clips(count: int, seed: int):
-    """Lines of made-up speech: name, style, split, samples, ARKit clip."""
+    """Yield lines of synthetic speech: name, style, split, samples, ARKit clip."""
     engine, rng, table = Hibari(), np.random.default_rng(seed), RigTable.load("arkit")
     people = {**STYLES, "stranger": tuple(np.mean(list(STYLES.values()), 0))}
     texts = iter(lines("game_en", seed=seed))
@@ -63,7 +63,7 @@ def clips(count: int, seed: int):
 
 
 def record(folder: Path, count: int, seed: int) -> tuple[AnnotationFolder, AnnotationFolder]:
-    """The same takes as controls and as vertices around the mouth."""
+    """Return data sets of the same takes as controls and as vertices around the mouth."""
     head = load_head()
     near = np.flatnonzero(np.abs(head.delta("jawOpen")).max(1) > 0.002)
     controls = AnnotationWriter(folder / "controls", rig="arkit", name="controls")
@@ -79,7 +79,7 @@ def record(folder: Path, count: int, seed: int) -> tuple[AnnotationFolder, Annot
 
 
 def measure(source: TakeSet, config: LearnConfig) -> dict[str, float]:
-    """Errors in mm of the people it knows and of the stranger, and the size of the layer."""
+    """Return errors in mm for training speakers and for the stranger, and the layer's size."""
     graph = ModelGraph(facesdk.load().folder)
     trainer = HeadTrainer(graph.trunk, [source], config)
     network, (task,) = trainer.run(), trainer.tasks

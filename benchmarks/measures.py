@@ -1,7 +1,7 @@
-"""Figures of articulatory curves on speech whose sounds are known, and how sure they are.
+"""Figures of unit curves on phone-aligned speech, with confidence intervals.
 
-Everything is counted at 100 frames a second; frame `i` is the instant `i / 100` s. Sounds are
-named by the keys of the articulation rules, `SIL` for silence.
+Curves have 100 frames per second; frame `i` is the instant `i / 100` s. Sounds are keys of the
+articulation rules, `SIL` for silence.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-RATE = 100
-"""Frames a second."""
+FPS = 100
+"""Frames per second."""
 
 SILENCE = "SIL"
 BILABIALS = ("p", "b", "m")
@@ -22,7 +22,7 @@ LABIODENTALS = ("f", "v", "ɱ")
 SIBILANTS = ("s", "z", "ʃ", "ʒ", "ʧ", "ʤ", "ɕ", "ʑ", "ʂ")
 ROUNDED = ("u", "ʊ", "o", "ɔ", "ɒ", "y", "ʏ", "ø", "œ", "oʊ", "ɔɪ")
 UNROUNDED = ("i", "ɪ", "ɨ", "ɯ", "e", "ɛ", "æ", "a", "ɐ", "ə", "ɜ", "ʌ", "ɑ", "ɤ", "eɪ", "aɪ")
-"""Vowels that are plainly one or the other: r-coloured ones and those that change are left out."""
+"""Vowels that are clearly rounded or unrounded; r-colored vowels, aʊ and əʊ are excluded."""
 
 JAW = {
     "ɑ": 1.0, "æ": 0.95, "a": 0.95, "aɪ": 0.9, "aʊ": 0.9, "ɒ": 0.85, "ɔ": 0.75, "ɛ": 0.65, "ʌ": 0.6,
@@ -47,7 +47,7 @@ TARGETS = {
     "jaw_r": (0.70, 0.80),
     "closures_at_5": (0.65, 0.85),
 }
-"""By figure: what real speakers must reach, and what they should."""
+"""Floor and goal of each figure on real speakers."""
 
 SHOWN = ("closure", "labiodental", "sibilant", "rounding", "jaw")
 """Units that the figures are about."""
@@ -58,7 +58,7 @@ LAGS = tuple(range(-8, 9))
 
 @dataclass(frozen=True)
 class Track:
-    """One line as it came out: curves beside its sounds."""
+    """The curves of one line, with its sounds."""
 
     speaker: str
     group: str
@@ -69,11 +69,11 @@ class Track:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """(T,) the sound of each frame; `SIL` where no phone is."""
+        """(T,) sound of each frame; `SIL` outside phones."""
         frames = len(next(iter(self.curves.values())))
         labels = np.full(frames, SILENCE, dtype="<U3")
         for phone, start, end in self.phones:
-            labels[round(start * RATE) : round(end * RATE)] = phone
+            labels[round(start * FPS) : round(end * FPS)] = phone
         return labels
 
 
@@ -81,7 +81,10 @@ class Track:
 
 
 def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive outscores a negative, ties count half; NaN without either."""
+    """Return the probability that a positive outscores a negative, ties count half.
+
+    NaN without positives or negatives.
+    """
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     n, m = int(positive.sum()), int((~positive).sum())
@@ -91,13 +94,13 @@ def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
 def closure_events(
     closure: np.ndarray, phones: Iterable[tuple[str, float, float]]
 ) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    """Sound and best closure of each bilabial, and of each other sound far from any.
+    """Return sound and largest closure of each bilabial, and of each other sound far from any.
 
     A bilabial is searched from 20 ms before its start to 80 ms after its end. Any other sound of
     at least 30 ms that lies 80 ms or more from every bilabial is a false event, searched from its
     start to 40 ms after its end.
     """
-    frames = [(phone, round(start * RATE), round(end * RATE)) for phone, start, end in phones]
+    frames = [(phone, round(start * FPS), round(end * FPS)) for phone, start, end in phones]
     closed = [(start, end) for phone, start, end in frames if phone in BILABIALS]
     hits, false = [], []
     for phone, start, end in frames:
@@ -115,20 +118,20 @@ def _best(window: np.ndarray) -> float:
 
 
 def found_at(hits: Sequence[float], false: Sequence[float], share: float) -> float:
-    """Share of true events above the threshold that lets `share` of the false ones through."""
+    """Return the share of hits above the threshold that `share` of the false events exceed."""
     if not len(hits) or not len(false):
         return float("nan")
     return float((np.asarray(hits) > np.quantile(false, 1 - share)).mean())
 
 
 def jaw_heights(labels: np.ndarray) -> np.ndarray:
-    """(T,) the jaw that each frame's sound asks for."""
+    """Return the (T,) jaw target of each frame's sound."""
     sounds, index = np.unique(labels, return_inverse=True)
     return np.array([JAW.get(str(sound), OTHER_JAW) for sound in sounds])[index]
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's r; 0 where one of them never moves."""
+    """Return Pearson's r; 0 if one of the curves is constant."""
     return float(np.corrcoef(x, y)[0, 1]) if x.std() and y.std() else 0.0
 
 
@@ -146,7 +149,10 @@ class Frames:
 
     @classmethod
     def of(cls, tracks: Sequence[Track], lag: int = 0) -> Frames:
-        """Curves read `lag` frames later than their labels, held at the ends of a line."""
+        """Return the frames with curves read `lag` frames after their labels.
+
+        Curves are held at the ends of a line.
+        """
         names = sorted({track.speaker for track in tracks})
         curves: dict[str, list[np.ndarray]] = {unit: [] for unit in SHOWN}
         for track in tracks:
@@ -162,32 +168,32 @@ class Frames:
         )
 
     def among(self, *sounds: str) -> np.ndarray:
-        """(T,) whether a frame belongs to one of some sounds."""
+        """Return (T,) bools: whether a frame belongs to one of some sounds."""
         return np.isin(self.labels, sounds)
 
     def contests(self) -> dict[str, tuple[str, np.ndarray, np.ndarray]]:
-        """By figure: the unit, the frames that count, which of all frames are positive."""
-        spoken = self.labels != SILENCE
+        """Return, by figure, the unit, the frames that count, and the positives of all frames."""
+        speech = self.labels != SILENCE
         rounded = self.among(*ROUNDED)
         vowels = rounded | self.among(*UNROUNDED)
         return {
-            "bilabial_auc": ("closure", spoken, self.among(*BILABIALS)),
-            "labiodental_auc": ("labiodental", spoken, self.among(*LABIODENTALS)),
-            "sibilant_auc": ("sibilant", spoken, self.among(*SIBILANTS)),
+            "bilabial_auc": ("closure", speech, self.among(*BILABIALS)),
+            "labiodental_auc": ("labiodental", speech, self.among(*LABIODENTALS)),
+            "sibilant_auc": ("sibilant", speech, self.among(*SIBILANTS)),
             "rounding_auc": ("rounding", vowels, rounded),
         }
 
     def areas(self) -> dict[str, float]:
-        """The four areas under the curve."""
+        """Return the four areas under the curve."""
         return {
             figure: area_under_curve(self.curves[unit][counts], positive[counts])
             for figure, (unit, counts, positive) in self.contests().items()
         }
 
     def jaw_r(self) -> float:
-        """Of the jaw with the heights its sounds ask for, where somebody speaks."""
-        spoken = self.labels != SILENCE
-        return correlation(self.curves["jaw"][spoken], jaw_heights(self.labels[spoken]))
+        """Return the correlation of the jaw with its targets, in speech."""
+        speech = self.labels != SILENCE
+        return correlation(self.curves["jaw"][speech], jaw_heights(self.labels[speech]))
 
 
 @dataclass(frozen=True)
@@ -208,11 +214,11 @@ class Events:
         return cls(hits, false)
 
     def scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of all true and of all false events."""
+        """Return the closures of all true and of all false events."""
         return _pooled(self.hits), _pooled(self.false)
 
     def found(self) -> dict[str, float]:
-        """Share of bilabials found at each share of false events."""
+        """Return the share of bilabials found at each share of false events."""
         hits, false = self.scores()
         return {f"closures_at_{share:.0%}".rstrip("%"): found_at(hits, false, share)
                 for share in SHARES}  # fmt: skip
@@ -223,18 +229,18 @@ def _pooled(events: Mapping[str, list[tuple[str, float]]]) -> np.ndarray:
 
 
 def figures(tracks: Sequence[Track]) -> dict[str, float]:
-    """Every figure of some lines."""
+    """Return all figures of some lines."""
     frames = Frames.of(tracks)
     return {**frames.areas(), "jaw_r": frames.jaw_r(), **Events.of(tracks).found()}
 
 
-# ------------------------------------------------------------------------------- how sure
+# ------------------------------------------------------------------------------- intervals
 
 
 def intervals(
     tracks: Sequence[Track], *, draws: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % of every figure when other speakers of the kind had come: bootstrap over speakers."""
+    """Return the 95 % interval of every figure, by bootstrap over speakers."""
     frames, events = Frames.of(tracks), Events.of(tracks)
     speakers = sorted({track.speaker for track in tracks})
     rng = np.random.default_rng(seed)
@@ -259,7 +265,7 @@ def _middle(values: np.ndarray) -> tuple[float, float]:
 
 
 def _histograms(scores: np.ndarray, positive: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """(speakers, 2, bins) counts of negatives and positives over 500 quantiles of the scores."""
+    """Return (speakers, 2, bins) counts of negatives and positives in 500 quantile bins."""
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, 501)[1:-1]))
     bins, count = np.searchsorted(edges, scores), int(speakers.max(initial=0)) + 1
     cells = (speakers * 2 + positive) * (len(edges) + 1) + bins
@@ -267,7 +273,7 @@ def _histograms(scores: np.ndarray, positive: np.ndarray, speakers: np.ndarray) 
 
 
 def _areas(tables: np.ndarray) -> np.ndarray:
-    """(draws,) areas of (draws, 2, bins) counts."""
+    """Return the (draws,) areas of (draws, 2, bins) counts."""
     negative, positive = tables[:, 0].astype(float), tables[:, 1].astype(float)
     below = np.cumsum(negative, axis=1) - negative / 2
     with np.errstate(invalid="ignore"):
@@ -275,12 +281,12 @@ def _areas(tables: np.ndarray) -> np.ndarray:
 
 
 def _moments(frames: Frames, speakers: int) -> np.ndarray:
-    """(speakers, 6) sums that a correlation of jaw and target needs."""
-    spoken = frames.labels != SILENCE
-    x, y = frames.curves["jaw"][spoken], jaw_heights(frames.labels[spoken])
+    """Return the (speakers, 6) sums for the correlation of jaw and target."""
+    speech = frames.labels != SILENCE
+    x, y = frames.curves["jaw"][speech], jaw_heights(frames.labels[speech])
     sums = [np.ones_like(x), x, y, x * x, y * y, x * y]
-    who = frames.speakers[spoken]
-    return np.stack([np.bincount(who, part, minlength=speakers) for part in sums], axis=1)
+    speaker = frames.speakers[speech]
+    return np.stack([np.bincount(speaker, part, minlength=speakers) for part in sums], axis=1)
 
 
 def _correlations(sums: np.ndarray) -> np.ndarray:
@@ -296,14 +302,14 @@ def _found(
     return [found_at(true, wrong, share) for share in SHARES]
 
 
-# ------------------------------------------------------------------------------- where it fails
+# ------------------------------------------------------------------------------- errors
 
 
 def by_phone(tracks: Sequence[Track]) -> dict[str, dict[str, float]]:
-    """By sound: frames, mean of the main curves, and how often it counts as a closure.
+    """Return, by sound, frames, mean curves, and how often it counts as a closure.
 
-    `taken` is the share of its events above the threshold that lets 5 % of all false events
-    through: of a bilabial what is found, of any other sound what is mistaken.
+    `taken` is the share of its events above the threshold that 5 % of all false events exceed:
+    hits for a bilabial, false alarms for any other sound.
     """
     frames, events = Frames.of(tracks), Events.of(tracks)
     _, false = events.scores()
@@ -325,28 +331,28 @@ def by_phone(tracks: Sequence[Track]) -> dict[str, dict[str, float]]:
 
 
 def by_lag(tracks: Sequence[Track]) -> dict[str, dict[str, float]]:
-    """By milliseconds: areas and jaw r with the curves read that much later than the labels.
+    """Return areas and jaw r by milliseconds by which the curves are read after the labels.
 
-    The best lag above 0 means that the curve is late.
+    A best lag above 0 means that the curve is late.
     """
     rows = {}
     for lag in LAGS:
         frames = Frames.of(tracks, lag)
-        rows[str(lag * 1000 // RATE)] = {**frames.areas(), "jaw_r": frames.jaw_r()}
+        rows[str(lag * 1000 // FPS)] = {**frames.areas(), "jaw_r": frames.jaw_r()}
     return rows
 
 
 def best_lags(lags: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
-    """By figure, the milliseconds at which it is highest."""
+    """Return the lag in milliseconds with the highest value of each figure."""
     names = next(iter(lags.values()))
     return {name: int(max(lags, key=lambda ms: lags[ms][name])) for name in names}
 
 
-# ------------------------------------------------------------------------------- telling
+# ------------------------------------------------------------------------------- report
 
 
 def verdict(figure: str, value: float) -> str:
-    """Which of floor and goal a figure reaches; empty for one that has neither."""
+    """Return whether a figure reaches its goal or floor; empty for figures without targets."""
     if figure not in TARGETS:
         return ""
     floor, goal = TARGETS[figure]
@@ -354,7 +360,7 @@ def verdict(figure: str, value: float) -> str:
 
 
 def rounded(report: Any, digits: int = 4) -> Any:
-    """The same report with its floats cut to a few digits, None for what is no number."""
+    """Return the report with rounded floats, and None for NaN and infinity."""
     if isinstance(report, float):
         return round(report, digits) if np.isfinite(report) else None
     if isinstance(report, Mapping):
@@ -365,7 +371,7 @@ def rounded(report: Any, digits: int = 4) -> Any:
 
 
 def grouped(tracks: Iterable[Track], key: Callable[[Track], str]) -> dict[str, list[Track]]:
-    """Tracks by what a function says of each, in order of the names."""
+    """Return tracks by key, sorted by key."""
     groups: dict[str, list[Track]] = {}
     for track in tracks:
         groups.setdefault(key(track), []).append(track)

@@ -1,9 +1,9 @@
-"""FLAME, solving and transfer: how fast and how exact, on the built-in head.
+"""Measure speed and accuracy of FLAME, solving and transfer on the built-in head.
 
 Usage: python benchmarks/mesh.py [--json] [--frames 300]
 
-The FLAME-format model is made of the built-in head as another person on another mesh; with --model
-a copy of your own is timed and calibrated instead.
+The FLAME-format model is built from the built-in head as another person on another mesh; --model
+measures a copy of your own instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from facesdk.rig import Rig
 
 NAMES = Rig.load("arkit").names
 NOISE = 0.3e-3
-"""Metres."""
+"""Meters."""
 
 SETTINGS = {
     "exact": {},
@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 def timed(work):
-    """What the work gives, and the best of three times in seconds of one processor."""
+    """Return the result of a call, and the shortest of three CPU times in seconds."""
     times = []
     for _ in range(3):
         began = time.process_time()
@@ -48,14 +48,14 @@ def timed(work):
 
 
 def performance(frames: int) -> np.ndarray:
-    """(T, 52) smooth weights, most of them at rest at any time."""
+    """Return (T, 52) smooth weights, most of them at rest at any time."""
     random = np.random.default_rng(0)
     phase, speed = random.uniform(0, 6.3, (2, len(NAMES)))
     return np.clip(2.5 * np.sin(np.arange(frames)[:, None] / 30 * speed + phase) - 1.5, 0, 1)
 
 
 def solving(head: Head, frames: int) -> dict:
-    """Error and milliseconds a frame of every setting, without and with noise."""
+    """Return error and milliseconds per frame of every setting, without and with noise."""
     weights = performance(frames)
     deltas = head.deltas[[head.index(n) for n in NAMES]].reshape(len(NAMES), -1)
     exact = (weights.astype("f4") @ deltas).reshape(frames, -1, 3) + head.neutral
@@ -79,7 +79,7 @@ def solving(head: Head, frames: int) -> dict:
 
 
 def transferring(head: Head, model: FlameModel, true: np.ndarray | None) -> dict:
-    """Seconds and millimetres: to itself, to another person, to another mesh."""
+    """Return seconds and error in millimeters: to itself, another person, another mesh."""
     itself, seconds = timed(lambda: transfer(head, head.neutral))
     rows = {
         "itself": {
@@ -107,13 +107,13 @@ def transferring(head: Head, model: FlameModel, true: np.ndarray | None) -> dict
 
 
 def made_of(model: FlameModel) -> Head:
-    """The model's neutral as a bare head."""
+    """Return the neutral shape of a model as a head without shapes."""
     neutral = model.template.astype("f4")
     return Head(model.name, neutral, model.triangles, (), np.zeros((0, *neutral.shape), "f4"))
 
 
 def posing(model: FlameModel, frames: int) -> dict:
-    """Milliseconds a frame of skinning, and seconds and millimetres of the calibration."""
+    """Return milliseconds per frame of skinning, and time and error of the calibration."""
     random = np.random.default_rng(0)
     expression = random.normal(0, 1, (frames, model.expressions))
     pose = random.normal(0, 0.1, (frames, 5, 3))

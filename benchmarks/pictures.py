@@ -1,11 +1,11 @@
-"""Pictures of predicted against tracked lips over time: a good, a median and a bad clip.
+"""Draw predicted and tracked lips over time for a good, a median and a bad clip.
 
     python benchmarks/pictures.py DEVSET [--pred build/devset] [--out build/pictures]
                                   [--clips ID ...] [--publishable] [--seconds 8]
 
-DEVSET is the folder that `benchmarks/devset.py` scores, PRED the folder it wrote predictions to.
-Good, median and bad are meant by r of the lip gap at zero lag. The rights of most clips allow
-measuring only: `--publishable` leaves those out.
+DEVSET is the folder that `benchmarks/devset.py` scores, PRED the folder with its predictions.
+Clips are ranked by r of the lip gap at zero lag. The license of most clips permits measuring only;
+`--publishable` omits those.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from facesdk.render.png import write_png
-from facesdk.render.software.bitmap_font import write
+from facesdk.render.software.bitmap_font import draw_text
 
 MEASURE_ONLY = "measurement-only"
 PLACES = ("good", "median", "bad")
@@ -30,33 +30,33 @@ PLACES = ("good", "median", "bad")
 WIDTH, HEIGHT = 1600, 560
 LEFT, RIGHT = 150, 30
 GAP, MARKS, LEVEL = (70, 330), (350, 410), (430, 510)
-"""Rows from and to which each part of a picture reaches."""
+"""First and last row of each part of an image."""
 
 PAPER, INK, FAINT, GRID = (252, 252, 250), (40, 44, 52), (128, 132, 140), (226, 227, 228)
 TRACKED, PREDICTED, SOUND = (38, 92, 160), (226, 106, 28), (150, 156, 166)
 
 
 @dataclass(frozen=True)
-class Story:
-    """One clip as it is drawn; times in seconds, gaps in the scorer's scale (0 shut, 1 open)."""
+class ClipFigure:
+    """The curves to draw for one clip; times in seconds, gaps from 0 (shut) to 1 (open)."""
 
     title: str
-    told: str
+    caption: str
     times: np.ndarray
     tracked: np.ndarray
     predicted: np.ndarray
     closures: tuple[list, list]
-    """Tracked and predicted: lowest moment, start, end, whether the other has it too."""
+    """Tracked and predicted closures: minimum, start, end, whether the other curve has it too."""
     level_times: np.ndarray
     level: np.ndarray
-    """dB below the loud parts of the clip, 0 at its 95th percentile."""
+    """dB relative to the 95th percentile of the clip."""
 
 
 # ------------------------------------------------------------------------------- what to draw
 
 
 def load_scorer(devset: Path) -> ModuleType:
-    """The devset's own `score.py` as a module."""
+    """Return the `score.py` of the devset as a module."""
     spec = importlib.util.spec_from_file_location("devset_score", devset / "score.py")
     if spec is None or spec.loader is None or not (devset / "score.py").is_file():
         raise SystemExit(f"{devset} has no score.py")
@@ -66,21 +66,23 @@ def load_scorer(devset: Path) -> ModuleType:
 
 
 def zero_lag_r(scorer: ModuleType, clip: Any, prediction: Any) -> float:
-    """Correlation of the lip gaps where the face was found."""
+    """Return the correlation of the lip gaps where the face was tracked."""
     gap = prediction.at("aperture", clip.t, clip.fps)
     return scorer.pooled_r([(gap[clip.ok], clip.sig["aperture"][clip.ok])])
 
 
 def best_lag(scorer: ModuleType, clip: Any, prediction: Any) -> int:
-    """Milliseconds by which the prediction is late for this clip."""
+    """Return the delay in milliseconds of the prediction for this clip."""
     gap = clip.sig["aperture"]
     at = [scorer.pooled_r([(prediction.at("aperture", clip.t + lag, clip.fps), gap)])
           for lag in scorer.LAGS]  # fmt: skip
     return round(1000 * float(scorer.LAGS[int(np.argmax(at))]))
 
 
-def story(scorer: ModuleType, clip: Any, prediction: Any, place: str, seconds: float) -> Story:
-    """What a picture of a clip shows: the stretch with most closures."""
+def clip_figure(
+    scorer: ModuleType, clip: Any, prediction: Any, place: str, seconds: float
+) -> ClipFigure:
+    """Return the curves of the part of a clip with the most closures."""
     gaps = [clip.sig["aperture"], prediction.at("aperture", clip.t, clip.fps)]
     scaled = [(gap - low) / span for gap in gaps for low, span in [scorer.norm_range([gap])]]
     found = [
@@ -93,9 +95,9 @@ def story(scorer: ModuleType, clip: Any, prediction: Any, place: str, seconds: f
     f1 = 2 * right / max(len(found[0]) + len(found[1]), 1)
     start = _busiest([shut[0] for shut in found[0]], float(clip.t[-1]), seconds)
     kept = (clip.t >= start) & (clip.t <= start + seconds)
-    heard = (clip.tdb >= start) & (clip.tdb <= min(start + seconds, clip.t[-1]))
+    in_range = (clip.tdb >= start) & (clip.tdb <= min(start + seconds, clip.t[-1]))
     r, lag = zero_lag_r(scorer, clip, prediction), best_lag(scorer, clip, prediction)
-    return Story(
+    return ClipFigure(
         f"{clip.speaker} ({clip.m['language']}), {place}",
         f"whole clip at zero lag: r {r:.2f}, closure F1 {f1:.2f} ({right} of {len(found[0])} "
         f"found, {len(found[1]) - right} too many), best lag {lag:+d} ms",
@@ -104,13 +106,13 @@ def story(scorer: ModuleType, clip: Any, prediction: Any, place: str, seconds: f
         scaled[1][kept],
         ([(*s, i in shared[0]) for i, s in enumerate(found[0])],
          [(*s, i in shared[1]) for i, s in enumerate(found[1])]),
-        clip.tdb[heard],
-        (clip.db - np.percentile(clip.db, 95))[heard],
+        clip.tdb[in_range],
+        (clip.db - np.percentile(clip.db, 95))[in_range],
     )  # fmt: skip
 
 
 def matched(tracked: Sequence, predicted: Sequence, *, slack: float) -> tuple[set, set]:
-    """Numbers of tracked and of predicted closures that are each other's, as the scorer pairs."""
+    """Return the indices of matching tracked and predicted closures, paired as by the scorer."""
     ours: set[int] = set()
     theirs: set[int] = set()
     for number, (moment, start, end) in enumerate(tracked):
@@ -123,7 +125,7 @@ def matched(tracked: Sequence, predicted: Sequence, *, slack: float) -> tuple[se
 
 
 def _busiest(moments: Sequence[float], end: float, seconds: float) -> float:
-    """Where the stretch of `seconds` begins that holds most moments."""
+    """Return the start of the range of `seconds` with the most moments."""
     starts = np.arange(0, max(end - seconds, 0) + 0.01, 0.5)
     inside = [sum(start <= m <= start + seconds for m in moments) for start in starts]
     return float(starts[int(np.argmax(inside))])
@@ -133,7 +135,7 @@ def _busiest(moments: Sequence[float], end: float, seconds: float) -> float:
 
 
 class Plot:
-    """A picture whose columns are time."""
+    """An image with time along its columns."""
 
     def __init__(self, begin: float, end: float) -> None:
         self.picture = np.full((HEIGHT, WIDTH, 3), PAPER, np.uint8)
@@ -144,13 +146,13 @@ class Plot:
         return LEFT + round(share * (WIDTH - LEFT - RIGHT))
 
     def text(self, words: str, x: int, y: int, color=INK, *, scale: int = 2) -> None:
-        write(self.picture, words, x, y, color, scale=scale)
+        draw_text(self.picture, words, x, y, color, scale=scale)
 
     def box(self, x: int, y: int, width: int, height: int, color) -> None:
         self.picture[y : y + height, x : x + width] = color
 
     def curve(self, times, values, rows, limits, color, *, fill=None) -> None:
-        """A smooth line three pixels thick; `fill` colours what is below it."""
+        """Draw a smooth line three pixels thick; `fill` is the color below it."""
         low, high = limits
         x = np.arange(LEFT, WIDTH - RIGHT)
         span = (self._end - self._begin) / (WIDTH - LEFT - RIGHT)
@@ -174,7 +176,7 @@ class Plot:
 
 
 def _brushed(top: np.ndarray, bottom: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that a round brush covers in each column, so that steep lines are as thick as flat."""
+    """Return the rows that a round brush covers in each column."""
     reach = int(radius)
     tops, bottoms = [], []
     for step in range(-reach, reach + 1):
@@ -184,19 +186,19 @@ def _brushed(top: np.ndarray, bottom: np.ndarray, radius: float) -> tuple[np.nda
     return np.min(tops, axis=0), np.max(bottoms, axis=0)
 
 
-def draw(told: Story) -> np.ndarray:
-    """(H, W, 3) one clip: lip gaps, closures, sound."""
-    plot = Plot(float(told.times[0]), float(told.times[-1]))
-    plot.text(told.title, 24, 14, scale=2)
-    plot.text(told.told, 24, 38, FAINT, scale=2)
+def draw(figure: ClipFigure) -> np.ndarray:
+    """Return an (H, W, 3) image of one clip: lip gaps, closures, audio level."""
+    plot = Plot(float(figure.times[0]), float(figure.times[-1]))
+    plot.text(figure.title, 24, 14, scale=2)
+    plot.text(figure.caption, 24, 38, FAINT, scale=2)
     _legend(plot)
-    _axes(plot, float(told.times[0]), float(told.times[-1]))
+    _axes(plot, float(figure.times[0]), float(figure.times[-1]))
     limits = (-0.1, 1.35)
-    plot.curve(told.times, told.tracked, GAP, limits, TRACKED, fill=(222, 232, 244))
-    plot.curve(told.times, told.predicted, GAP, limits, PREDICTED)
-    for row, (shuts, color) in enumerate(zip(told.closures, (TRACKED, PREDICTED), strict=True)):
-        _marks(plot, shuts, MARKS[0] + 34 * row, color, told.times)
-    plot.curve(told.level_times, told.level, LEVEL, (-50, 8), SOUND, fill=(234, 236, 239))
+    plot.curve(figure.times, figure.tracked, GAP, limits, TRACKED, fill=(222, 232, 244))
+    plot.curve(figure.times, figure.predicted, GAP, limits, PREDICTED)
+    for row, (shuts, color) in enumerate(zip(figure.closures, (TRACKED, PREDICTED), strict=True)):
+        _marks(plot, shuts, MARKS[0] + 34 * row, color, figure.times)
+    plot.curve(figure.level_times, figure.level, LEVEL, (-50, 8), SOUND, fill=(234, 236, 239))
     return plot.picture
 
 
@@ -228,7 +230,7 @@ def _axes(plot: Plot, begin: float, end: float) -> None:
 
 
 def _marks(plot: Plot, shuts: Sequence, y: int, color, times: np.ndarray) -> None:
-    """A bar for every closure: full where the other has it too, else hollow."""
+    """Draw a bar for every closure, filled if the other curve has it too."""
     for _, start, end, both in shuts:
         if end < times[0] or start > times[-1]:
             continue
@@ -243,7 +245,7 @@ def _marks(plot: Plot, shuts: Sequence, y: int, color, times: np.ndarray) -> Non
 
 
 def chosen(rated: Sequence[tuple[float, str]]) -> dict[str, str]:
-    """Clip by place, out of (r, clip)."""
+    """Return the good, median and bad clip of (r, clip)."""
     ranked = [clip for _, clip in sorted(rated, reverse=True)]
     return dict(zip(PLACES, (ranked[0], ranked[len(ranked) // 2], ranked[-1]), strict=True))
 
@@ -269,9 +271,9 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     drawn = []
     for place, clip in picked.items():
-        told = story(scorer, clips[clip], predictions[clip], place, args.seconds)
-        drawn.append(draw(told))
-        print(json.dumps({"place": place, "clip": clip, "told": told.told}))
+        figure = clip_figure(scorer, clips[clip], predictions[clip], place, args.seconds)
+        drawn.append(draw(figure))
+        print(json.dumps({"place": place, "clip": clip, "caption": figure.caption}))
     with (args.out / "lips.png").open("wb") as file:
         write_png(np.concatenate(drawn), file)
     print(f"written: {args.out / 'lips.png'}")

@@ -1,10 +1,10 @@
-"""How fast films are drawn, what limits it, and whether memory stays flat.
+"""Measure rendering speed of images and videos, and memory over a long video.
 
     python benchmarks/render.py
     python benchmarks/render.py --minutes 10 --backends gl
 
-Pictures a second are wall time and need an idle machine; the milliseconds of processor time that
-one picture costs on a core hardly depend on what else runs.
+Images per second are wall time and need an idle machine; the CPU time per image hardly depends on
+other programs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from facesdk.render import Look, Shot, camera, encode_video, painter, resolve_ba
 RIG = Rig.load("arkit")
 
 
-class Chatter:
-    """Frames of a face that moves, as many as asked for, none of them held."""
+class MovingFace:
+    """A source of `count` frames of a moving face, computed while it is read."""
 
     info = ClipInfo(RIG, Fraction(30))
 
@@ -48,18 +48,18 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--backends", default="gl,software")
     options.add_argument("--frames", type=int, default=300)
-    options.add_argument("--minutes", type=float, help="watch memory over so long a film instead")
+    options.add_argument("--minutes", type=float, help="measure memory over a long video")
     args = options.parse_args()
     if args.minutes:
-        watch_memory(args.minutes, args.backends.split(",")[0])
+        measure_memory(args.minutes, args.backends.split(",")[0])
         return
-    one_picture(args.backends.split(","))
-    films(args.backends.split(","), args.frames)
+    measure_images(args.backends.split(","))
+    measure_videos(args.backends.split(","), args.frames)
 
 
-def one_picture(backends: list[str]) -> None:
-    """Processor time of one picture, one core."""
-    print("drawing alone      triangles    size   edges   ms of processor a picture")
+def measure_images(backends: list[str]) -> None:
+    """Print the CPU time of one image on one core."""
+    print("drawing only       triangles    size   edges   ms of CPU per image")
     for detail in ("low", "high"):
         head = load_head(detail=detail)
         points, view = head.vertices(np.zeros((1, len(head.names))))[0], camera(head)
@@ -79,36 +79,36 @@ def one_picture(backends: list[str]) -> None:
                         draw.close()
 
 
-def films(backends: list[str], count: int) -> None:
-    """Pictures a second of a whole film: shapes, drawing, encoding."""
+def measure_videos(backends: list[str], count: int) -> None:
+    """Print the images per second of a whole video: shapes, drawing, encoding."""
     head, look = load_head(), Look()
-    print(f"\nfilm of {count} pictures, 512 x 512    processes   pictures a second")
+    print(f"\nvideo of {count} images, 512 x 512    processes   images per second")
     for backend in backends:
         for smooth in (True, False):
             for jobs in (1, 2):
                 shot = Shot(replace(look, smooth=smooth), backend=backend)
                 began = time.perf_counter()
-                write_video(Chatter(count), io.BytesIO(), head, shot, jobs=jobs)
+                write_video(MovingFace(count), io.BytesIO(), head, shot, jobs=jobs)
                 rate = count / (time.perf_counter() - began)
                 edges = "smooth" if smooth else "rough"
                 print(f"{resolve_backend(backend, look):<10}{edges:<24}{jobs:>12}{rate:>16.1f}")
-    picture = np.zeros((512, 512, 3), np.uint8)
+    image = np.zeros((512, 512, 3), np.uint8)
     began = time.perf_counter()
-    encode_video((picture for _ in range(count)), io.BytesIO(), Fraction(30))
-    print(f"encoding alone{count / (time.perf_counter() - began):>48.1f}")
+    encode_video((image for _ in range(count)), io.BytesIO(), Fraction(30))
+    print(f"encoding only {count / (time.perf_counter() - began):>48.1f}")
 
 
-def watch_memory(minutes: float, backend: str) -> None:
-    """Resident memory of this process as the film goes on."""
+def measure_memory(minutes: float, backend: str) -> None:
+    """Print the resident memory of this process during a video."""
     head, shot = load_head(), Shot(Look(smooth=False, size=(128, 128)), backend=backend)
     count = round(minutes * 60 * 30)
 
     def on_progress(done: int) -> None:
         if done % (count // 10) == 0:
-            print(f"{done:>8} of {count} pictures {resident():>8.0f} MiB")
+            print(f"{done:>8} of {count} images {resident():>8.0f} MiB")
 
     with Path(os.devnull).open("wb") as file:
-        write_video(Chatter(count), file, head, shot, on_progress=on_progress)
+        write_video(MovingFace(count), file, head, shot, on_progress=on_progress)
 
 
 def resident() -> float:

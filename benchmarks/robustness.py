@@ -1,10 +1,10 @@
-"""What bad sound does to the lips: noise, rooms, lines, other ways of speaking, and no speech.
+"""Measure the recognition of sounds with noise, rooms, codecs, other voices, and without speech.
 
     python benchmarks/robustness.py FOLDER [--split test] [--limit 400] [--rig articulation]
                                     [--look-ahead MS] [--jobs N] [--only NAME ...] [--out JSON]
 
-FOLDER holds labelled speech in either layout of `labelled.py`. Every degradation keeps time, so
-the labels of the clean lines hold. See benchmarks/README.md for what each figure means.
+FOLDER contains aligned speech in either layout of `labelled.py`. Degradations keep time, so the
+labels of the clean lines stay valid. See benchmarks/README.md for the definition of the figures.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 import degrade
 import numpy as np
 from labelled import (
+    CurveRunner,
     Line,
-    Listener,
     add_options,
-    listener,
+    curve_runner,
     read_lines,
     spread,
     write_report,
@@ -33,7 +33,7 @@ import facesdk
 
 LINES = 400
 VOICES = 6
-"""People in the babble."""
+"""Voices in the babble."""
 
 MOVING = (
     "jaw", "aperture", "closure", "labiodental", "rounding", "protrusion", "spread", "sibilant"
@@ -42,13 +42,13 @@ MOVING = (
 
 @dataclass(frozen=True)
 class Condition:
-    """One way to make a line worse; the same line always comes out the same."""
+    """A degradation; deterministic for a line."""
 
     name: str
     kind: str
     amount: float = 0.0
     crowd: tuple[Path, ...] = ()
-    """Files that babble is mixed of."""
+    """Files from which babble is mixed."""
 
     def __call__(self, samples: np.ndarray, line: Line) -> np.ndarray:
         rng = np.random.default_rng(zlib.crc32(f"{self.name} {line.id}".encode()))
@@ -70,16 +70,16 @@ class Condition:
             return getattr(degrade, self.kind)(length, rng)
         others = [path for path in self.crowd if path != line.audio]
         chosen = rng.choice(len(others), min(VOICES, len(others)), replace=False)
-        return degrade.babble(length, rng, [_heard(others[i]) for i in chosen])
+        return degrade.babble(length, rng, [_samples(others[i]) for i in chosen])
 
 
 @lru_cache(maxsize=128)
-def _heard(path: Path) -> np.ndarray:
+def _samples(path: Path) -> np.ndarray:
     return Line("", path, "", "", "", ()).samples()
 
 
 def conditions(lines: Sequence[Line]) -> list[Condition]:
-    """All of them, the worst of a kind last; babble is taken from 60 of the lines."""
+    """Return all conditions, ascending in strength; babble uses 60 of the lines."""
     crowd = tuple(line.audio for line in spread(lines, 60))
     noise = [
         Condition(f"{kind} noise {snr} dB" if kind != "babble" else f"babble {snr} dB", kind, snr,
@@ -106,13 +106,13 @@ def conditions(lines: Sequence[Line]) -> list[Condition]:
 
 
 def motion(curves: Mapping[str, np.ndarray]) -> float:
-    """Mean speed of the mouth's curves, in full ranges a second."""
+    """Return the mean speed of the mouth's curves in full ranges per second."""
     speeds = [100 * np.abs(np.diff(curves[unit])).mean() for unit in MOVING]
     return float(np.mean(speeds))
 
 
 def likeness(tracks: Sequence[Track], clean: Sequence[Track]) -> dict[str, float]:
-    """Correlation of each curve with that of the clean lines, and their mean."""
+    """Return the correlation of each curve with that of the clean lines, and the mean."""
     r = {}
     for unit in MOVING:
         both = (np.concatenate([t.curves[unit] for t in some]) for some in (tracks, clean))
@@ -131,24 +131,24 @@ def row(tracks: Sequence[Track], clean: Sequence[Track]) -> dict:
     }
 
 
-def without_speech(listening: Listener, clean: Sequence[Track]) -> dict[str, dict[str, float]]:
-    """How much a mouth moves and how far it opens where nobody speaks; 1 is as in speech."""
-    model = facesdk.load(listening.model)
-    spoken = np.mean([motion(t.curves) for t in clean])
-    opened = np.mean([t.curves["jaw"].std() for t in clean])
+def without_speech(runner: CurveRunner, clean: Sequence[Track]) -> dict[str, dict[str, float]]:
+    """Return motion and opening of the mouth for sounds without speech, relative to speech."""
+    model = facesdk.load(runner.model)
+    speech_motion = np.mean([motion(t.curves) for t in clean])
+    speech_spread = np.mean([t.curves["jaw"].std() for t in clean])
     rows = {}
     for name, sound in degrade.no_speech().items():
-        curves = listening.curves(sound.astype(np.float32), model)
+        curves = runner.curves(sound.astype(np.float32), model)
         rows[name] = {
-            "motion": float(motion(curves) / spoken),
+            "motion": float(motion(curves) / speech_motion),
             "jaw_mean": float(curves["jaw"].mean()),
-            "jaw_spread": float(curves["jaw"].std() / opened),
+            "jaw_spread": float(curves["jaw"].std() / speech_spread),
             "aperture_mean": float(curves["aperture"].mean()),
         }
     return rows
 
 
-# ------------------------------------------------------------------------------- telling
+# ------------------------------------------------------------------------------- report
 
 HEADS = {
     "bilabial_auc": "bilab.", "labiodental_auc": "labiod.", "sibilant_auc": "sibil.",
@@ -160,9 +160,9 @@ def show_head() -> None:
     print(f"{'':24}" + "".join(f"{head:>9}" for head in HEADS.values()) + "   motion  r clean")
 
 
-def show(name: str, told: Mapping) -> None:
-    values = "".join(f"{told['figures'][figure]:9.3f}" for figure in HEADS)
-    print(f"{name:24}{values}{told['motion']:9.2f}{told['r_with_clean']['mean']:9.2f}", flush=True)
+def show(name: str, row: Mapping) -> None:
+    values = "".join(f"{row['figures'][figure]:9.3f}" for figure in HEADS)
+    print(f"{name:24}{values}{row['motion']:9.2f}{row['r_with_clean']['mean']:9.2f}", flush=True)
 
 
 def main() -> int:
@@ -172,36 +172,36 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="conditions that contain this")
     add_options(parser)
     args = parser.parse_args()
-    listening = listener(args)
+    runner = curve_runner(args)
     lines = spread(read_lines(args.folder, args.split), args.limit or LINES)
-    clean = listening.tracks(lines)
-    report: dict = {**listening.describe(), "lines": len(lines), "conditions": {}}
+    clean = runner.tracks(lines)
+    report: dict = {**runner.describe(), "lines": len(lines), "conditions": {}}
     show_head()
 
-    def tell(name: str, tracks: Sequence[Track], beside: Sequence[Track]) -> None:
-        report["conditions"][name] = row(tracks, beside)
+    def add(name: str, tracks: Sequence[Track], reference: Sequence[Track]) -> None:
+        report["conditions"][name] = row(tracks, reference)
         show(name, report["conditions"][name])
 
-    tell("clean", clean, clean)
+    add("clean", clean, clean)
     for group in sorted({line.group for line in lines} & {"adults", "children"}):
         some = [track for track in clean if track.group == group]
-        tell(f"clean, {group}", some, some)
+        add(f"clean, {group}", some, some)
     for condition in conditions(lines):
         if args.only and not any(word in condition.name for word in args.only):
             continue
         kept = [i for i, line in enumerate(lines) if _applies(condition, line)]
-        heard = listening.tracks([lines[i] for i in kept], condition)
-        tell(condition.name, heard, [clean[i] for i in kept])
-    report["without_speech"] = without_speech(listening, clean)
-    print(f"\n{'nobody speaks':24}{'motion':>9}{'jaw':>9}{'jaw sd':>9}{'gap':>9}")
-    for name, told in report["without_speech"].items():
-        print(f"{name:24}" + "".join(f"{value:9.3f}" for value in told.values()))
+        degraded = runner.tracks([lines[i] for i in kept], condition)
+        add(condition.name, degraded, [clean[i] for i in kept])
+    report["without_speech"] = without_speech(runner, clean)
+    print(f"\n{'without speech':24}{'motion':>9}{'jaw':>9}{'jaw sd':>9}{'gap':>9}")
+    for name, values in report["without_speech"].items():
+        print(f"{name:24}" + "".join(f"{value:9.3f}" for value in values.values()))
     write_report(report, args.out)
     return 0
 
 
 def _applies(condition: Condition, line: Line) -> bool:
-    """Children are not made smaller."""
+    """Whether a condition applies to a line; children's voices are not raised."""
     return condition.kind != "higher" or line.group != "children"
 
 

@@ -1,11 +1,11 @@
-"""How well the lips of real speakers nobody trained on are heard: adults and children apart.
+"""Measure the recognition of sounds of real speakers, separately for adults and children.
 
     python benchmarks/speakers.py FOLDER [--split test] [--rig articulation] [--look-ahead MS]
                                   [--limit N] [--jobs N] [--out JSON]
 
-FOLDER holds phone-aligned speech: `utterances.jsonl` with `file`, `speaker`, `age`, `split`,
-`alignment` (ARPAbet, seconds) and `quality` on every line. See benchmarks/README.md for what each
-figure means.
+FOLDER contains phone-aligned speech: `utterances.jsonl` with `file`, `speaker`, `age`, `split`,
+`alignment` (ARPAbet, seconds) and `quality` on every line. See benchmarks/README.md for the
+definition of the figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labelled import add_options, listener, read_lines, spread, write_report
+from labelled import add_options, curve_runner, read_lines, spread, write_report
 from measures import (
     SHOWN,
     Events,
@@ -30,7 +30,7 @@ from measures import (
 
 
 def report_of(tracks: Sequence[Track]) -> dict:
-    """Figures, how sure they are, and where the failures lie."""
+    """Return figures, intervals, lags and the table by sound."""
     hits, false = Events.of(tracks).scores()
     lags = by_lag(tracks)
     return {
@@ -52,18 +52,18 @@ def show(name: str, report: Mapping) -> None:
     for figure, value in report["figures"].items():
         low, high = report["intervals_95"][figure]
         lag = report["best_lag_ms"].get(figure)
-        late = "" if lag is None else f"best at {lag:+d} ms"
+        best = "" if lag is None else f"best at {lag:+d} ms"
         print(
-            f"  {figure:18}{value:.3f}  [{low:.3f} {high:.3f}]  {late:16}{verdict(figure, value)}"
+            f"  {figure:18}{value:.3f}  [{low:.3f} {high:.3f}]  {best:16}{verdict(figure, value)}"
         )
 
 
 def show_phones(name: str, phones: Mapping[str, Mapping[str, float]]) -> None:
-    """The sounds most often taken for a closure, and what the lips do on them."""
+    """Print the sounds that most often count as a closure, with their mean curves."""
     print(f"\n{name}: share taken for closures at 5 % false events, mean curves")
     print("         frames  taken  closure  labiod.  sibil.  round.    jaw")
-    told = [(phone, row) for phone, row in phones.items() if row.get("events", 0) >= 20]
-    for phone, row in sorted(told, key=lambda entry: -entry[1]["taken"]):
+    frequent = [(phone, row) for phone, row in phones.items() if row.get("events", 0) >= 20]
+    for phone, row in sorted(frequent, key=lambda entry: -entry[1]["taken"]):
         units = "".join(f"{row[unit]:8.2f}" for unit in SHOWN)
         print(f"  {phone:4}{row['frames']:9.0f}{row['taken']:7.2f}{units}")
 
@@ -74,10 +74,10 @@ def main() -> int:
     parser.add_argument("--split", default="test")
     add_options(parser)
     args = parser.parse_args()
-    listening = listener(args)
+    runner = curve_runner(args)
     lines = spread(read_lines(args.folder, args.split), args.limit)
-    tracks = listening.tracks(lines)
-    report: dict = {**listening.describe(), "split": args.split, "groups": {}}
+    tracks = runner.tracks(lines)
+    report: dict = {**runner.describe(), "split": args.split, "groups": {}}
     for name, group in {**grouped(tracks, lambda t: t.group), "all": tracks}.items():
         report["groups"][name] = report_of(group)
         show(name, report["groups"][name])

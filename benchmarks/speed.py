@@ -1,11 +1,11 @@
-"""What speaking costs: real-time factor of one stream, cost per stream in a batch, delay, start-up.
+"""Measure real-time factors of streams and batches, live delay, baking speed and start-up time.
 
     python benchmarks/speed.py [--runs 5] [--json]
 
-Everything on one thread. A real-time factor of 0.01 means 10 ms of computing a second of speech;
-every 20 ms step counts as in the run that was best for it, so that other programs are left out.
-The delay is measured from outside: audio is fed by the quarter of a millisecond, and a frame's
-delay is the audio fed when it came minus its own instant. Computing time is not part of it.
+Everything runs on one thread. A real-time factor of 0.01 means 10 ms of computing per second of
+speech; each 20 ms step counts with its fastest run, which excludes the load of other programs. For
+the delay, audio is pushed in pieces of 0.25 ms; the delay of a frame is the duration pushed when it
+is returned minus its own instant, without computing time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ import numpy as np
 import soundfile
 
 import facesdk
+from facesdk.audio import SAMPLE_RATE
 
-RATE = 16_000
 SECONDS = 10
 BATCHES = (1, 8, 64)
 RIGS = ("arkit", "metahuman", "flame", "oculus", "vrm", "a2f")
 LOOK_AHEADS_MS = (40, 100)
 GRAIN = 4000
-"""Pieces of a second that the delay is measured with."""
+"""Pushes per second when the delay is measured."""
 HELLO = Path(__file__).parent.parent / "examples" / "hello.wav"
 
 
@@ -43,13 +43,13 @@ def median(runs: int, measure: Callable[[], float]) -> float:
 
 
 def undisturbed(runs: int, measure: Callable[[], list[float]]) -> float:
-    """Seconds that the steps of a run take together, each in the run that was best for it."""
+    """Return the sum over steps of their shortest time in seconds, over all runs."""
     times = np.array([measure() for _ in range(1 + runs)])
     return float(times.min(0).sum())
 
 
 def timed(function: Callable[[np.ndarray], object], pieces: Iterable[np.ndarray]) -> list[float]:
-    """Seconds of one call for each piece."""
+    """Return the seconds of one call per piece."""
     seconds = []
     for piece in pieces:
         start = time.perf_counter()
@@ -60,16 +60,21 @@ def timed(function: Callable[[np.ndarray], object], pieces: Iterable[np.ndarray]
 
 def speech(seconds: int) -> np.ndarray:
     samples, rate = soundfile.read(HELLO, dtype="float32")
-    assert rate == RATE
-    return np.resize(samples, seconds * RATE)
+    assert rate == SAMPLE_RATE
+    return np.resize(samples, seconds * SAMPLE_RATE)
 
 
 def streaming_factor(
     model: facesdk.Model, rig: str | tuple[str, ...], rate: int, runs: int
 ) -> float:
-    """Compute time per second of audio pushed in 20 ms chunks, frames at 60 fps."""
+    """Return the compute time per second of audio in 20 ms chunks, with frames at 60 fps."""
     chunks = np.split(np.resize(speech(SECONDS), SECONDS * rate), SECONDS * 50)
-    session = model.session(rig=rig, sample_rate=rate)
+    rigs = [rig] if isinstance(rig, str) else rig
+    session = (
+        model.session(rig=rig, sample_rate=rate)
+        if isinstance(rig, str)
+        else model.multi_session(rigs, sample_rate=rate)
+    )
 
     def run() -> list[float]:
         session.reset()
@@ -79,7 +84,7 @@ def streaming_factor(
 
 
 def batch_factor(model: facesdk.Model, batch: int, runs: int) -> float:
-    """Network time per stream and second of audio when streams share each 20 ms call."""
+    """Return the network time per stream and second of audio in a batch, in 20 ms steps."""
     seconds = max(1, SECONDS // batch)
     chunks = np.split(np.tile(speech(seconds)[None], (batch, 1)), seconds * 50, axis=1)
     runner = model.runner(batch)
@@ -87,7 +92,7 @@ def batch_factor(model: facesdk.Model, batch: int, runs: int) -> float:
 
 
 def live_delay(model: facesdk.Model, rate: int, look_ahead_ms: int) -> float:
-    """Largest time in ms between a 60 fps frame's instant and the audio fed when it came."""
+    """Return the largest delay in ms of a 60 fps frame."""
     session = model.session(sample_rate=rate, look_ahead_ms=look_ahead_ms)
     audio = np.resize(speech(2), 2 * rate)
     bounds = np.arange(2 * GRAIN + 1) * rate // GRAIN
@@ -100,7 +105,7 @@ def live_delay(model: facesdk.Model, rate: int, look_ahead_ms: int) -> float:
 
 
 def bake_speed(model: facesdk.Model) -> float:
-    """Seconds of audio baked per second, in memory."""
+    """Return the seconds of audio baked per second, in memory."""
     audio = speech(60)
     start = time.perf_counter()
     facesdk.bake(audio, model=model)
@@ -108,14 +113,14 @@ def bake_speed(model: facesdk.Model) -> float:
 
 
 def process_seconds(*words: str) -> float:
-    """Wall time of a fresh Python process."""
+    """Return the wall time of a new Python process."""
     start = time.perf_counter()
     subprocess.run([sys.executable, *words], check=True, capture_output=True)
     return time.perf_counter() - start
 
 
 def cpu_seconds(*words: str) -> float:
-    """CPU time of a fresh Python process, its start-up included."""
+    """Return the CPU time of a new Python process, including its start-up."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -125,7 +130,7 @@ def cpu_seconds(*words: str) -> float:
 
 
 def import_milliseconds() -> float:
-    """Sum that `-X importtime` gives for `import facesdk` and its own imports."""
+    """Return the total of `-X importtime` for `import facesdk`."""
     command = [sys.executable, "-X", "importtime", "-c", "import facesdk"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     rows = [line.split("|") for line in done.stderr.splitlines() if line.endswith(" facesdk")]
@@ -133,9 +138,9 @@ def import_milliseconds() -> float:
 
 
 def stream_figures(model: facesdk.Model, runs: int) -> dict[str, float]:
-    """Real-time factors of 20 ms chunks."""
+    """Return the real-time factors of 20 ms chunks."""
     figures = {}
-    for rate in (RATE, 48_000):
+    for rate in (SAMPLE_RATE, 48_000):
         for rig, name in (("arkit", "arkit"), ("metahuman", "metahuman"), (RIGS, "all rigs")):
             factor = streaming_factor(model, rig, rate, runs)
             figures[f"one stream, {name}, {rate // 1000} kHz audio"] = factor
@@ -143,8 +148,8 @@ def stream_figures(model: facesdk.Model, runs: int) -> dict[str, float]:
         figures[f"network per stream, {batch} in a batch"] = batch_factor(model, batch, runs)
     network = figures["network per stream, 1 in a batch"]
     for name in ("arkit", "all rigs"):
-        beside = figures[f"one stream, {name}, 16 kHz audio"] - network
-        figures[f"one stream without its network, {name}"] = beside
+        rest = figures[f"one stream, {name}, 16 kHz audio"] - network
+        figures[f"one stream without its network, {name}"] = rest
     return figures
 
 
@@ -157,7 +162,7 @@ def main() -> int:
     figures: dict[str, float] = {}
     figures |= stream_figures(model, args.runs)
     for look_ahead_ms in LOOK_AHEADS_MS:
-        for rate in (RATE, 48_000):
+        for rate in (SAMPLE_RATE, 48_000):
             name = f"live delay at 60 fps, look-ahead {look_ahead_ms} ms, {rate // 1000} kHz, ms"
             figures[name] = live_delay(model, rate, look_ahead_ms)
     figures["baking, x real time"] = median(args.runs, lambda: bake_speed(model))
@@ -167,7 +172,7 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory() as folder:
         line = Path(folder) / "line.wav"
-        soundfile.write(line, speech(5), RATE)
+        soundfile.write(line, speech(5), SAMPLE_RATE)
         command = ("-m", "facesdk", "bake", str(line), "-o", str(Path(folder) / "line.json"))
         figures["process start to a baked 5 s line, s"] = median(
             args.runs, lambda: process_seconds(*command)

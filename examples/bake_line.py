@@ -1,13 +1,13 @@
-"""Bakes a line for two characters: `python examples/bake_line.py [AUDIO] [FOLDER]`.
+"""Bake a line for two characters: `python examples/bake_line.py [AUDIO] [FOLDER]`.
 
-The same performance on ARKit's shapes as JSON, and on Live Link's as the CSV that Unreal imports.
+Writes the same performance for ARKit blend shapes (JSON) and for Live Link (CSV for Unreal).
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 import facesdk
-from facesdk.exporters import write_clip
 
 HELLO = Path(__file__).with_name("hello.wav")
 CHARACTERS = (("arkit", "json", ".json"), ("livelink", "livelink-csv", ".csv"))
@@ -16,13 +16,20 @@ CHARACTERS = (("arkit", "json", ".json"), ("livelink", "livelink-csv", ".csv"))
 
 def main(audio: Path = HELLO, folder: Path = Path()) -> None:
     """Write `<stem>.json` and `<stem>.csv` into a folder."""
-    model = facesdk.load()
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = facesdk.bake_rigs(audio, [rig for rig, _, _ in CHARACTERS], fps=60, seed=1)
     for rig, format_, extension in CHARACTERS:
-        clip = facesdk.bake(audio, rig=rig, fps=60, seed=1, model=model)
+        clip = clips[rig]
         target = folder / (audio.stem + extension)
-        write_clip(clip, target, format_)
+        facesdk.write_clip(clip, target, format_)
         print(f"{target}: {len(clip)} frames on {len(clip.rig)} controls of {rig}")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("audio", nargs="?", type=Path, default=HELLO)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path())
+    try:
+        main(**vars(parser.parse_args()))
+    except (facesdk.FaceSDKError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,9 +1,10 @@
-"""Writes a line in every format there is, or in some.
+"""Write a line in all formats, or in some: `python examples/export_formats.py [AUDIO] [FOLDER]
+[FORMAT ...]`.
 
-`python examples/export_formats.py [AUDIO] [FOLDER] [FORMAT ...]`. Each format gets the rig that it
-is made for, and says what it does not hold.
+Each format is written for its own rig. The last column lists what the format cannot store.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -16,15 +17,15 @@ from facesdk.exporters import format_for, formats, write_clip
 HELLO = Path(__file__).with_name("hello.wav")
 
 
-def written(stem: str, name: str, folder: Path) -> Path:
-    """`hello.glb`; `hello.a2f-json.json` where another format has the extension first."""
+def output_path(stem: str, name: str, folder: Path) -> Path:
+    """Return `hello.glb`, or `hello.a2f-json.json` if `.json` stands for another format."""
     extension = format_for(name).extension
-    first = format_for(Path(f"x{extension}")).name == name
-    return folder / (stem + ("" if first else f".{name}") + extension)
+    is_default = format_for(Path(f"x{extension}")).name == name
+    return folder / (stem + ("" if is_default else f".{name}") + extension)
 
 
 def main(audio: Path = HELLO, folder: Path = Path(), *, names: Sequence[str] = ()) -> None:
-    """Write all files into a folder and print what became of them."""
+    """Write all files into a folder and print a table."""
     model = facesdk.load()
 
     @cache
@@ -32,18 +33,25 @@ def main(audio: Path = HELLO, folder: Path = Path(), *, names: Sequence[str] = (
         return facesdk.bake(audio, rig=rig, fps=60, seed=1, model=model)
 
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{'format':<18}{'rig':<16}{'bytes':>10}  {'file':<30}not carried")
+    print(f"{'format':<18}{'rig':<16}{'bytes':>10}  {'file':<30}dropped")
     for name in names or formats():
         rig = (format_for(name).rigs or ("arkit",))[0]
-        path = written(audio.stem, name, folder)
+        path = output_path(audio.stem, name, folder)
         try:
-            lost = write_clip(baked(rig), path, name)
+            dropped = write_clip(baked(rig), path, name)
         except MissingExtraError as error:
             print(f"{name:<18}{rig:<16}{'':>10}  {error}")
             continue
         size = path.stat().st_size
-        print(f"{name:<18}{rig:<16}{size:>10,}  {path.name:<30}{', '.join(lost) or '-'}")
+        print(f"{name:<18}{rig:<16}{size:>10,}  {path.name:<30}{', '.join(dropped) or '-'}")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]), names=sys.argv[3:])
+    parser = argparse.ArgumentParser(description="Write a line in all formats, or in some.")
+    parser.add_argument("audio", nargs="?", type=Path, default=HELLO)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path())
+    parser.add_argument("names", nargs="*", metavar="FORMAT", help=", ".join(formats()))
+    try:
+        main(**vars(parser.parse_args()))
+    except (facesdk.FaceSDKError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,12 +1,13 @@
-"""Learns the faces of two actors from recordings: `python examples/learn_layer.py [FOLDER]`.
+"""Train an output layer on two actors' faces: `python examples/learn_layer.py [FOLDER]`.
 
-Needs the train extra, no data and half a minute. The actors are made up: a synthetic voice speaks
-a few lines, and each actor moves by a rig table of their own. With real recordings the folder
-`actors` comes from a camera or a rig, and the rest stays the same, or is
+Needs the train extra and half a minute, no data. The actors are synthetic: a synthetic voice reads
+a few lines, and each actor has a rig table of their own. For real recordings, put takes from a
+camera or a rig into the folder `actors` and run
 
     facesdk train --learn actors -o model
 """
 
+import argparse
 import json
 import sys
 from importlib import resources
@@ -19,7 +20,7 @@ from facesdk.articulation import articulate
 from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter
 from facesdk.datasets.speech.hibari import Hibari, Speaker
 from facesdk.exporters import write_clip
-from facesdk.model.rig_table import RigTable
+from facesdk.model import RigTable
 from facesdk.train.heads import LearnConfig, learn
 
 HELLO = Path(__file__).with_name("hello.wav")
@@ -27,7 +28,7 @@ STYLES = {
     "ada": {"jawOpen": 1.6, "mouthStretchLeft": 2.0, "mouthStretchRight": 2.0},
     "ben": {"jawOpen": 0.5, "mouthClose": 0.5, "mouthFunnel": 3.0, "mouthPucker": 1.4},
 }
-"""What each actor does more, or less, than the table that comes with facesdk."""
+"""Factors by which each actor differs from the built-in table."""
 
 LINES = (
     "My papa may buy a blue boat, but mama wants more bread.",
@@ -40,7 +41,7 @@ LINES = (
 
 
 def table(style: dict[str, float]) -> RigTable:
-    """The ARKit table with some controls scaled."""
+    """Return the ARKit table with some controls scaled."""
     file = resources.files("facesdk") / "data" / "tables" / "arkit.json"
     document = json.loads(file.read_text("utf-8"))
     for control, factor in style.items():
@@ -50,7 +51,7 @@ def table(style: dict[str, float]) -> RigTable:
 
 
 def record(folder: Path) -> AnnotationFolder:
-    """The data set: every actor speaks all lines but one, which is kept for the score."""
+    """Write and return the data set; the last line of each actor is held out for the score."""
     engine, rng = Hibari(), np.random.default_rng(0)
     writer = AnnotationWriter(folder, rig="arkit", name="actors", license="CC0-1.0")
     for actor, style in STYLES.items():
@@ -65,18 +66,23 @@ def record(folder: Path) -> AnnotationFolder:
 
 
 def main(folder: Path, steps: int = 300) -> None:
-    """Record, learn, and bake the example line as each actor and as nobody in particular."""
+    """Record, train, and bake the example line as each actor and speaker-independent."""
     actors = record(folder / "actors")
     config = LearnConfig(steps=steps, batch=6, crop=120)
     manifest = learn([actors], folder / "model", config=config, log=print)
     model = facesdk.load(manifest.parent)
     for speaker in (None, *STYLES):
         clip = facesdk.bake(HELLO, rig=f"actors:{speaker}" if speaker else "actors", model=model)
-        target = folder / f"hello-{speaker or 'anybody'}.json"
+        target = folder / f"hello-{speaker or 'pivot'}.json"
         write_clip(clip, target, "json")
         widest = clip.curve("jawOpen").max()
         print(f"{target}: {len(clip)} frames, the jaw opens to {widest:.2f}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("learned"))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("learned"))
+    try:
+        main(**vars(parser.parse_args()))
+    except (facesdk.FaceSDKError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,7 +1,7 @@
-"""Speaks the example line, hello.wav; needs the train extra.
+"""Synthesize the example line hello.wav: `python examples/make_hello.py`.
 
-The voice is hibari-tts as it comes (Apache-2.0), the words were written for facesdk (CC0). The
-same seed gives the same file.
+Needs the train extra. The voice is the default of hibari-tts (Apache-2.0), the text was written
+for facesdk (CC0). The same seed gives the same file.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ PEAK = 0.7
 
 
 def main() -> None:
-    """Write the file beside this program."""
+    """Write the file next to this program."""
     rng = np.random.default_rng(SEED)
     voice = Speaker(rng)
     voice.tract = voice.pitch = voice.pitch_range = voice.speed = 1.0

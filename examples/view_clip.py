@@ -1,9 +1,10 @@
-"""Plays a .glb or .fbx file in the browser: `python examples/view_clip.py [FILE] [AUDIO]`.
+"""Play a .glb or .fbx file in the browser: `python examples/view_clip.py [FILE] [AUDIO]`.
 
-three.js draws it; `npm ci --prefix tests/node` fetches it once. Without a file the hello line is
-baked. The pages are served on this machine only, until Ctrl-C.
+Drawn by three.js; install it once with `npm ci --prefix tests/node`. Without a file the example
+line is baked. The page is served on this machine only, until Ctrl-C.
 """
 
+import argparse
 import sys
 import webbrowser
 from contextlib import suppress
@@ -22,7 +23,7 @@ THREE = HERE.parent / "tests" / "node" / "node_modules" / "three"
 
 
 class Pages(SimpleHTTPRequestHandler):
-    """The viewer, three.js and the files that are looked at."""
+    """A handler that serves the viewer, three.js and the files to view."""
 
     def __init__(self, *request, files: dict[str, Path]) -> None:  # type: ignore[no-untyped-def]
         self._files = files
@@ -37,18 +38,21 @@ class Pages(SimpleHTTPRequestHandler):
         return super().translate_path(path)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """Nothing."""
+        """Print nothing."""
 
 
 def serve(files: dict[str, Path], port: int = 0) -> ThreadingHTTPServer:
-    """A server of the viewer and of these files by name."""
+    """Return a server of the viewer and of files by name; port 0 is any free one."""
     if not THREE.exists():
         sys.exit("three.js is missing; fetch it with: npm ci --prefix tests/node")
     return ThreadingHTTPServer(("127.0.0.1", port), partial(Pages, files=files))
 
 
 def main(file: str = "", audio: str = "") -> None:
-    """Serve a file and open it."""
+    """Serve a file and open it in the browser."""
+    for path in filter(None, (file, audio)):
+        if not Path(path).is_file():
+            sys.exit(f"error: {path} does not exist")
     with TemporaryDirectory() as folder:
         shown = Path(file) if file else Path(folder) / "hello.glb"
         sound = Path(audio) if audio or file else HELLO
@@ -65,4 +69,10 @@ def main(file: str = "", audio: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("file", nargs="?", default="")
+    parser.add_argument("audio", nargs="?", default="")
+    try:
+        main(**vars(parser.parse_args()))
+    except (facesdk.FaceSDKError, OSError) as error:
+        sys.exit(f"error: {error}")

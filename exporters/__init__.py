@@ -1,4 +1,4 @@
-"""Files of animation: one module a format, found by name or by extension.
+"""Animation files: one module or package per format, found by name or by extension.
 
     write_clip(clip, "line.json")
     clip = read_clip("take.csv")
@@ -114,11 +114,11 @@ def write_clip(
     format: str | Format | None = None,  # noqa: A002
     **options: Unpack[OptionFields],
 ) -> tuple[str, ...]:
-    """Write a clip; returns the names of the channels that the format could not carry.
+    """Write a clip and return the names of the channels that the format dropped.
 
-    `options` are the fields of `WriteOptions`. A path appears whole or not at all, and so do the
-    files that some formats have beside it. An open file needs the format's name. Raises
-    `ExportError` for an option that the format cannot honour.
+    `options` are the fields of `WriteOptions`. A file appears whole or not at all, and so do the
+    sidecar files of some formats. An open file needs the format's name. Raises
+    `ExportError` for an option that the format does not support.
     """
     chosen = _chosen(file, format)
     asked = _options(chosen, options)
@@ -132,18 +132,20 @@ def write_clips(
     format: str | Format | None = None,  # noqa: A002
     **options: Unpack[OptionFields],
 ) -> tuple[str, ...]:
-    """Write several clips into one file; returns what it could not carry, as `write_clip` does.
+    """Write several clips into one file; returns dropped channels as `write_clip` does.
 
     Clips in a mapping are named by it, those in a sequence by their `meta["name"]` or a number.
-    Raises `ExportError` for a format that holds one clip a file.
+    Raises `ExportError` for a format with one clip per file.
     """
     chosen = _chosen(file, format)
     asked = _options(chosen, options)
     if chosen.write_several is None:
         able = ", ".join(f.name for f in _registered().values() if f.multi_clip) or "none"
-        raise ExportError(f"format {chosen.name!r} holds one clip a file; several: {able}")
+        raise ExportError(
+            f"format {chosen.name!r} holds one clip per file; formats for several clips: {able}"
+        )
     if asked.name is not None:
-        raise ExportError("a name is for one clip; give several clips as a mapping by name")
+        raise ExportError("the option name is for one clip; name several clips by giving a mapping")
     by_name = dict(sources) if isinstance(sources, Mapping) else named(sources)
     if not by_name:
         raise ExportError("expected at least one clip")
@@ -165,16 +167,16 @@ def _written(
     options: WriteOptions,
     write: Callable[[BinaryIO], Sequence[str]],
 ) -> tuple[str, ...]:
-    """Write to an open file, or to a path and what belongs beside it."""
+    """Write to an open file, or to a path and its sidecar files."""
     if not isinstance(file, str | Path):
         return tuple(write(file))
     with ExitStack() as stack:
-        lost = tuple(write(stack.enter_context(whole_file(file))))
+        dropped = tuple(write(stack.enter_context(whole_file(file))))
         for ending, companion in format_.sidecars.items():
             path = Path(file)
             opened = stack.enter_context(whole_file(path.with_name(path.name + ending)))
             opened.write(companion(path.name, source, options))
-    return lost
+    return dropped
 
 
 def _chosen(file: str | Path | BinaryIO, format_: str | Format | None) -> Format:
@@ -204,9 +206,9 @@ def read_clip(
     *,
     rig: Rig | None = None,
 ) -> Clip:
-    """The clip in a file, on `rig` or on the rig that the file tells of.
+    """Read the clip in a file, onto `rig` or the rig that the file names.
 
-    Of a file with several clips the first; `read_clips` gives all.
+    A file with several clips gives the first; `read_clips` returns all.
     """
     with open_clip(file, format, rig=rig) as source:
         return collect(source)
@@ -218,7 +220,7 @@ def read_clips(
     *,
     rig: Rig | None = None,
 ) -> tuple[Clip, ...]:
-    """All clips in a file, in its order; their names are in `meta["name"]` where it tells them."""
+    """Read all clips in a file, in its order; names from the file are in `meta["name"]`."""
     with open_clips(file, format, rig=rig) as sources:
         return tuple(collect(source) for source in sources)
 
@@ -230,9 +232,9 @@ def open_clip(
     *,
     rig: Rig | None = None,
 ) -> Iterator[FrameSource]:
-    """A file as a frame source that reads its rows when they are asked for.
+    """Open a file as a frame source, which reads rows on demand.
 
-    Of several clips it is the first. What is wrong with a row shows when it is read. A pipe is
+    A file with several clips gives the first. Errors in a row are raised when it is read. A pipe is
     copied to a temporary file first.
     """
     with open_clips(file, format, rig=rig, first=True) as sources:
@@ -247,11 +249,11 @@ def open_clips(
     rig: Rig | None = None,
     first: bool = False,
 ) -> Iterator[Sequence[FrameSource]]:
-    """All clips of a file as frame sources, or the `first` alone; see `open_clip`."""
+    """Open all clips of a file as frame sources, or only the `first`; see `open_clip`."""
     with _opened(file) as raw, _seekable(raw) as seekable:
         chosen = _recognized(seekable, file) if format is None else _chosen(file, format)
         if chosen.read is None:
-            raise FileFormatError(f"facesdk writes {chosen.name} but cannot read it")
+            raise FileFormatError(f"facesdk writes {chosen.name} but does not read it")
         if first or chosen.read_several is None:
             yield (chosen.read(seekable, rig),)
             return
@@ -279,7 +281,7 @@ def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _recognized(file: BinaryIO, source: str | Path | BinaryIO) -> Format:
-    """The format that the file begins like, else the one of its extension."""
+    """Return the format that recognizes the first bytes of a file, else the extension's."""
     file.seek(0)
     head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
     file.seek(0)

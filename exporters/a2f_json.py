@@ -28,7 +28,7 @@ _MAX_NAMES = 10_000
 def write_a2f_json(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """The controls' names and a row a frame, as precise as the clip.
+    """Write control names and one row per frame, with the clip's full precision.
 
     Returns what the file does not hold: pose channels that move, `events`, and `start` for a clip
     that does not begin at zero.
@@ -42,22 +42,22 @@ def write_a2f_json(
     names = json.dumps(source.info.rig.names, ensure_ascii=False)
     file.write(json.dumps(opening, ensure_ascii=False)[:-1].encode())
     file.write(f',\n"facsNames": {names},\n"weightMat": ['.encode())
-    count, separator, lost = 0, b"\n", set[str]()
+    count, separator, dropped = 0, b"\n", set[str]()
     for values, angles in source.blocks():
         if len(values):
             file.write(separator + json_rows(values))
             separator = b",\n"
         count += len(values)
-        lost |= moving_angles(angles)
+        dropped |= moving_angles(angles)
     file.write(f'\n],\n"numFrames": {count}\n}}\n'.encode())
     notes = (("events",) if source.info.events else ()) + (
         ("start",) if source.info.start_sample else ()
     )
-    return (*notes, *sorted(lost))
+    return (*notes, *sorted(dropped))
 
 
 def read_a2f_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A clip on the `a2f` rig, whose controls it need not all have, or on one of its names."""
+    """Open a clip on the `a2f` rig, which may lack controls, or on a rig of the file's names."""
     return _A2FClip(file, rig)
 
 
@@ -79,7 +79,7 @@ class _A2FClip:
         self.info = ClipInfo(found, fps, meta=_meta(document, meta))
 
     def blocks(self) -> Iterator[Block]:
-        """Rows, in the rig's order."""
+        """Yield rows in the rig's order."""
         rows = Scanner(self._file, self._name, offset=self._place).rows(len(self._names), "row")
         present = [i for i, column in enumerate(self._columns) if column is not None]
         taken = [column for column in self._columns if column is not None]
@@ -110,7 +110,7 @@ def _rate(fps: Any) -> Fraction:
 
 
 def _meta(document: dict[str, Any], notes: dict[str, Any]) -> dict[str, Any]:
-    """Where the clip comes from, and what of the file was not understood."""
+    """Return the clip's origin, and the parts of the file that were ignored."""
     if ignored := sorted(set(document) - _KNOWN):
         notes = notes | {"ignored_keys": ignored}
     track = document.get("trackPath")

@@ -1,4 +1,4 @@
-"""Clip JSON: everything a clip holds, bit-exact, one row a line."""
+"""Clip JSON: everything a clip holds, bit-exact, one row per line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAX_CONTROLS = 10_000
 def write_json(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """The clip in full; returns the names of what was left out, which is nothing."""
+    """Write the whole clip; nothing is dropped."""
     parts = source.blocks()
     first = next(parts)
     file.write(b"{" + b",\n".join(_opening(source)) + b',\n"values":[')
@@ -116,7 +116,7 @@ def _event_to_json(event: Event) -> dict[str, Any]:
 
 
 def read_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """The clip of a seekable file, its rows read as they are asked for.
+    """Open the clip in a seekable file; rows are read on demand.
 
     `rig` is the rig to read onto; without it the file's rig is looked up by name.
     """
@@ -124,7 +124,7 @@ def read_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
 
 
 class _JsonClip:
-    """Notes where the rows begin, then reads them from there."""
+    """A clip file whose rows are read on demand from where they begin."""
 
     def __init__(self, file: BinaryIO, rig: Rig | None) -> None:
         self._file = file
@@ -188,7 +188,7 @@ class _JsonClip:
 
     def _check_kind(self, document: dict[str, Any]) -> None:
         if document.get("format") != "facesdk.clip":
-            raise self._error('this is no clip: expected "format": "facesdk.clip"')
+            raise self._error('this is not a clip: expected "format": "facesdk.clip"')
         if (version := document.get("version")) != VERSION or isinstance(version, bool):
             raise self._error(
                 f"clip version {str(version)[:40]!r} is not known to this facesdk, which reads "
@@ -269,14 +269,14 @@ def _at_least_one(values: Iterator[Floats], width: int) -> Iterator[Floats]:
 
 
 class _Rows:
-    """Rows that arrive in blocks and leave in the numbers asked for."""
+    """Rows that arrive in blocks and are taken in other numbers."""
 
     def __init__(self, arriving: Iterator[Floats], width: int) -> None:
         self._arriving = arriving
         self._held = np.empty((0, width), np.float32)
 
     def take(self, count: int) -> Floats:
-        """The next `count` rows, fewer at the end."""
+        """Return the next `count` rows, fewer at the end."""
         while len(self._held) < count and (block := next(self._arriving, None)) is not None:
             self._held = np.concatenate([self._held, block])
         taken, self._held = self._held[:count], self._held[count:]

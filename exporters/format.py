@@ -1,4 +1,4 @@
-"""What a file format is to facesdk."""
+"""File formats: a name, an extension, functions that read and write."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .options import OPTIONS, Setting, WriteOptions, clip_name, with_defaults
 
 Writer = Callable[[FrameSource, BinaryIO, WriteOptions], Sequence[str]]
 """Writes the frames as they come, the same bytes for the same frames, and returns the names of
-the channels that the format cannot carry. `start` and `offset` are in the source already."""
+the channels that the format drops. `start` and `offset` are in the source already."""
 
 MultiClipWriter = Callable[[Mapping[str, FrameSource], BinaryIO, WriteOptions], Sequence[str]]
 """The same for several clips by name, in order; one clip is the usual case of it."""
 
 Reader = Callable[[BinaryIO, Rig | None], FrameSource]
 """Opens the clip in a seekable file, which stays open while its frames are read; onto the rig
-given, or the one that the file tells of."""
+given, or the one that the file names."""
 
 MultiClipReader = Callable[[BinaryIO, Rig | None], Sequence[FrameSource]]
-"""Opens all clips of a file; each tells its name in `meta["name"]`."""
+"""Opens all clips of a file, with their names in `meta["name"]`."""
 
 Sidecar = Callable[[str, FrameSource, WriteOptions], bytes]
-"""A small file that belongs beside the one called so, from the source that was just written."""
+"""Returns a sidecar file for a file name and the source that was just written."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class Format:
     write: Writer
     read: Reader | None = None
     rigs: tuple[str, ...] | None = None
-    """Rigs that the format is made for, the usual one first; None where any will do."""
+    """Rigs that the format is made for, the usual one first; None for any rig."""
     description: str = ""
     recognizes: Callable[[bytes], bool] | None = None
-    """Whether a file begins like this format, where its extension does not tell."""
+    """Whether the first bytes of a file are of this format, for extensions with several formats."""
     options: frozenset[str] = frozenset()
-    """Options of `WriteOptions` that the writer honours; asking for another one is an error."""
+    """Options of `WriteOptions` that the writer supports; any other one is an error."""
     settings: tuple[Setting, ...] = ()
-    """Choices of this format alone, in `WriteOptions.settings`."""
+    """Settings of this format, in `WriteOptions.settings`."""
     write_several: MultiClipWriter | None = None
     read_several: MultiClipReader | None = None
     names_clip: bool = False
-    """Whether the engine knows the clip by the name inside: a baked one is called like its line."""
+    """Whether engines find the clip by the name in the file; baked clips get their line's name."""
     sidecars: Mapping[str, Sidecar] = field(default_factory=dict)
-    """Companions by what is added to the file's name, such as `.meta`."""
+    """Sidecar files by the suffix that is added to the file's name, such as `.meta`."""
 
     def __post_init__(self) -> None:
         if unknown := sorted(self.options - set(OPTIONS)):
@@ -64,14 +64,14 @@ class Format:
         return self.write_several is not None
 
     def checked(self, options: WriteOptions) -> WriteOptions:
-        """The options with every setting filled in.
+        """Return the options with every setting filled in.
 
-        Raises `ExportError` naming what this format cannot honour.
+        Raises `ExportError` naming an option or setting that this format lacks.
         """
         if foreign := sorted(options.asked - self.options):
             able = ", ".join(sorted(self.options)) or "none"
             raise ExportError(
-                f"format {self.name!r} cannot honour {', '.join(foreign)}; its options: {able}"
+                f"format {self.name!r} does not support {', '.join(foreign)}; its options: {able}"
             )
         if unknown := [n for n in options.settings if n not in {s.name for s in self.settings}]:
             known = ", ".join(s.name for s in self.settings) or "none"
@@ -82,7 +82,7 @@ class Format:
 
 
 def single_clip_writer(write_several: MultiClipWriter) -> Writer:
-    """The writer of one clip that a writer of several makes."""
+    """Return a writer of one clip that uses a writer of several."""
 
     def write(source: FrameSource, file: BinaryIO, options: WriteOptions) -> Sequence[str]:
         return write_several({clip_name(source, options): source}, file, options)

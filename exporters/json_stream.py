@@ -1,4 +1,4 @@
-"""A JSON document read forwards in pieces, so that its size does not matter.
+"""A JSON document that is read forwards in pieces, so that its size does not matter.
 
 The input may be hostile: every piece is bounded, and what is not JSON ends in a
 `FileFormatError` that names the place.
@@ -28,7 +28,7 @@ _NOT_A_NUMBER = re.compile(rb"[^0-9eE+\-.,\[\] \t\r\n]+")
 
 
 class Scanner:
-    """Reads one JSON text from `offset` on; several scanners may share a seekable file."""
+    """A reader of one JSON text from `offset` on; scanners may share a seekable file."""
 
     def __init__(self, file: BinaryIO, name: str, *, offset: int = 0) -> None:
         self._file = file
@@ -36,15 +36,14 @@ class Scanner:
         self._buffer = b""
         self._position = 0
         self._end = offset
-        self._exhausted = False
 
     @property
     def offset(self) -> int:
-        """Byte of the file that is read next."""
+        """Offset in the file of the next byte."""
         return self._end - len(self._buffer) + self._position
 
     def error(self, problem: str, offset: int | None = None) -> FileFormatError:
-        """An error that names the file and the place."""
+        """Return an error that names the file and the place."""
         return FileFormatError(f"{self._name}, byte {self.offset if offset is None else offset}: "
                                f"{problem}")  # fmt: skip
 
@@ -55,11 +54,10 @@ class Scanner:
         self._buffer = self._buffer[self._position :] + data
         self._position = 0
         self._end += len(data)
-        self._exhausted = not data
         return bool(data)
 
     def peek(self) -> bytes:
-        """The next byte that is not white space; empty at the end of the file."""
+        """Return the next byte that is not white space; empty at the end of the file."""
         while True:
             match = _SPACE.match(self._buffer, self._position)
             assert match is not None
@@ -78,7 +76,7 @@ class Scanner:
         return found
 
     def value(self) -> Any:
-        """Any JSON value of bounded size."""
+        """Read any JSON value of bounded size."""
         self.peek()
         while True:
             text = self._text()
@@ -102,10 +100,10 @@ class Scanner:
         try:
             return decoder.decode(self._buffer[self._position :])
         except UnicodeDecodeError as error:
-            raise self.error(f"no UTF-8: {error.reason}") from None
+            raise self.error(f"not UTF-8: {error.reason}") from None
 
     def _more(self) -> bool:
-        """Double what is buffered of a value, within bounds."""
+        """Double the buffered part of a value, within bounds; False at the end of the file."""
         have = len(self._buffer) - self._position
         if have > _MAX_VALUE:
             raise self.error(f"this value is larger than {_MAX_VALUE} bytes")
@@ -129,7 +127,7 @@ class Scanner:
         self._position = match.end()
 
     def rows(self, width: int, what: str) -> Iterator[Floats]:
-        """An array of rows of `width` finite numbers, as blocks (n, width); `what` names a row."""
+        """Yield an array of rows of `width` finite numbers in blocks; errors call a row `what`."""
         self.take(b"[")
         if self.peek() == b"]":
             self.take(b"]")
@@ -143,7 +141,7 @@ class Scanner:
             more = self.take(b",", b"]") == b","
 
     def _whole_rows(self) -> bytes:
-        """Some complete rows: at least one, as many as the buffer holds."""
+        """Read complete rows: at least one, as many as the buffer holds."""
         if self.peek() != b"[":
             self.take(b"[")
         while True:
@@ -185,7 +183,7 @@ class Scanner:
             try:
                 row = json.loads(match.group(), parse_int=float)
             except ValueError as error:
-                raise self.error(f"{what} {i} is no row of numbers: {error}", where) from None
+                raise self.error(f"{what} {i} is not a row of numbers: {error}", where) from None
             if len(row) != width:
                 raise self.error(f"{what} {i} needs {width} numbers, got {len(row)}", where)
         raise self.error(f"expected rows of {width} numbers: {cause or 'nested arrays'}", place)
@@ -194,7 +192,7 @@ class Scanner:
 def outline(
     file: BinaryIO, name: str, *, rows: Container[str]
 ) -> tuple[dict[str, Any], dict[str, int]]:
-    """A document without the arrays of rows under some of its keys, and the bytes where they are.
+    """Read a document without the arrays of rows under some keys, and the offsets of those.
 
     Such a key is None in the document; where it holds null it has no place.
     """
@@ -221,17 +219,17 @@ def outline(
 
 
 def _is_final(error: json.JSONDecodeError, text: str) -> bool:
-    """Whether more text would not mend what is wrong."""
+    """Whether an error stays however much more text is read."""
     return not error.msg.startswith("Unterminated string") and error.pos < len(text) - 16
 
 
 def _describe(error: json.JSONDecodeError) -> str:
     place = f" {error.pos} characters on" if error.pos else ""
-    return f"no JSON{place}: {error.msg[0].lower()}{error.msg[1:]}"
+    return f"not JSON{place}: {error.msg[0].lower()}{error.msg[1:]}"
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON; numbers must be finite")
+    raise ValueError(f"{constant} is not JSON; numbers must be finite")
 
 
 def _finite(text: str) -> float:

@@ -1,9 +1,9 @@
-"""Which frames of a curve need a key, so that nothing between them is further off than allowed.
+"""Sparse keys: frames of a curve that keep the rest within a tolerance.
 
 Keys are always source frames with their own values. Linear reduction goes forwards once: from the
 last key a cone of slopes is kept that passes every frame seen since within the tolerance, and the
-frame before the one that leaves the cone becomes a key. Its state is a few numbers a curve, so an
-hour costs no more than a second.
+frame before the one that leaves the cone becomes a key. Its state is a few numbers per curve, so
+memory does not grow with the clip.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _BLOCK = 4096
 
 
 class LinearKeys:
-    """Chooses the keys of several curves, frame by frame, for linear interpolation.
+    """Chooser of the keys of several curves, frame by frame, for linear interpolation.
 
-    Decisions come one frame late: `push` tells about all frames before the last one pushed.
+    Decisions come one frame late: `push` decides about all frames before the last one pushed.
     """
 
     def __init__(self, curves: int, tolerance: ArrayLike, *, shared: bool = False) -> None:
@@ -39,18 +39,18 @@ class LinearKeys:
         self._count = 0
 
     def push(self, values: Floats) -> Mask:
-        """(m, C) whether the frames decided by (n, C) further values are keys."""
+        """Return (m, C): whether the frames decided by (n, C) further values are keys."""
         rows = np.asarray(values, np.float64)
         decided = [self._step(row) for row in rows]
         known = [mask for mask in decided if mask is not None]
         return np.array(known, bool).reshape(len(known), len(self._anchor))
 
     def flush(self) -> Mask:
-        """(1, C) for the last frame, which is a key, or (0, C) where there was none."""
+        """Return (1, C) for the last frame, which is a key, or (0, C) if there was none."""
         return np.ones((int(self._last is not None), len(self._anchor)), bool)
 
     def _step(self, row: Doubles) -> Mask | None:
-        """Whether the frame before this one is a key, by curve."""
+        """Return by curve whether the frame before this one is a key."""
         last, self._last = self._last, row
         self._count += 1
         if last is None:
@@ -73,28 +73,10 @@ class LinearKeys:
         return np.ones_like(left) if here == 1 else left
 
 
-def linear_keys(curve: ArrayLike, tolerance: float) -> NDArray[np.int64]:
-    """Frames of a (T,) curve that are keys of its linear interpolation."""
-    column = np.asarray(curve, np.float32).reshape(-1, 1)
-    chooser = LinearKeys(1, tolerance)
-    mask = np.concatenate([chooser.push(column), chooser.flush()])
-    return np.flatnonzero(mask)
-
-
 def slopes(curve: ArrayLike) -> Doubles:
-    """(T, ...) change a frame: of both neighbours within the curve, of the only one at its ends."""
+    """Return (T, ...) change per frame: central differences, one-sided at the ends."""
     values = np.asarray(curve, np.float64)
     return np.asarray(np.gradient(values, axis=0)) if len(values) > 1 else np.zeros(values.shape)
-
-
-def hermite(frames: ArrayLike, keys: ArrayLike, values: ArrayLike, tangents: ArrayLike) -> Doubles:
-    """Values at `frames` of cubic Hermite curves through keys with one slope a frame at each."""
-    at = np.asarray(frames, np.float64)
-    k, v, m = (np.asarray(a, np.float64) for a in (keys, values, tangents))
-    if len(k) == 1:
-        return np.full(at.shape, v[0])
-    i = np.clip(np.searchsorted(k, at, "right") - 1, 0, len(k) - 2)
-    return _cubic((at - k[i]) / (k[i + 1] - k[i]), k[i + 1] - k[i], v[i], v[i + 1], m[i], m[i + 1])
 
 
 def _cubic(
@@ -105,7 +87,7 @@ def _cubic(
     leaving: Doubles,
     arriving: Doubles,
 ) -> Doubles:
-    """Cubic Hermite at share `u` of a span of frames."""
+    """Return a cubic Hermite curve at share `u` of a span of frames."""
     square = u * u
     cube = square * u
     rise = (3 * square - 2 * cube) * (end - begin)
@@ -114,7 +96,7 @@ def _cubic(
 
 
 def hermite_keys(curve: ArrayLike, tolerance: float) -> tuple[NDArray[np.int64], Doubles]:
-    """Keys of a (T,) curve for cubic Hermite interpolation, and the slope a frame at each.
+    """Return the keys of a (T,) curve for cubic Hermite interpolation, and slopes per frame.
 
     The columns of a (T, n) curve have their keys at the same frames. Slopes are those of the whole
     curve, see `slopes`, so the curve has no corners. Keys are at most 64 frames apart.
@@ -134,10 +116,10 @@ def hermite_keys(curve: ArrayLike, tolerance: float) -> tuple[NDArray[np.int64],
 def longest_pieces(
     count: int, deviation: Callable[[NDArray[np.int64], int], Doubles], tolerance: float
 ) -> NDArray[np.int64]:
-    """Frames out of `count` that are keys, each as far from the one before as a piece may reach.
+    """Return the keys among `count` frames, each as far from the last as a piece may reach.
 
-    `deviation(first, span)` says how far pieces over `span` frames from each of the frames `first`
-    miss the frames between. Pieces are powers of two long, at most 64 frames.
+    `deviation(first, span)` returns the errors of pieces over `span` frames from each frame in
+    `first`. Pieces are powers of two long, at most 64 frames.
     """
     spans = np.concatenate([*_longest_spans(count, deviation, tolerance), np.ones(0, np.int64)])
     keys, last = [], count - 1
@@ -151,7 +133,7 @@ def longest_pieces(
 def _longest_spans(
     count: int, deviation: Callable[[NDArray[np.int64], int], Doubles], tolerance: float
 ) -> Iterator[NDArray[np.int64]]:
-    """How many frames one piece may reach over from each frame: a power of two."""
+    """Yield how many frames one piece may span from each frame: a power of two."""
     for start in range(0, count, _BLOCK):
         here = np.arange(start, min(start + _BLOCK, count))
         longest = np.ones(len(here), np.int64)
@@ -164,7 +146,7 @@ def _longest_spans(
 
 
 def _deviation(values: Doubles, tangents: Doubles, first: NDArray[np.int64], span: int) -> Doubles:
-    """How far one piece over `span` frames from each frame of `first` misses those between."""
+    """Return the largest error of one piece over `span` frames from each frame of `first`."""
     inside = np.arange(1, span)
     last = first + span
     piece = _cubic(

@@ -20,14 +20,14 @@ from .options import DEFAULTS, TIMES, Setting, WriteOptions
 from .visemes import BASIC, MOUTHS, RIG, VISEMES, Cue, Cues
 
 FPS = Fraction(60)
-"""Rate that lists are read at which tell none."""
+"""Rate at which lists without a rate are read."""
 
 _COLUMNS = "start\tend\tviseme\tweight\n"
 _MAX_BYTES = 1 << 26
 _LONGEST = 24 * 3600.0
 _MAX_FRAMES = 24 * 3600 * 60
 _SHORTEST = Setting(
-    "shortest", 0.04, "seconds below which a shape goes to its neighbour, lips that meet excepted"
+    "shortest", 0.04, "seconds below which a shape goes to its neighbor, lips that meet excepted"
 )
 _EXTENDED = Setting("extended", True, "use the shapes G, H and X, which not every chart has")
 
@@ -38,7 +38,7 @@ def _cues(source: FrameSource, options: WriteOptions, shape: Callable[[str], str
 
 
 def _mouth(options: WriteOptions) -> Callable[[str], str]:
-    """Rhubarb's shape of a viseme."""
+    """Return Rhubarb's shape for a viseme."""
     if options.settings.get(_EXTENDED.name, _EXTENDED.default):
         return lambda viseme: MOUTHS[viseme]
     return lambda viseme: BASIC.get(MOUTHS[viseme], MOUTHS[viseme])
@@ -50,19 +50,19 @@ def _mouth(options: WriteOptions) -> Callable[[str], str]:
 def write_viseme_tsv(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """A line a cue: start and end in seconds, viseme, its largest weight."""
+    """Write one line per cue: start and end in seconds, viseme, its largest weight."""
     cues = _cues(source, options)
     file.write(_COLUMNS.encode())
     for cue in cues:
         line = f"{_seconds(cue.start)}\t{_seconds(cue.end)}\t{cue.shape}\t{cue.weight:.3f}\n"
         file.write(line.encode())
-    return cues.lost
+    return cues.dropped
 
 
 def write_viseme_json(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """The cues as objects, a line each, with the frame rate they were made at."""
+    """Write the cues as objects, one per line, with the clip's frame rate."""
     cues = _cues(source, options)
     opening: dict[str, Any] = {
         "format": "facesdk.visemes",
@@ -77,24 +77,24 @@ def write_viseme_json(
         "viseme": cue.shape, "weight": round(cue.weight, 3),
     })  # fmt: skip
     file.write(b"\n]}\n")
-    return cues.lost
+    return cues.dropped
 
 
 def write_viseme_srt(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Numbered subtitles whose text is the viseme; times before zero become zero."""
+    """Write numbered subtitles whose text is the viseme; times before zero become zero."""
     cues = _cues(source, options)
     for number, cue in enumerate(cues, 1):
         times = f"{_subtitle_time(cue.start)} --> {_subtitle_time(cue.end)}"
         file.write(f"{number}\n{times}\n{cue.shape}\n\n".encode())
-    return (*cues.lost, *(("start",) if source.info.start_sample < 0 else ()))
+    return (*cues.dropped, *(("start",) if source.info.start_sample < 0 else ()))
 
 
 def write_rhubarb_tsv(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Rhubarb Lip Sync's table: start in hundredths of a second, mouth shape; the end as rest."""
+    """Write Rhubarb Lip Sync's table: start in hundredths of a second, mouth shape."""
     mouth = _mouth(options)
     cues = _cues(source, options, mouth)
     end = None
@@ -103,13 +103,13 @@ def write_rhubarb_tsv(
         end = cue.end
     if end is not None:
         file.write(f"{float(end):.2f}\t{mouth('sil')}\n".encode())
-    return cues.lost
+    return cues.dropped
 
 
 def write_rhubarb_json(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Rhubarb Lip Sync's document: mouth cues in hundredths of a second."""
+    """Write Rhubarb Lip Sync's document: mouth cues in hundredths of a second."""
     cues = _cues(source, options, _mouth(options))
     file.write(b'{"mouthCues": [')
     end = _write_objects(file, cues, lambda cue: {
@@ -118,13 +118,13 @@ def write_rhubarb_json(
     sound = "" if options.audio is None else PurePath(options.audio).as_posix()
     metadata = {"soundFile": sound, "duration": round(float(end), 2)}
     file.write(b'\n],\n"metadata": ' + json.dumps(metadata, ensure_ascii=False).encode() + b"}\n")
-    return cues.lost
+    return cues.dropped
 
 
 def _write_objects(
     file: BinaryIO, cues: Cues, describe: Callable[[Cue], Mapping[str, Any]]
 ) -> Fraction:
-    """A JSON object a line; returns where the last cue ends."""
+    """Write one JSON object per line; returns the end of the last cue."""
     separator, end = b"\n", Fraction(0)
     for cue in cues:
         file.write(separator + json.dumps(describe(cue)).encode())
@@ -166,7 +166,7 @@ class _CueClip:
         self.info = ClipInfo(target, fps, start_sample=round(start * SAMPLE_RATE))
 
     def blocks(self) -> Iterator[Block]:
-        """Frames on the grid."""
+        """Yield frames on the grid."""
         end = self._cues[-1].end if self._cues else self._start
         count = round((end - self._start) * float(self.info.fps))
         starts = np.array([c.start for c in self._cues])
@@ -189,7 +189,7 @@ class _CueClip:
 
 
 def read_viseme_tsv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A viseme clip of 60 frames a second."""
+    """Open a viseme clip of 60 frames per second."""
     lines = _lines(file)
     if not lines or lines[0].split("\t")[:3] != _COLUMNS.split("\t")[:3]:
         raise _error(file, f"expected a first line {_COLUMNS.strip()!r}")
@@ -200,7 +200,7 @@ def read_viseme_tsv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
 
 
 def read_rhubarb_tsv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A viseme clip of 60 frames a second; the last line is where the one before it ends."""
+    """Open a viseme clip of 60 frames per second; the last line is where the one before it ends."""
     rows = [line.split("\t") for line in _lines(file)]
     if bad := next((i for i, row in enumerate(rows, 1) if len(row) != 2), None):
         raise _error(file, f"line {bad}: expected a time, a tab and a mouth shape")
@@ -209,7 +209,7 @@ def read_rhubarb_tsv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
 
 
 def read_viseme_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A viseme clip at the rate that the file tells."""
+    """Open a viseme clip at the file's rate."""
     document = _document(file, "visemes")
     if document.get("version", 1) != 1:
         raise _error(file, "this facesdk reads version 1 of facesdk.visemes; update facesdk")
@@ -224,7 +224,7 @@ def read_viseme_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
 
 
 def read_rhubarb_json(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A viseme clip of 60 frames a second."""
+    """Open a viseme clip of 60 frames per second."""
     cues = _document(file, "mouthCues")["mouthCues"]
     named = [c | {"viseme": c.get("value")} if isinstance(c, dict) else c for c in cues]
     return _read(file, named, FPS, rig, VISEMES)
@@ -240,7 +240,7 @@ def _read(
     rig: Rig | None,
     visemes: Mapping[str, str] | None = None,
 ) -> FrameSource:
-    """Cues in order, checked; `visemes` gives their shapes other names."""
+    """Read cues in order, checked; `visemes` gives their shapes other names."""
     cues: list[_Held] = []
     for number, entry in enumerate(entries, 1):
         try:
@@ -266,7 +266,7 @@ def _document(file: BinaryIO, key: str) -> dict[str, Any]:
     try:
         document = json.loads(_text(file))
     except (ValueError, RecursionError) as error:
-        raise _error(file, f"no JSON: {str(error)[:80]}") from error
+        raise _error(file, f"not JSON: {str(error)[:80]}") from error
     if not isinstance(document, dict) or not isinstance(document.get(key), list):
         raise _error(file, f'expected an object with an array "{key}"')
     return document
@@ -284,7 +284,7 @@ def _text(file: BinaryIO) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _error(file, "no UTF-8 text") from error
+        raise _error(file, "not UTF-8 text") from error
 
 
 def _error(file: BinaryIO, problem: str) -> FileFormatError:

@@ -35,7 +35,7 @@ _REQUIRED = ("values", "controls", "fps")
 def write_arrays(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """The clip in full, uncompressed; returns what was left out, which is nothing.
+    """Write the whole clip, uncompressed; nothing is dropped.
 
     `values` (T, C) and `pose` (T, 4, 3) are float32, `times` (T,) seconds as float64, `controls`
     and `joints` names, `fps` [numerator, denominator], `info` a JSON text with the rig, the start,
@@ -73,7 +73,7 @@ def _info(source: FrameSource, options: WriteOptions) -> dict[str, Any]:
 
 
 class _Forwards(io.RawIOBase):
-    """A file that only goes forwards, so that files and pipes get the same bytes."""
+    """A file that cannot seek, so that files and pipes get the same bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -106,7 +106,7 @@ def _stream(
     spool: Spool,
     part: Callable[[Floats], Floats],
 ) -> None:
-    """An array that is never whole in memory."""
+    """Write an array part by part, in little memory."""
     data = io.BytesIO()
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(data, header)
@@ -120,7 +120,7 @@ def _stream(
 
 
 def read_arrays(file: BinaryIO, rig: Rig | None = None) -> Clip:
-    """The clip in arrays `values`, `controls` and `fps`; the others may be missing."""
+    """Read the clip in arrays `values`, `controls` and `fps`; others may be missing."""
     name = str(getattr(file, "name", "arrays"))
     try:
         arrays = _load(file)
@@ -130,11 +130,11 @@ def read_arrays(file: BinaryIO, rig: Rig | None = None) -> Clip:
     except (FaceSDKError, ValueError, TypeError, KeyError, OSError, RecursionError) as error:
         raise FileFormatError(f"{name}: {error}") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise FileFormatError(f"{name} is no npz file: {error}") from error
+        raise FileFormatError(f"{name} is not an npz file: {error}") from error
 
 
 def _load(file: BinaryIO) -> Mapping[str, NDArray[Any]]:
-    """The arrays of a file that are known here; nothing is unpickled."""
+    """Load the arrays of a file by name; nothing is unpickled."""
     known = {*_REQUIRED, "pose", "info"}
     with zipfile.ZipFile(file) as archive:
         entries = {e.filename.removesuffix(".npy"): e for e in archive.infolist()}

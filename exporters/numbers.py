@@ -14,7 +14,7 @@ _SMALLEST, _LARGEST = 1e-12, 1e5  # between them every scale below is one of _PO
 
 
 def shortest(values: Floats) -> NDArray[np.float64]:
-    """Doubles whose `repr` is the shortest decimal that rounds to the same float32.
+    """Return doubles whose `repr` is the shortest decimal that rounds to the same float32.
 
     A double divided by an exact power of ten is the double nearest to that decimal, and `repr`
     gives the decimal back; so the search for digits is array arithmetic and not a loop.
@@ -36,13 +36,13 @@ def shortest(values: Floats) -> NDArray[np.float64]:
 
 
 def json_rows(values: Floats) -> bytes:
-    """(T, N) numbers as T JSON arrays, one a line, without the brackets around them."""
+    """Return (T, N) numbers as T JSON arrays, one per line, without brackets around them."""
     text = json.dumps(shortest(values).tolist(), separators=(",", ":"))
     return text[1:-1].replace("],[", "],\n[").encode()
 
 
 def csv_rows(values: Floats) -> list[str]:
-    """(T, N) numbers as T lines of comma-separated cells with six decimals."""
+    """Return (T, N) numbers as T lines of comma-separated cells with six decimals."""
     if not values.shape[1]:
         return [""] * len(values)
     line = ",".join(["%.6f"] * values.shape[1])

@@ -1,4 +1,4 @@
-"""What a writer may be asked for beside the frames: thinned keys, another start, a mesh, names."""
+"""Options of writers: sparse keys, another start, a mesh, names, settings of one format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Value = str | int | float | bool
 
 TIMES = frozenset({"start", "offset"})
-"""Options of every format that keeps the time of its first frame."""
+"""Options of formats that store the time of the first frame."""
 
 
 class OptionFields(TypedDict, total=False):
@@ -36,26 +36,25 @@ class OptionFields(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class WriteOptions:
-    """How a clip is written. What a format does not honour is an error, never ignored.
+    """Options of how a clip is written. An option that a format does not support is an error.
 
-    Raises `ExportError` for values that make no sense.
+    Raises `ExportError` for values out of range.
     """
 
     tolerance: float | None = None
-    """None for a key at every frame. A number drops keys as long as the curve between those that
-    stay, as the format interpolates it, is nowhere further than this from any source frame: in
-    the control's own unit, in radians for joints."""
+    """None for a key at every frame. A number drops keys as long as the format's interpolation
+    stays within it of every source frame: in the control's own unit, in radians for joints."""
     start: Fraction | float | str | None = None
-    """Where the first frame lies on the file's time line: seconds, or a timecode HH:MM:SS:FF in
+    """Time of the first frame in the file: seconds, or a timecode HH:MM:SS:FF in
     frames of the clip, HH:MM:SS;FF with dropped frame numbers. None leaves the clip's own start."""
     offset: Fraction | float = Fraction(0)
-    """Seconds that everything moves to later."""
+    """Seconds by which everything is delayed."""
     head: Head | None = None
-    """Mesh to put into the file; None for the format's usual one, which may be none at all."""
+    """Mesh to put into the file; None for the format's default, which may be no mesh."""
     audio: str | Path | None = None
-    """The recording, for formats that refer to one or hold one."""
+    """The recording, for formats that refer to it."""
     name: str | None = None
-    """Name of the clip in the file; None for the one it brings, see `clip_name`."""
+    """Name of the clip in the file; None for the clip's own, see `clip_name`."""
     settings: Mapping[str, Value] = field(default_factory=dict)
     """Values of the format's own `Setting`s."""
 
@@ -70,31 +69,31 @@ class WriteOptions:
 
     @property
     def asked(self) -> frozenset[str]:
-        """Names of the options that are not as they are by default, settings aside."""
+        """Names of the options that differ from the default, settings aside."""
         plain = {"tolerance": None, "start": None, "offset": 0, "head": None, "audio": None}
         plain["name"] = None
         return frozenset(n for n, value in plain.items() if getattr(self, n) != value)
 
 
 DEFAULTS = WriteOptions()
-"""A key at every frame, times as they are."""
+"""A key at every frame, times as in the clip."""
 
 OPTIONS = tuple(f.name for f in fields(WriteOptions) if f.name != "settings")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A choice that only one format knows, such as the version of an FBX file."""
+    """A setting of one format, such as the version of an FBX file."""
 
     name: str
     default: Value
-    """Also tells the type."""
+    """Also defines the type."""
     description: str = ""
     choices: tuple[Value, ...] = ()
-    """All values there are; empty where any of the type will do."""
+    """All valid values; empty if any value of the type is valid."""
 
     def value(self, given: Value) -> Value:
-        """The value given, text read as the setting's type; raises `ExportError`."""
+        """Return a given value, with text read as the setting's type; raises `ExportError`."""
         kind = type(self.default)
         try:
             value = _read(given, kind)
@@ -122,7 +121,7 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0
 
 
 def _read(given: Value, kind: type) -> Value:
-    """A value of a type; raises `ValueError` or `TypeError`."""
+    """Read a value of a type; raises `ValueError` or `TypeError`."""
     if kind is str:
         return str(given)
     if kind is bool:
@@ -151,14 +150,14 @@ def spelled(name: str, style: Value) -> str:
 
 
 def with_defaults(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Every setting's value, the default where none is given."""
+    """Return the value of every setting, its default if none is given."""
     return {s.name: s.value(given[s.name]) if s.name in given else s.default for s in settings}
 
 
 def clip_name(
     source: FrameSource, options: WriteOptions = DEFAULTS, *, default: str = "Take 001"
 ) -> str:
-    """The name asked for, else the one in the clip's `meta["name"]`, else `default`."""
+    """Return the name in the options, else the clip's `meta["name"]`, else `default`."""
     if options.name is not None:
         return options.name
     own: Any = source.info.meta.get("name")
@@ -166,7 +165,7 @@ def clip_name(
 
 
 def named(sources: Sequence[FrameSource]) -> dict[str, FrameSource]:
-    """Clips under names of their own: those they bring, numbered where two are alike."""
+    """Return clips by their names, numbered where two are alike."""
     result: dict[str, FrameSource] = {}
     for number, source in enumerate(sources, 1):
         name = base = clip_name(source, default=f"Take {number:03}")

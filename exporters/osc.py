@@ -13,7 +13,7 @@ IMMEDIATELY = 1
 
 
 def message(address: str, *arguments: Argument) -> bytes:
-    """One message: integers as `i`, floats as `f`, text as `s`."""
+    """Return a message: integers as `i`, floats as `f`, text as `s`."""
     tags, data = ",", b""
     for argument in arguments:
         if isinstance(argument, str):
@@ -26,17 +26,17 @@ def message(address: str, *arguments: Argument) -> bytes:
 
 
 def text(words: str) -> bytes:
-    """UTF-8 with one to four zeros behind it, so that its length is a multiple of four."""
+    """Return UTF-8 with one to four zeros after it, so that its length is a multiple of four."""
     data = words.encode()
     return data + bytes(4 - len(data) % 4)
 
 
 def bundle(tag: int, elements: Sequence[bytes]) -> bytes:
-    """Messages that take effect together at the time of a tag."""
+    """Return messages that take effect together at the time of a tag."""
     parts = [struct.pack(">i", len(element)) + element for element in elements]
     return b"#bundle\0" + struct.pack(">Q", tag) + b"".join(parts)
 
 
 def time_tag(seconds: Fraction) -> int:
-    """NTP time tag: whole seconds in the upper half, 2**-32 seconds in the lower."""
+    """Return an NTP time tag: whole seconds in the upper half, 2**-32 seconds in the lower."""
     return round(seconds * (1 << 32))

@@ -26,22 +26,22 @@ class Timing:
 
     @property
     def latest(self) -> NDArray[np.bool_]:
-        """(T,) whether no later row is for the same frame."""
+        """(T,) whether a row is the last one for its frame."""
         return np.append(np.diff(self.indices) > 0, np.ones(min(len(self.indices), 1), bool))
 
     @property
     def frames(self) -> int:
-        """Frames from the first row to the last."""
+        """Number of frames from the first row to the last."""
         return int(self.indices[-1]) + 1 if len(self.indices) else 0
 
     @property
     def filled(self) -> int:
-        """Frames that no row is for."""
+        """Number of frames without a row."""
         return self.frames - int(self.latest.sum())
 
 
 def timing(times: NDArray[np.float64], *, resolution: float, default: Fraction) -> Timing:
-    """The frame rate that times in seconds were written at, and the frame of every row.
+    """Return the frame rate of times in seconds, and the frame of every row.
 
     `resolution` is the step in which the file counts time. Integer rates and NTSC rates win over
     others that fit as well; `default` is the rate of fewer than two rows. Raises
@@ -64,7 +64,7 @@ def timing(times: NDArray[np.float64], *, resolution: float, default: Fraction) 
 
 
 def _exact(times: NDArray[np.float64], typical: float, resolution: float) -> Fraction:
-    """The plainest rate that explains the times."""
+    """Return the simplest rate that explains the times."""
     span = float(times[-1] - times[0])
     frames = np.concatenate([[0.0], np.cumsum(np.rint(np.diff(times) / typical))])
     measured = float(frames[-1]) / span
@@ -79,7 +79,7 @@ def _exact(times: NDArray[np.float64], typical: float, resolution: float) -> Fra
 
 
 def _plainest(value: float, slack: float) -> Fraction:
-    """The fraction of smallest denominator within `slack` of a value."""
+    """Return the fraction of smallest denominator within `slack` of a value."""
     exact = Fraction(value)
     for bits in range(1, 40):
         candidate = exact.limit_denominator(math.ceil(1.5**bits))

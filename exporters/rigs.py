@@ -1,4 +1,4 @@
-"""Which rig the columns of a file belong to."""
+"""The rig of a file's columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..rig import Control, Rig, rig_names, rigs
 def listed_rig(
     names: Sequence[str], *, name: str = "custom", version: str = "0", rig: Rig | None = None
 ) -> tuple[Rig, list[int] | None]:
-    """The rig whose controls a file lists, and the file's column of each of its controls.
+    """Return the rig whose controls a file lists, and the file's column of each control.
 
     The rig is the one given, else the built-in one called `name`, whose version is set to the
     file's; a name that is not built in makes a rig of the listed controls. No columns (None) mean
@@ -39,7 +39,7 @@ def listed_rig(
 
 
 def bare_rig(names: Sequence[str], *, name: str = "custom", version: str = "0") -> Rig:
-    """A rig of which only the control names are known."""
+    """Return a rig of which only the control names are known."""
     try:
         return Rig(name, version, tuple(Control(n) for n in names))
     except RigError as error:
@@ -56,10 +56,10 @@ def _some(names: Sequence[str], limit: int = 5) -> str:
 def loose_rig(
     columns: Mapping[str, int], rig: Rig | str | None
 ) -> tuple[Rig, list[int | None], dict[str, Any]]:
-    """A rig for columns that need not be complete or exactly spelled.
+    """Return a rig for columns that need not be complete or exactly spelled.
 
     Columns that are all controls of `rig`, in any case, are read onto it: the file's column of
-    each control or None, and a note of what is missing. Where `rig` is a mere guess (a name or
+    each control or None, and a note of what is missing. If `rig` is only a guess (a name or
     None) others belong to the built-in rig of exactly these controls, or to a rig made of them.
     """
     if isinstance(rig, str):
@@ -82,14 +82,14 @@ def _within(columns: Mapping[str, int], rig: Rig) -> bool:
 
 
 def matching_rig(names: Sequence[str]) -> Rig:
-    """The built-in rig of exactly these controls, else a rig made of them."""
+    """Return the built-in rig of exactly these controls, else a rig made of them."""
     return next((r for r in rigs() if set(r.names) == set(names)), None) or bare_rig(names)
 
 
 def shape_rig(
     names: Sequence[str], rig: Rig | None
 ) -> tuple[Rig, list[str | None], dict[str, Any]]:
-    """The rig of morph targets or blend shapes, and the name that each of its controls has there.
+    """Return the rig of blend shapes, and the shape of each of its controls.
 
     Names are matched in ARKit's spelling or nearly so; the third value notes what is missing.
     """

@@ -1,4 +1,4 @@
-"""Turning joints as quaternions with keys between which they go the shortest way."""
+"""Rotations as quaternions with sparse keys, interpolated along the shortest way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .keys import longest_pieces
 def rotation_keys(
     angles: NDArray[np.float32], tolerance: float
 ) -> tuple[NDArray[np.int64], Doubles]:
-    """Keys of (T, 3) yaw, pitch and roll for spherical interpolation: frames, (K, 4) quaternions.
+    """Return keys of (T, 3) yaw, pitch, roll for slerp: frames and (K, 4) quaternions.
 
     No angle of a source frame is further off than the tolerance. Keys are at most 64 frames apart.
     """
@@ -32,5 +32,5 @@ def rotation_keys(
 
 
 def _wrapped(angles: Doubles) -> Doubles:
-    """Differences of angles within half a turn."""
+    """Return differences of angles within half a turn."""
     return np.asarray((angles + np.pi) % (2 * np.pi) - np.pi)

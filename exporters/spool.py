@@ -1,4 +1,4 @@
-"""Frames come all channels at once, many formats want one channel at a time: the turn on disk."""
+"""Transpose frames into per-channel curves through a temporary file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Curve(NamedTuple):
 
 
 class Spool:
-    """All channels of a source, in a temporary file, to be read one by one and more than once."""
+    """All channels of a source in a temporary file; they can be read again and again."""
 
     def __init__(self, file: IO[bytes], names: tuple[str, ...], runs: list[int]) -> None:
         self._file = file
@@ -43,7 +43,7 @@ class Spool:
 
     @property
     def frames(self) -> int:
-        """How many frames the source had."""
+        """Number of frames."""
         return sum(self._runs)
 
     @property
@@ -52,7 +52,7 @@ class Spool:
         return self.names[-1:] == POSE_ANGLES[-1:]
 
     def column(self, index: int) -> Floats:
-        """(T,) all values of one channel, by its place in `names`."""
+        """Return (T,) values of one channel, by its index in `names`."""
         parts, begin = [], 0
         for run in self._runs:
             self._file.seek(4 * (begin * len(self.names) + index * run))
@@ -61,7 +61,7 @@ class Spool:
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def curve(self, index: int) -> Curve:
-        """The keys of one channel: every frame, or those that the tolerance needs."""
+        """Return the keys of one channel: every frame, or those that the tolerance needs."""
         column = self.column(index)
         if not self._kept:
             return Curve(self.names[index], np.arange(len(column)), column)
@@ -70,11 +70,11 @@ class Spool:
         return Curve(self.names[index], kept, column[kept])
 
     def curves(self) -> Iterator[Curve]:
-        """The keys of every channel."""
+        """Yield the keys of every channel."""
         return (self.curve(i) for i in range(len(self.names)))
 
     def rows(self) -> Iterator[Floats]:
-        """(n, C) all channels, some frames at a time."""
+        """Yield (n, C) all channels, some frames at a time."""
         begin = 0
         for run in self._runs:
             self._file.seek(4 * begin * len(self.names))
@@ -91,10 +91,10 @@ class Spool:
 def spooled(
     source: FrameSource, tolerance: float | None = None, *, shared: bool = False
 ) -> Iterator[Spool]:
-    """The source's channels one by one; `tolerance` leaves out keys as `LinearKeys` does.
+    """Spool a source's channels; `tolerance` drops keys as `LinearKeys` does.
 
     `shared` gives all channels their keys at the same frames. In memory are one channel, one run
-    of frames and, with a tolerance, a bit a key.
+    of frames and, with a tolerance, one bit per key.
     """
     parts = source.blocks()
     first = next(parts)
@@ -111,7 +111,7 @@ def spooled(
 
 
 def _whole_runs(parts: Iterable[Block], width: int) -> Iterator[Floats]:
-    """(n, C) rows of controls and pose in runs of equal length, the last one shorter."""
+    """Yield (n, C) rows of controls and pose in runs of equal length, the last one shorter."""
     held = np.empty((0, width), np.float32)
     for values, angles in parts:
         new = (
@@ -126,7 +126,7 @@ def _whole_runs(parts: Iterable[Block], width: int) -> Iterator[Floats]:
 
 
 def _chosen(rows: Iterable[Floats], spool: Spool, chooser: LinearKeys) -> Iterator[Floats]:
-    """The same rows; which of their frames are keys is noted in the spool."""
+    """Yield the same rows and note in the spool which of their frames are keys."""
     held = np.empty((0, len(spool.names)), bool)
     for run in rows:
         held = np.concatenate([held, chooser.push(run)])

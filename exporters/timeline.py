@@ -13,9 +13,9 @@ _TIMECODE = re.compile(r"(\d{1,3}):(\d{2}):(\d{2})([:;])(\d{2,3})")
 
 
 def seconds_of(start: Fraction | float | str, fps: Fraction) -> Fraction:
-    """Seconds, or a timecode at a frame rate, as exact seconds.
+    """Return seconds, or a timecode at a frame rate, as exact seconds.
 
-    `HH:MM:SS:FF` counts every frame: at 30000/1001 frames a second the label 01:00:00:00 is frame
+    `HH:MM:SS:FF` counts every frame: at 30000/1001 frames per second the label 01:00:00:00 is frame
     108,000 and lies 3603.6 s after zero. `HH:MM:SS;FF` leaves out frame numbers as NTSC drop-frame
     does (29.97 and 59.94 only). Raises `ExportError`.
     """
@@ -35,13 +35,13 @@ def _frame_number(
 ) -> int:
     nominal = round(fps)
     if minutes > 59 or seconds > 59 or frames >= nominal:
-        raise ExportError(f"timecode {label} does not exist at {float(fps):g} frames a second")
+        raise ExportError(f"timecode {label} does not exist at {float(fps):g} frames per second")
     number = ((hours * 60 + minutes) * 60 + seconds) * nominal + frames
     if not drop:
         return number
     if fps not in (Fraction(30000, 1001), Fraction(60000, 1001)):
         raise ExportError(
-            f"timecode {label} drops frame numbers, which 29.97 and 59.94 frames a second do; "
+            f"timecode {label} drops frame numbers, which 29.97 and 59.94 frames per second do; "
             f"at {float(fps):g} write {label.replace(';', ':')}"
         )
     dropped = nominal // 15

@@ -25,15 +25,15 @@ _SETTINGS = (
     Setting("unit", "m", "of the points", ("m", "cm")),
 )
 _FRAMES = 32
-"""Frames whose points are worked out at once."""
+"""Frames whose points are computed at once."""
 
 
 def write_pc2(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Point Cache 2: positions of all vertices of a head, a sample a frame.
+    """Write Point Cache 2: positions of all vertices of a head, one sample per frame.
 
-    Returns what it does not hold: controls and joints that move nothing on the head, `events`, and
+    Returns what it does not hold: controls and joints without effect on the head, `events`, and
     `fps`, since it counts time in frames.
     """
     head = options.head or default_head()
@@ -44,15 +44,15 @@ def write_pc2(
         file.write(struct.pack("<ffi", float(first), 1.0, spool.frames))
         for points in _points(spool, head, options):
             file.write(points.astype("<f4").tobytes())
-        return (*_lost(driven, spool, head), "fps")
+        return (*_dropped(driven, spool, head), "fps")
 
 
 def write_mdd(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """LightWave's MDD: times in seconds and positions of all vertices of a head.
+    """Write LightWave's MDD: times in seconds and positions of all vertices of a head.
 
-    Returns what it does not hold: controls and joints that move nothing on the head, `events`.
+    Returns what it does not hold: controls and joints without effect on the head, `events`.
     """
     head = options.head or default_head()
     driven = HeadCurves(source, head)
@@ -63,11 +63,11 @@ def write_mdd(
         file.write(times.astype(">f4").tobytes())
         for points in _points(spool, head, options):
             file.write(points.astype(">f4").tobytes())
-        return _lost(driven, spool, head)
+        return _dropped(driven, spool, head)
 
 
 def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
-    """The head at rest as an OBJ file, whose vertices are those of the cache in their order."""
+    """Return the head at rest as an OBJ file with the vertices of the cache in order."""
     head = options.head or default_head()
     lines = [f"# the mesh that {name} moves, at rest"]
     lines += [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in _placed(head.neutral, options).tolist()]
@@ -76,7 +76,7 @@ def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
 
 
 def _points(spool: Spool, head: Head, options: WriteOptions) -> Iterator[Floats]:
-    """(n, V, 3) points of some frames at a time."""
+    """Yield (n, V, 3) points of some frames at a time."""
     shapes = len(head.names)
     for run in spool.rows():
         for start in range(0, len(run), _FRAMES):
@@ -86,24 +86,24 @@ def _points(spool: Spool, head: Head, options: WriteOptions) -> Iterator[Floats]
 
 
 def _placed(points: Floats, options: WriteOptions) -> Floats:
-    """(..., 3) metres, Y up, on the axes and in the unit of the file."""
+    """Return points in meters, Y up, on the axes and in the unit of the file."""
     if options.settings.get("up", "y") == "z":
         x, y, z = np.moveaxis(points, -1, 0)
         points = np.stack([x, -z, y], -1)
     return points * np.float32(100 if options.settings.get("unit", "m") == "cm" else 1)
 
 
-def _lost(driven: HeadCurves, spool: Spool, head: Head) -> tuple[str, ...]:
-    """Names of what moves in the clip and nothing on the head."""
-    lost = list(driven.dropped)
+def _dropped(driven: HeadCurves, spool: Spool, head: Head) -> tuple[str, ...]:
+    """Return the channels that move in the clip and have no effect on the head."""
+    dropped = list(driven.dropped)
     if spool.has_pose:
         moving: set[str] = set()
         for rows in spool.rows():
             moving |= moving_angles(rows[:, len(head.names) :])
-        for eye, joint in (("eye_left", "left_eye"), ("eye_right", "right_eye")):
+        for eye in ("left_eye", "right_eye"):
             if eye not in head.joints or eye not in head.masks:
-                lost += sorted(n for n in moving if n.startswith(f"pose.{joint}."))
-    return (*(("events",) if driven.info.events else ()), *lost)
+                dropped += sorted(n for n in moving if n.startswith(f"pose.{eye}."))
+    return (*(("events",) if driven.info.events else ()), *dropped)
 
 
 FORMATS = (
@@ -111,7 +111,7 @@ FORMATS = (
         "pc2",
         ".pc2",
         write_pc2,
-        description="Point Cache 2: the vertices of a head, and the head at rest beside it",
+        description="Point Cache 2: the vertices of a head, with the head at rest as .obj",
         options=TIMES | {"head"},
         settings=_SETTINGS,
         sidecars={".obj": rest_mesh},
@@ -120,7 +120,7 @@ FORMATS = (
         "mdd",
         ".mdd",
         write_mdd,
-        description="LightWave MDD: the vertices of a head, and the head at rest beside it",
+        description="LightWave MDD: the vertices of a head, with the head at rest as .obj",
         options=TIMES | {"head"},
         settings=_SETTINGS,
         sidecars={".obj": rest_mesh},

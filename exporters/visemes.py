@@ -1,4 +1,4 @@
-"""One mouth shape after the other: what a viseme clip looks like to 2D and to old game rigs."""
+"""Mouth shapes in sequence, for 2D characters and older game rigs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Cue(NamedTuple):
 
 
 class Cues:
-    """The cues of a source, and what of it they do not tell."""
+    """The cues of a source, and the channels that they drop."""
 
     def __init__(
         self, source: FrameSource, *, shortest: float, shape: Callable[[str], str] = str
@@ -65,20 +65,20 @@ class Cues:
         self._names = source.info.rig.names
         self._shape = shape
         self._frames = float(shortest * source.info.fps)
-        self._lost: set[str] = set()
+        self._dropped: set[str] = set()
         self._moved: set[str] = set()
         self._led: set[str] = set()
 
     @property
-    def lost(self) -> tuple[str, ...]:
-        """What cues cannot say: `blends` between shapes, `events`, visemes that never lead."""
+    def dropped(self) -> tuple[str, ...]:
+        """Dropped: `blends` between shapes, `events`, visemes that are never the strongest."""
         quiet = [n for n in self._names if n in self._moved - self._led - {REST}]
         blends = ("blends",) if self._moved else ()
         events = ("events",) if self._source.info.events else ()
-        return (*blends, *events, *quiet, *sorted(self._lost))
+        return (*blends, *events, *quiet, *sorted(self._dropped))
 
     def __iter__(self) -> Iterator[Cue]:
-        """The cues, one after the other without gaps."""
+        """Yield the cues in order, without gaps."""
         start = Fraction(self._source.info.start_sample, self._source.info.sample_rate)
         step = 1 / self._source.info.fps
         at = 0
@@ -88,14 +88,14 @@ class Cues:
 
     @property
     def _held(self) -> frozenset[str]:
-        """Shapes that stay however short."""
+        """Shapes that are kept however short."""
         return frozenset(self._shape(name) for name in CLOSURES)
 
     def _runs(self) -> Iterator[_Run]:
-        """Frame by frame: the shape and how strong it is."""
+        """Yield the shape of every frame and its weight."""
         rest = self._names.index(REST)
         for values, angles in self._source.blocks():
-            self._lost |= moving_angles(angles)
+            self._dropped |= moving_angles(angles)
             self._note(values)
             others = values.copy()
             others[:, rest] = -np.inf
@@ -118,7 +118,7 @@ class _Run(NamedTuple):
 
 
 def _joined(runs: Iterable[_Run]) -> Iterator[_Run]:
-    """Neighbours of one shape as one."""
+    """Join neighbors of one shape."""
     last: _Run | None = None
     for run in runs:
         if last is not None and run.shape == last.shape:
@@ -132,7 +132,7 @@ def _joined(runs: Iterable[_Run]) -> Iterator[_Run]:
 
 
 def _merged(runs: Iterable[_Run], least: float, held: frozenset[str]) -> Iterator[_Run]:
-    """Runs that last; a shorter one goes to the shape before it, the first one to the next.
+    """Join short runs to the shape before them, the first one to the next.
 
     Shapes that are `held` neither go nor begin earlier.
     """

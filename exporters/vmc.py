@@ -33,7 +33,7 @@ BONES = ("Head", "Neck", "LeftEye", "RightEye")
 """Unity's names of the joints, in the order of `Pose.angles`."""
 
 _OFFSETS = ((0.0, 0.08, 0.01), (0.0, 0.12, 0.0), (-0.03, 0.06, 0.07), (0.03, 0.06, 0.07))
-"""Metres of every bone from its parent, in Unity's axes, where the character's left is at -X."""
+"""Meters of every bone from its parent, in Unity's axes, where the character's left is at -X."""
 
 _VRM0: Mapping[str, str] = {
     "aa": "A",
@@ -63,7 +63,7 @@ _BONES = Setting("bones", True, "rotations of head, neck and eyes")
 def write_vmc(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Packets of every frame: time, bones, blend shapes, then `/VMC/Ext/Blend/Apply`.
+    """Write packets of every frame: time, bones, blend shapes, `/VMC/Ext/Blend/Apply`.
 
     Returns `events`, where there are any, and with `bones` off the pose channels that move. Raises
     `ExportError` for times before zero.
@@ -76,19 +76,19 @@ def write_vmc(
     with_bones, style = bool(_BONES.chosen(options)), _NAMES.chosen(options)
     controls = source.info.rig.names
     names = [_VRM0.get(n, n) if style == "vrm0" else spelled(n, style) for n in controls]
-    clock, lost = Clock(source), set[str]()
+    clock, dropped = Clock(source), set[str]()
     layout: _Layout | None = None
     for values, angles in source.blocks():
-        lost |= set() if with_bones else moving_angles(angles)
+        dropped |= set() if with_bones else moving_angles(angles)
         angles = angles if with_bones else None
         layout = layout or _Layout.of(names, bones=angles is not None)
         file.write(layout.packets(clock.instants(len(values)), values, angles))
-    return (*(("events",) if source.info.events else ()), *sorted(lost))
+    return (*(("events",) if source.info.events else ()), *sorted(dropped))
 
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """The packets of a frame, which are alike but for their numbers, and where those stand."""
+    """The packets of a frame, which differ only in their numbers, and where those are."""
 
     template: Array
     """(N,) bytes of the packets with their lengths."""
@@ -112,7 +112,7 @@ class _Layout:
 
     @classmethod
     def packed(cls, messages: Sequence[tuple[bytes, int]]) -> _Layout:
-        """Messages, and how many numbers at the end of each are filled in, in bundles.
+        """Pack messages with placeholders at their ends into bundles.
 
         No bundle is too large; only the last one makes the values count.
         """
@@ -129,7 +129,7 @@ class _Layout:
         return cls(np.frombuffer(data, np.uint8), tuple(tags), np.array(floats))
 
     def packets(self, instants: Sequence[Fraction], values: Floats, angles: Floats | None) -> bytes:
-        """All packets of some frames."""
+        """Return all packets of some frames."""
         numbers: list[Array] = [np.array(instants, np.float64)[:, None], values]
         if angles is not None:
             numbers.insert(1, _turns(angles))
@@ -156,7 +156,7 @@ def _bundles(messages: Sequence[tuple[bytes, int]]) -> Iterator[list[tuple[bytes
 
 
 def _turns(angles: Floats) -> Array:
-    """(n, 16) quaternions of the bones in Unity's axes.
+    """Return (n, 16) quaternions of the bones in Unity's axes.
 
     Unity is left-handed: X points the other way, and with it turn Y and Z.
     """

@@ -1,7 +1,7 @@
 """Animation on a rig: one frame, a head pose, a finished clip.
 
-Time is counted in audio samples and frame rates are exact fractions. Frame `i` of a clip shows
-the face at `start_sample + i * sample_rate / fps` samples of the audio.
+Time is counted in audio samples and frame rates are exact fractions. Frame `i` of a clip is the
+face at audio sample `start_sample + i * sample_rate / fps`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from .resample import Interpolation, frame_count, resample
 from .rig import Rig
 
 SAMPLE_RATE = 16_000
-"""Hz; the clock that clips count their time in unless told otherwise."""
+"""Hz; default clock of clips."""
 
 MAX_FPS = 1000
 BLOCK_FRAMES = 256
-"""Frames that readers and writers handle at once."""
+"""Frames per block in readers and writers."""
 POSE_JOINTS = ("head", "neck", "left_eye", "right_eye")
 POSE_ANGLES = tuple(f"pose.{j}.{a}" for j in POSE_JOINTS for a in ("yaw", "pitch", "roll"))
-"""Names of the twelve angles of a `Pose` as channels, in its order; maps read and write them."""
+"""Channel names of the twelve angles of a `Pose`, in its order, as used in maps."""
 _SWAP_EYES = (0, 1, 3, 2)
-_MIRROR_ANGLES = np.array([-1, 1, -1], np.float32)  # yaw and roll turn over, pitch stays
+_MIRROR_ANGLES = np.array([-1, 1, -1], np.float32)  # yaw and roll change sign
 
 
 def exact_fps(fps: Fraction | float | str) -> Fraction:
-    """A frame rate as an exact fraction.
+    """Return a frame rate as an exact fraction.
 
-    Takes `60`, `"30000/1001"`, `Fraction(24)`; the decimal names of the NTSC rates (23.976, 29.97,
-    47.952, 59.94, 119.88) mean their exact fractions. Raises `ClipError` outside (0, 1000].
+    Accepts `60`, `"30000/1001"` or `Fraction(24)`. The decimal NTSC rates (23.976, 29.97, 47.952,
+    59.94, 119.88) become their exact fractions. Raises `ClipError` outside (0, 1000].
     """
     try:
         rate = Fraction(str(fps)) if isinstance(fps, float) else Fraction(fps)
@@ -68,10 +68,10 @@ def _is_frozen(array: ArrayLike) -> TypeGuard[Floats]:
 
 def _frozen(array: ArrayLike, shape_rule: str) -> Floats:
     try:
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, refused below
+        with np.errstate(over="ignore"):  # overflow becomes infinity, which is checked below
             values = array if _is_frozen(array) else np.array(array, np.float32)
     except (ValueError, TypeError) as error:
-        raise ClipError(f"{shape_rule}, got something that is no array of numbers") from error
+        raise ClipError(f"{shape_rule}, got {type(array).__name__}: {error}") from error
     if not np.isfinite(values).all():
         where = np.argwhere(~np.isfinite(values))[0]
         raise ClipError(f"values must be finite, got {values[tuple(where)]} at {tuple(where)}")
@@ -81,7 +81,7 @@ def _frozen(array: ArrayLike, shape_rule: str) -> Floats:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pose(Rebuilt):
-    """Rotations of the joints that every character has beside its rig's controls."""
+    """Rotations of head, neck and eyes, in addition to the controls of a rig."""
 
     angles: Floats
     """(T, 4, 3) radians: head, neck, left eye, right eye, each yaw, pitch, roll.
@@ -101,7 +101,7 @@ class Pose(Rebuilt):
 
     @classmethod
     def rest(cls, frames: int) -> Pose:
-        """A head that looks straight ahead for `frames` frames."""
+        """Return the rest pose, looking straight ahead, for `frames` frames."""
         return cls(np.zeros((frames, 4, 3), np.float32))
 
     def __repr__(self) -> str:
@@ -111,7 +111,7 @@ class Pose(Rebuilt):
         return len(self.angles)
 
     def __eq__(self, other: object) -> bool:
-        """Bit-identical angles."""
+        """Return whether the angles are bit-identical."""
         if not isinstance(other, Pose):
             return NotImplemented
         return np.array_equal(self.angles, other.angles)
@@ -119,12 +119,12 @@ class Pose(Rebuilt):
     __hash__ = None  # type: ignore[assignment]
 
     def mirror(self) -> Pose:
-        """The same motion seen in a mirror."""
+        """Return the pose with left and right exchanged."""
         return Pose(mirror_angles(self.angles))
 
 
 def mirror_angles(angles: Floats) -> Floats:
-    """(..., 4, 3) joint angles as seen in a mirror: eyes swap, yaw and roll turn over."""
+    """Return (..., 4, 3) mirrored joint angles: eyes are swapped, yaw and roll change sign."""
     return np.asarray(angles[..., _SWAP_EYES, :] * _MIRROR_ANGLES, np.float32)
 
 
@@ -137,9 +137,9 @@ class Frame:
     sample: int
     """Audio sample the frame belongs to, rounded down."""
     values: Floats
-    """(C,) one value a control, in the rig's order."""
+    """(C,) one value per control, in the rig's order."""
     pose: Floats | None = None
-    """(4, 3) radians as in `Pose.angles`; None where nothing turns a joint."""
+    """(4, 3) radians as in `Pose.angles`; None for a source without a pose."""
 
     def __repr__(self) -> str:
         pose = "" if self.pose is None else " and a pose"
@@ -148,15 +148,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens at one instant of a clip: a cue, a mark, a note."""
+    """A named instant of a clip: a cue, a mark, a note."""
 
     sample: int
+    """Audio sample, on the clock of the clip."""
     name: str
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def frame_sample(index: int, fps: Fraction, *, sample_rate: int, start_sample: int = 0) -> int:
-    """Audio sample that a frame belongs to, rounded down."""
+    """Return the audio sample of a frame, rounded down."""
     return start_sample + index * sample_rate * fps.denominator // fps.numerator
 
 
@@ -171,7 +172,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ClipInfo:
-    """Everything about a clip but its frames."""
+    """The properties of a clip, without its frames."""
 
     rig: Rig
     fps: Fraction
@@ -191,7 +192,7 @@ class ClipInfo:
         return Fraction(self.start_sample, self.sample_rate)
 
     def sample_of(self, index: int) -> int:
-        """Audio sample that a frame belongs to, rounded down."""
+        """Return the audio sample of a frame, rounded down."""
         return frame_sample(
             index, self.fps, sample_rate=self.sample_rate, start_sample=self.start_sample
         )
@@ -201,8 +202,8 @@ class ClipInfo:
 class Clip(Rebuilt):
     """Animation curves sampled at a fixed rate on one rig. Immutable; edits return a new clip.
 
-    Raises `ClipError` when shapes do not fit, when a value is not finite or the rate is absurd.
-    Values outside a control's range are allowed (rigs may be over-driven); `clamped` cuts them.
+    Raises `ClipError` when shapes do not match, when a value is not finite or when a rate is out
+    of range. Values outside a control's range are allowed; `clamped` limits them.
     """
 
     rig: Rig
@@ -213,11 +214,12 @@ class Clip(Rebuilt):
     pose: Pose | None = None
     start_sample: int = 0
     sample_rate: int = SAMPLE_RATE
+    """Hz of the clock that `start_sample` and the events count in."""
     events: tuple[Event, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: where the clip came from (audio, model, settings)."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Keys of a clip file that this version does not know; kept when it is written again."""
+    """Keys of a clip file that this version does not define; kept when it is written again."""
 
     def __post_init__(self) -> None:
         rule = f"values must be (T, {len(self.rig)}) for rig {self.rig.name!r}"
@@ -246,7 +248,10 @@ class Clip(Rebuilt):
         return len(self.values)
 
     def __eq__(self, other: object) -> bool:
-        """Same rig, rate, start and bit-identical curves; `meta` and `extra` are not compared."""
+        """Return whether rig, rates, start and events agree and all curves are bit-identical.
+
+        `meta` and `extra` are not compared.
+        """
         if not isinstance(other, Clip):
             return NotImplemented
         facts = (self.rig, self.fps, self.start_sample, self.sample_rate, self.events)
@@ -262,25 +267,25 @@ class Clip(Rebuilt):
         return len(self) / self.fps
 
     def curve(self, control: str) -> Floats:
-        """(T,) values of one control."""
+        """Return the (T,) values of one control; raises `UnknownNameError`."""
         return self.values[:, self.rig.index(control)]
 
     @property
     def info(self) -> ClipInfo:
-        """Everything about the clip but its frames."""
+        """Properties of the clip, without its frames."""
         return ClipInfo(
             self.rig, self.fps, self.sample_rate, self.start_sample, self.events, self.meta,
             self.extra,
         )  # fmt: skip
 
     def blocks(self) -> Iterator[Block]:
-        """The frames in blocks of `BLOCK_FRAMES`: at least one, which may be empty."""
+        """Yield the frames in blocks of `BLOCK_FRAMES`: at least one, which may be empty."""
         for start in range(0, max(len(self), 1), BLOCK_FRAMES):
             part = slice(start, start + BLOCK_FRAMES)
             yield Block(self.values[part], None if self.pose is None else self.pose.angles[part])
 
     def frames(self) -> Iterator[Frame]:
-        """The clip frame by frame."""
+        """Yield the frames one by one."""
         for i, row in enumerate(self.values):
             pose = None if self.pose is None else self.pose.angles[i]
             yield Frame(i, self._sample(i), row, pose)
@@ -293,9 +298,10 @@ class Clip(Rebuilt):
     def resample(
         self, fps: Fraction | float | str, *, interpolation: Interpolation = "cubic"
     ) -> Clip:
-        """The same motion at another frame rate; the clip stays as long to one frame.
+        """Return the same motion at another frame rate; the duration changes by at most one frame.
 
-        Frame times are computed from integers, so an hour drifts by nothing.
+        Frame times are computed from integers and do not drift. Raises `ClipError` for a rate
+        that `exact_fps` does not accept.
         """
         rate = exact_fps(fps)
         if rate == self.fps or not len(self):
@@ -310,7 +316,10 @@ class Clip(Rebuilt):
         return replace(self, values=values, pose=pose, fps=rate)
 
     def slice(self, start: int, stop: int) -> Clip:
-        """Frames `start` to `stop` (exclusive) as a clip that remembers when it began."""
+        """Return frames `start` to `stop` (exclusive) as a clip at its original time.
+
+        Raises `ClipError` for frames that the clip does not have.
+        """
         if not 0 <= start <= stop <= len(self):
             raise ClipError(f"slice must lie in 0..{len(self)}, got {start}..{stop}")
         first = self._sample(start)
@@ -323,7 +332,7 @@ class Clip(Rebuilt):
         )
 
     def _events_within(self, start: int, stop: int) -> tuple[Event, ...]:
-        """Events of a slice: every event belongs to one frame, early ones to the first."""
+        """Return the events of a slice: each belongs to one frame, early ones to the first."""
         if start == stop and len(self):
             return ()
         first = -math.inf if start == 0 else self._sample(start)
@@ -331,23 +340,29 @@ class Clip(Rebuilt):
         return tuple(e for e in self.events if first <= e.sample < end)
 
     def mirror(self) -> Clip:
-        """The same performance with left and right exchanged."""
+        """Return the clip with left and right exchanged."""
         values = self.values[:, self.rig.mirror_order] * self.rig.mirror_signs
         return replace(self, values=values, pose=None if self.pose is None else self.pose.mirror())
 
     def mix(self, other: Clip, weight: float) -> Clip:
-        """Blend towards another clip of the same rig, rate and length: 0 is self, 1 the other."""
+        """Return a blend of this clip (weight 0) with another (weight 1).
+
+        Raises `ClipError` unless the other clip has the same rig, rate and length.
+        """
         self._require_match(other)
         return self._combine(other, 1 - weight, weight)
 
     def add(self, other: Clip, weight: float = 1.0) -> Clip:
-        """Add what another clip of the same rig, rate and length moves away from rest."""
+        """Return the clip plus `weight` times another clip's offset from rest.
+
+        Raises `ClipError` unless the other clip has the same rig, rate and length.
+        """
         self._require_match(other)
         offset = replace(other, values=other.values - self.rig.rest)
         return self._combine(offset, 1.0, weight)
 
     def clamped(self) -> Clip:
-        """The clip with every value cut to its control's range."""
+        """Return the clip with every value limited to its control's range."""
         return replace(self, values=np.clip(self.values, self.rig.minimum, self.rig.maximum))
 
     def _require_match(self, other: Clip) -> None:
@@ -355,7 +370,7 @@ class Clip(Rebuilt):
         theirs = (other.rig.name, other.rig.version, str(other.fps), len(other))
         if mine != theirs:
             raise ClipError(
-                f"clips must agree in rig, rate and length; got {mine} and {theirs}: "
+                f"clips must have the same rig, rate and length; got {mine} and {theirs}: "
                 "convert, resample or slice one of them first"
             )
 
@@ -370,11 +385,11 @@ class Clip(Rebuilt):
 
 
 def concat(clips: Sequence[Clip], *, crossfade: int = 0) -> Clip:
-    """Clips one after the other, neighbours blended over `crossfade` frames.
+    """Return clips joined into one, with a cross-fade of `crossfade` frames between neighbors.
 
-    The overlap is shared, so the result has `sum(lengths) - crossfade * (n - 1)` frames. The first
-    clip's start, meta and rate hold; later events move with their clip. Raises `ClipError` when
-    rigs or rates differ, or a clip is shorter than its cross-fades.
+    Cross-faded frames overlap: the result has `sum(lengths) - crossfade * (n - 1)` frames. Start
+    and metadata are those of the first clip; events move with their clip. Raises `ClipError` when
+    rigs or rates differ, or when a clip is shorter than the cross-fade.
     """
     if not clips:
         raise ClipError("concat needs at least one clip")
@@ -409,12 +424,12 @@ def _require_joinable(first: Clip, second: Clip) -> None:
 
 
 def _starts(clips: Sequence[Clip], crossfade: int) -> list[int]:
-    """Return the frame of the result at which every clip begins."""
+    """Return the first frame of every clip in the result."""
     return [0, *accumulate(len(clip) - crossfade for clip in clips[:-1])]
 
 
 def _overlapped(parts: Sequence[Floats], starts: Sequence[int], overlap: int) -> Floats:
-    """Return arrays (n, ...) written at their starts, neighbors blended where they overlap."""
+    """Return the arrays (n, ...) placed at their starts and blended where they overlap."""
     whole = np.empty((starts[-1] + len(parts[-1]), *parts[0].shape[1:]), np.float32)
     weight = ((np.arange(overlap) + 1) / (overlap + 1)).astype(np.float32)
     weight = weight.reshape(-1, *[1] * (whole.ndim - 1))

@@ -1,4 +1,4 @@
-"""JSON documents: reading them, checking what they are, writing one entry per line."""
+"""JSON documents: read, check the header, write with one entry per line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import RigError
+from .errors import FaceSDKError, RigError
 
 
-def read_json(path: Path, kind: str) -> Any:
-    """The JSON document in a file; raises `RigError` naming the kind of file that was expected."""
+def load_json(path: Path, kind: str) -> Any:
+    """Return the JSON document in a file.
+
+    Raises `RigError` naming the `kind` of file that was expected.
+    """
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -20,8 +23,30 @@ def read_json(path: Path, kind: str) -> Any:
         raise RigError(f"{path} cannot be read as a JSON {kind} file: {error}") from error
 
 
+def check_header(
+    document: Any,
+    *,
+    format: str,  # noqa: A002
+    source: str,
+    version: int = 1,
+    error: type[FaceSDKError] = RigError,
+) -> None:
+    """Raise `error` unless a document is an object of this format and version.
+
+    `format` is a name such as `facesdk.map`; `source` names the document in the message.
+    """
+    if not isinstance(document, dict) or document.get("format") != format:
+        kind = format.rpartition(".")[2]
+        raise error(f'{source} is not a {kind} file: expected "format": "{format}"')
+    if document.get("version") != version:
+        raise error(
+            f"{source} has version {document.get('version')!r} of {format}; "
+            f"this facesdk reads version {version}"
+        )
+
+
 def json_lines(document: Mapping[str, Any]) -> str:
-    """JSON text with one line for each key and for each entry of a list or object below it."""
+    """Return JSON text with a line per key, and per entry of a list or object below it."""
     return "{\n" + ",\n".join(_json_entry(key, value) for key, value in document.items()) + "\n}\n"
 
 

@@ -14,6 +14,7 @@
     ├── ExportError         ValueError    a file that cannot be written as requested
     ├── PlanError           ValueError    inputs and outputs of a batch (facesdk.batch)
     ├── UsageError                        options of a command line (facesdk.cli)
+    ├── WorkerError         RuntimeError  worker processes
     └── MissingExtraError   ImportError   something that is not installed
 
 Each derives from `FaceSDKError` and from the builtin in the second column, so a caller may catch

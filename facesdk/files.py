@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all, and the folder for facesdk's own files."""
+"""Atomic output files, and the cache folder of facesdk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 _PART = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.part", re.DOTALL)
 _LONGEST_NAME = 255 - len("..01234567.part")
-"""Bytes of a file name that a temporary name can hold as it is."""
+"""Bytes of a file name that fits into a temporary name unchanged."""
 
 
 def cache_folder() -> Path:
@@ -23,8 +23,8 @@ def cache_folder() -> Path:
 
     The environment variable `FACESDK_CACHE` replaces it.
     """
-    if given := os.environ.get("FACESDK_CACHE"):
-        return Path(given)
+    if folder := os.environ.get("FACESDK_CACHE"):
+        return Path(folder)
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         return (Path(local) if local else Path.home() / "AppData/Local") / "facesdk" / "Cache"
@@ -35,10 +35,10 @@ def cache_folder() -> Path:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a binary file that appears at `path` when the block ends without an error.
+    """Open a binary file that replaces `path` when the block ends without an error.
 
     It is written next to the target and then renamed, so an error or Ctrl-C keeps the previous
-    file. Devices and named pipes cannot be replaced by a rename and are written directly.
+    file. Devices and named pipes are written directly. Raises `OSError` naming `path`.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file() and not target.is_dir():
@@ -48,7 +48,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     part = target.with_name(f".{_part_stem(target.name)}.{secrets.token_hex(4)}.part")
     with _naming(path):
         if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "this is a folder; name a file in it")
+            raise IsADirectoryError(errno.EISDIR, "is a folder; give a file name")
         opened = part.open("xb")
     try:
         with opened as file:
@@ -63,7 +63,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _naming(path: str | Path) -> Iterator[None]:
-    """Name the file that was asked for in errors, not the temporary one."""
+    """Replace the temporary file name in an `OSError` by the target's."""
     try:
         yield
     except OSError as error:
@@ -71,13 +71,13 @@ def _naming(path: str | Path) -> Iterator[None]:
 
 
 def _part_stem(name: str) -> str:
-    """The name itself where a temporary name can hold it, else its beginning and a hash."""
+    """Return the name, or its beginning and a hash if it is too long for a temporary name."""
     encoded = os.fsencode(name)
     if len(encoded) <= _LONGEST_NAME:
         return name
-    mark = hashlib.sha256(encoded).hexdigest()[:16]
-    kept = encoded[: _LONGEST_NAME - len(mark) - 1].decode("utf-8", "ignore")
-    return f"{kept}~{mark}"
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    prefix = encoded[: _LONGEST_NAME - len(digest) - 1].decode("utf-8", "ignore")
+    return f"{prefix}~{digest}"
 
 
 def remove_leftovers(paths: Iterable[str | Path]) -> None:
@@ -85,9 +85,9 @@ def remove_leftovers(paths: Iterable[str | Path]) -> None:
     stems: dict[Path, set[str]] = {}
     for path in map(Path, paths):
         stems.setdefault(path.parent, set()).add(_part_stem(path.name))
-    for folder, wanted in stems.items():
+    for folder, targets in stems.items():
         with suppress(OSError):
             for entry in folder.iterdir():
                 match = _PART.fullmatch(entry.name)
-                if match and match["stem"] in wanted:
+                if match and match["stem"] in targets:
                     entry.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Values that cannot change: what frozen dataclasses hold, and how they are copied and pickled."""
+"""Building blocks of immutable dataclasses: a frozen dict, and copying through the constructor."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ V = TypeVar("V")
 
 
 class FrozenDict(dict[K, V]):
-    """A dict that raises `TypeError` when it is changed; it can be pickled, copied and dumped."""
+    """An immutable dict that can be pickled, copied and written as JSON.
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("this mapping is part of a frozen value; make a dict of it and change that")
+    Raises `TypeError` when it is changed.
+    """
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    def _immutable(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("this mapping is immutable; change a copy: dict(mapping)")
+
+    __setitem__ = __delitem__ = __ior__ = _immutable
+    clear = pop = popitem = setdefault = update = _immutable
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (FrozenDict, (dict(self),))
 
 
 def frozen_dict(mapping: Mapping[K, V]) -> FrozenDict[K, V]:
-    """Return the mapping as it is now; later changes of the original do not show."""
+    """Return an immutable copy of a mapping."""
     return FrozenDict(mapping)
 
 
 class Rebuilt:
-    """A dataclass that is copied and unpickled through its constructor.
+    """A base of dataclasses that are copied and unpickled through their constructor.
 
-    Its checks run again, and its arrays come out read-only as they went in.
+    The constructor's checks run again, and arrays stay read-only.
     """
 
     __slots__ = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}  # type: ignore[arg-type]
-        return (_rebuild, (type(self), given))
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}  # type: ignore[arg-type]
+        return (_rebuild, (type(self), values))
 
 
-def _rebuild(kind: type[Any], given: dict[str, Any]) -> Any:
-    return kind(**given)
+def _rebuild(kind: type[Any], values: dict[str, Any]) -> Any:
+    return kind(**values)

@@ -1,8 +1,8 @@
-"""The options of a performance: everything that can be asked for besides audio, rig and clock.
+"""Options of a performance, apart from audio, rig and clock.
 
-One frozen value that sessions, `bake`, `perform`, batches and the command line all take. An option
-is added here and in the part of the motion layer that honors it, nowhere else: keywords, command
-line options and the settings of a batch follow from the fields below.
+Sessions, `bake`, `perform`, batches and the command line all take this value. A new option is
+added here and in the motion layer only: keywords, command line options and the settings of a batch
+are derived from the fields below.
 """
 
 from __future__ import annotations
@@ -29,17 +29,20 @@ class PerformanceFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Performance:
-    """How a speaker performs. Raises `PerformanceError` for values that make no sense."""
+    """The options of a speaker's performance.
+
+    Raises `PerformanceError` for a value of the wrong type or out of range.
+    """
 
     seed: int = field(default=0, metadata={"help": "random seed of blinks, 0 or more"})
-    """Same seed, same audio, same settings: same frames."""
+    """Random seed; the same seed, audio and settings give the same frames."""
     blinks: bool = field(default=True, metadata={"help": "do not move the eyelids"})
     settle: bool = field(default=True, metadata={"help": "do not return to rest at the end"})
     """Whether the face eases to rest in the last frames of a line."""
     tail: float = field(
         default=0.0, metadata={"help": "seconds to add after the audio", "metavar": "SECONDS"}
     )
-    """Seconds after the audio in which the face comes to rest, 0..60."""
+    """Seconds added after the audio, in which the face returns to rest, 0..60."""
 
     def __post_init__(self) -> None:
         for name in ("blinks", "settle"):
@@ -52,9 +55,9 @@ class Performance:
 
     @classmethod
     def of(cls, performance: Performance | None, options: Mapping[str, Any]) -> Performance:
-        """Return the performance given, or the one that keyword options describe.
+        """Return `performance`, or if it is None the one that keyword options describe.
 
-        Raises `PerformanceError` when both are given, or for an option that does not exist.
+        Raises `PerformanceError` for both at once or for an unknown option.
         """
         if performance is not None:
             if not isinstance(performance, cls):
@@ -64,18 +67,18 @@ class Performance:
             if options:
                 raise PerformanceError(
                     f"got both a performance and {', '.join(options)}; "
-                    "use dataclasses.replace(performance, ...) to change one option"
+                    "change an option with dataclasses.replace(performance, ...)"
                 )
             return performance
         names = [option.name for option in fields(cls)]
         if unknown := [name for name in options if name not in names]:
             raise PerformanceError(
-                f"no option {unknown[0]!r} of a performance; known: {', '.join(names)}"
+                f"unknown option {unknown[0]!r} of a performance; expected {', '.join(names)}"
             )
         return cls(**options)
 
     def to_json(self) -> dict[str, Any]:
-        """All options as JSON values, for cache keys and reports."""
+        """Return all options as JSON values, for cache keys and reports."""
         return asdict(self)
 
 

@@ -51,6 +51,12 @@ def default_workers(most: int) -> int:
     return 1 if obstacle else max(1, min(most, available_cores()))
 
 
+def check_workers_allowed() -> None:
+    """Raise `WorkerError`, with what to do, if this process cannot start workers."""
+    if obstacle := _obstacle():
+        raise WorkerError(obstacle)
+
+
 def _obstacle() -> str | None:
     """Return why this process cannot start workers; None if it can."""
     if _is_starting():
@@ -163,8 +169,7 @@ class WorkerPool(Generic[Job, Result]):
 
     def __init__(self, start: Start[Job, Result], count: int) -> None:
         """`start` runs in every worker; it must be picklable."""
-        if obstacle := _obstacle():
-            raise WorkerError(obstacle)
+        check_workers_allowed()
         self._start = ForkingPickler.dumps(start)
         self.workers: list[Worker[Job, Result]] = []
         try:

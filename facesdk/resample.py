@@ -1,4 +1,4 @@
-"""Curves from one exact frame rate to another, for whole arrays and for streams."""
+"""Conversion of curves between exact frame rates, for whole arrays and for streams."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FEW = 4
 
 
 def frame_count(frames: int, source: Fraction, target: Fraction) -> int:
-    """Frames at rate `target` that last as long as `frames` at rate `source`, rounded up."""
+    """Return the number of frames at rate `target` that cover `frames` at rate `source`."""
     return math.ceil(frames * target / source)
 
 
@@ -31,11 +31,11 @@ def resample(
     *,
     interpolation: Interpolation = "cubic",
 ) -> Floats:
-    """(T, C) curves at rate `source` read at `count` instants `i / target`: (count, C).
+    """Return (count, C) values of (T, C) curves at rate `source`, at the instants `i / target`.
 
-    `"cubic"` is the monotone Hermite interpolant of Fritsch and Carlson (1980): it never leaves
-    the range of the two frames it runs between, so limits and closures survive. Instants after
-    the last frame repeat it. Positions are exact: integer arithmetic, no accumulated error.
+    `"cubic"` is the monotone Hermite interpolant of Fritsch and Carlson (1980): it stays within
+    the range of the two neighboring frames, so limits and lip closures are kept. Instants after
+    the last frame repeat it. Positions use integer arithmetic and accumulate no error.
     """
     step = source / target
     out = np.empty((count, values.shape[1]), np.float32)
@@ -49,7 +49,7 @@ def resample(
 
 
 def _positions(begin: int, end: int, step: Fraction) -> tuple[NDArray[np.int64], Floats]:
-    """Whole and (n, 1) fractional part of `index * step`, in integers: exact for any length."""
+    """Return (n,) whole and (n, 1) fractional parts of `index * step`, exact for any length."""
     fits = end * step.numerator < 2**63
     ticks = np.arange(begin, end).astype(np.int64 if fits else object) * step.numerator
     part = (ticks % step.denominator) / step.denominator
@@ -72,7 +72,7 @@ def _interpolate(
 
 
 def _monotone_slopes(values: Floats) -> Floats:
-    """(T, C) slope per frame: harmonic mean of the two secants, zero at an extremum."""
+    """Return the (T, C) slopes: harmonic mean of the two secants, zero at an extremum."""
     secants = np.diff(values, axis=0)
     before, after = secants[:-1], secants[1:]
     product = before * after
@@ -82,38 +82,25 @@ def _monotone_slopes(values: Floats) -> Floats:
 
 
 class LinearResampler:
-    """Frames of one stream at rate `source`, read at rate `target` as they arrive.
+    """A linear frame-rate converter for one stream.
 
-    Equal to `resample(..., interpolation="linear")` on the whole stream, whatever the chunks.
+    Equal to `resample(..., interpolation="linear")` on the whole stream, for any chunks.
     """
 
     def __init__(self, source: Fraction, target: Fraction) -> None:
+        """`source` and `target` are frames per second."""
         self._step = source / target
         self._ticks, self._parts = self._step.numerator, self._step.denominator
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Begin a new stream."""
         self._received = 0
         self._emitted = 0
         self._last: Floats | None = None
 
-    def push(self, frame: Floats) -> Iterator[Floats]:
-        """Output frames that became due with one more input frame of shape (C,)."""
-        newest = self._received
-        last = frame if self._last is None else self._last
-        while (position := self._emitted * self._step) <= newest:
-            self._emitted += 1
-            if position.denominator == 1 and position == newest:
-                yield frame
-                continue
-            part = np.float32(((position - newest + 1).numerator) / position.denominator)
-            yield last + (frame - last) * part
-        self._received += 1
-        self._last = frame
-
-    def feed(self, frames: Floats) -> Floats:
-        """(n, C) output frames that became due with (T, C) more; the same as pushing each."""
+    def push(self, frames: Floats) -> Floats:
+        """Return the (n, C) output frames that (T, C) more input frames complete."""
         if not len(frames):
             return frames
         first, last = self._received, self._last
@@ -121,17 +108,15 @@ class LinearResampler:
         due = (self._received - 1) * self._parts // self._ticks + 1
         begin, self._emitted, self._last = self._emitted, due, frames[-1]
         if due - begin <= _FEW:
-            return self._some(begin, due, first, frames, last)
-        known = frames
+            return self._few(begin, due, first, frames, last)
+        window = frames
         if last is not None:
-            known, first = np.concatenate([last[None], frames]), first - 1
+            window, first = np.concatenate([last[None], frames]), first - 1
         whole, part = _positions(begin, due, self._step)
-        return np.asarray(_interpolate(known, None, whole - first, part), np.float32)
+        return np.asarray(_interpolate(window, None, whole - first, part), np.float32)
 
-    def _some(
-        self, begin: int, due: int, first: int, frames: Floats, last: Floats | None
-    ) -> Floats:
-        """The same one by one: for the few frames of a live push the fastest way."""
+    def _few(self, begin: int, due: int, first: int, frames: Floats, last: Floats | None) -> Floats:
+        """Compute frames one by one: faster than arrays for the few frames of a live push."""
         out = np.empty((due - begin, frames.shape[1]), np.float32)
         for row, index in zip(out, range(begin, due), strict=True):
             whole, ticks = divmod(index * self._ticks, self._parts)
@@ -145,7 +130,7 @@ class LinearResampler:
         return out
 
     def flush(self, count: int) -> Iterator[Floats]:
-        """Repeat the last frame until `count` frames were emitted in all."""
+        """Yield copies of the last frame until `count` frames have been emitted in total."""
         while self._last is not None and self._emitted < count:
             self._emitted += 1
             yield self._last

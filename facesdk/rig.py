@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .documents import json_lines, read_json
+from .documents import check_header, json_lines, load_json
 from .errors import RigError, UnknownNameError, unknown_name
 from .frozen import FrozenDict, Rebuilt
 
@@ -45,11 +45,11 @@ class Control:
     mirror_sign: Literal[-1, 1] = 1
     """-1 where mirroring flips the value, as for a jaw that slides sideways on one control."""
     label: str | None = None
-    """Name in the field's own files where that name is not unique there; else the name itself."""
+    """Column title in the format's own files, where titles are not unique; None for `name`."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise RigError(f"a control's name must be text, got {self.name!r}")
+            raise RigError(f"a control's name must be a non-empty string, got {self.name!r}")
         if not all(map(math.isfinite, (self.minimum, self.maximum, self.rest))):
             raise RigError(
                 f"control {self.name!r}: range and rest must be finite, got "
@@ -62,15 +62,17 @@ class Control:
             )
         for value, allowed in ((self.side, get_args(Side)), (self.region, get_args(Region))):
             if value not in allowed:
-                raise RigError(f"control {self.name!r}: {value!r} is none of {', '.join(allowed)}")
+                raise RigError(
+                    f"control {self.name!r}: expected one of {', '.join(allowed)}, got {value!r}"
+                )
 
 
 @dataclass(frozen=True, repr=False)
 class Rig(Rebuilt):
-    """A target character: its ordered controls and nothing else.
+    """A target character: its ordered controls.
 
-    Raises `RigError` when a name occurs twice, a mirror partner does not point back or an order
-    is not an order of these controls.
+    Raises `RigError` when a name occurs twice, when a mirror partner does not point back, or when
+    one of the `orders` does not contain every control once.
     """
 
     name: str
@@ -78,28 +80,29 @@ class Rig(Rebuilt):
     controls: tuple[Control, ...]
     description: str = ""
     orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
-    """Other orders of the same controls, by name: Live Link's UDP packets beside its CSV files."""
+    """Other orders of the same controls, by name, such as `"udp"` for Live Link's packets."""
     _indices: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise RigError(f"a rig's name must be text, got {self.name!r}")
+            raise RigError(f"a rig's name must be a non-empty string, got {self.name!r}")
         if not self.controls:
             raise RigError(f"rig {self.name!r} has no controls")
         indices = {c.name: i for i, c in enumerate(self.controls)}
         if len(indices) != len(self.controls):
             names = [c.name for c in self.controls]
             twice = sorted({n for n in names if names.count(n) > 1})
-            raise RigError(f"rig {self.name!r} names a control twice: {', '.join(twice)}")
+            raise RigError(f"rig {self.name!r} has duplicate controls: {', '.join(twice)}")
         object.__setattr__(self, "_indices", indices)
         object.__setattr__(self, "orders", FrozenDict(self.orders))
         for control in self.controls:
             self._check_mirror(control)
         for name, order in self.orders.items():
             if sorted(order) != sorted(indices):
-                odd = sorted(set(order) ^ set(indices)) or "a control named twice"
+                odd = ", ".join(sorted(set(order) ^ set(indices))) or "a duplicate"
                 raise RigError(
-                    f"rig {self.name!r}: order {name!r} must name every control once; see {odd}"
+                    f"rig {self.name!r}: order {name!r} must contain every control once; "
+                    f"check {odd}"
                 )
 
     def _check_mirror(self, control: Control) -> None:
@@ -127,7 +130,7 @@ class Rig(Rebuilt):
         return tuple(self._indices)
 
     def index(self, control: str) -> int:
-        """Column of a control; raises `UnknownNameError` naming the nearest controls."""
+        """Return the column of a control; `UnknownNameError` suggests the nearest controls."""
         try:
             return self._indices[control]
         except KeyError:
@@ -135,7 +138,7 @@ class Rig(Rebuilt):
 
     def _unknown(self, control: str) -> UnknownNameError:
         kind = f"rig {self.name!r} has no control"
-        prefix = _common_prefix(self.names)  # nobody types CTRL_expressions_
+        prefix = _common_prefix(self.names)  # users leave out CTRL_expressions_
         short = {n.removeprefix(prefix).lower(): n for n in self.names}
         near = difflib.get_close_matches(control.lower(), short, n=3, cutoff=0.75)
         if not prefix or not near:
@@ -145,7 +148,10 @@ class Rig(Rebuilt):
         return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?", control, suggestions)
 
     def order(self, name: str) -> tuple[str, ...]:
-        """Control names in one of the rig's other orders, such as `"udp"` of Live Link."""
+        """Return the control names in one of the rig's `orders`, such as `"udp"` of Live Link.
+
+        Raises `UnknownNameError` for an order that the rig does not have.
+        """
         try:
             return self.orders[name]
         except KeyError:
@@ -153,7 +159,7 @@ class Rig(Rebuilt):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Column titles of the field's own files, in the rig's order; a title may occur twice."""
+        """Column titles of the format's own files, in the rig's order; a title may occur twice."""
         return tuple(c.label or c.name for c in self.controls)
 
     @cached_property
@@ -173,7 +179,7 @@ class Rig(Rebuilt):
 
     @property
     def mirror_order(self) -> NDArray[np.intp]:
-        """(C,) column that each column takes its value from when the face is mirrored."""
+        """(C,) source column of each column when the face is mirrored."""
         return np.array([self.index(c.mirror or c.name) for c in self.controls])
 
     @property
@@ -182,7 +188,7 @@ class Rig(Rebuilt):
         return np.array([c.mirror_sign for c in self.controls], np.float32)
 
     def columns(self, *, region: str | None = None, side: str | None = None) -> list[int]:
-        """Columns of the controls in a region, on a side, or both."""
+        """Return the columns of the controls in a region, on a side, or both."""
         return [
             i
             for i, c in enumerate(self.controls)
@@ -190,7 +196,7 @@ class Rig(Rebuilt):
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """The rig as the JSON document that `from_json` reads."""
+        """Return the JSON document that `from_json` reads."""
         document: dict[str, Any] = {
             "format": "facesdk.rig",
             "version": 1,
@@ -204,18 +210,16 @@ class Rig(Rebuilt):
         return document
 
     def to_text(self) -> str:
-        """The rig as the text of a rig file, one control a line."""
+        """Return the text of a rig file, one control per line."""
         return json_lines(self.to_json())
 
     @classmethod
     def from_json(cls, document: Any, *, source: str = "rig") -> Rig:
-        """Build a rig from its JSON document; `source` names it in errors."""
-        if not isinstance(document, dict) or document.get("format") != "facesdk.rig":
-            raise RigError(f'{source} is not a rig file: expected "format": "facesdk.rig"')
-        if document.get("version") != 1:
-            raise RigError(
-                f"{source} has rig file version {document.get('version')!r}; this facesdk reads 1"
-            )
+        """Build a rig from its JSON document; `source` names it in errors.
+
+        Raises `RigError` for a document of another kind or version, or with wrong fields.
+        """
+        check_header(document, format="facesdk.rig", source=source)
         try:
             controls = tuple(_control_from_json(c) for c in document["controls"])
             return cls(
@@ -232,21 +236,25 @@ class Rig(Rebuilt):
 
     @classmethod
     def load(cls, rig: str | Path) -> Rig:
-        """A rig by name (`"arkit"`) or from the path of a JSON file."""
+        """Return a rig by name (`"arkit"`) or from the path of a JSON file.
+
+        Raises `UnknownNameError` for an unknown name, `RigError` for a file that is missing or
+        not a rig file.
+        """
         path = Path(rig)
         if path.suffix == ".json":
-            return cls.from_json(read_json(path, "rig"), source=str(path))
+            return cls.from_json(load_json(path, "rig"), source=str(path))
         return _builtin(str(rig))
 
 
 def rig_names() -> tuple[str, ...]:
-    """Names of the rigs that come with facesdk."""
+    """Return the names of the built-in rigs."""
     files = (f.name for f in _rig_folder().iterdir())
     return tuple(sorted(f.removesuffix(".json") for f in files if f.endswith(".json")))
 
 
 def rigs() -> Iterator[Rig]:
-    """The rigs that come with facesdk."""
+    """Return an iterator over the built-in rigs."""
     return (Rig.load(name) for name in rig_names())
 
 

@@ -197,8 +197,8 @@ def _checked(rows: Any, shape: tuple[int, ...], subject: str, index: int) -> Flo
         raise ClipError(f"from frame {index}: {subject} must be numbers: {error}") from error
     fits = (-1, *array.shape[1:]) == shape or array.shape == shape
     if not fits:
-        wanted = str(shape).replace("-1", "n")
-        raise ClipError(f"from frame {index}: {subject} must be {wanted}, got {array.shape}")
+        expected = str(shape).replace("-1", "n")
+        raise ClipError(f"from frame {index}: {subject} must be {expected}, got {array.shape}")
     if not np.isfinite(array).all():
         where = index + int(np.argwhere(~np.isfinite(array))[0][0])
         raise ClipError(f"frame {where}: {subject} must be finite")

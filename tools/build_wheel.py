@@ -1,7 +1,7 @@
-"""Builds the wheel from a clean copy of the sources: `python tools/build_wheel.py FOLDER`.
+"""Build the wheel from a clean copy of the sources: `python tools/build_wheel.py FOLDER`.
 
-An in-place build keeps removed files in build/ and packs them again; a copy has only what is
-there. Needs setuptools in the environment (the test extra brings it) and no network.
+A build in place would include deleted files that are still in build/. Needs setuptools in the
+environment (part of the test extra) and no network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
 
 
 def build(folder: Path) -> Path:
-    """The wheel's path below `folder`."""
+    """Build the wheel in `folder` and return its path."""
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / "sources"
         for name in sources():
@@ -31,7 +31,7 @@ def build(folder: Path) -> Path:
 
 
 def sources() -> list[str]:
-    """Files and folders below the root that a wheel is made from."""
+    """Return the files and folders that are part of a wheel."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     project = document["project"]
     folders = document["tool"]["setuptools"]["package-dir"].values()

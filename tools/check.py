@@ -1,13 +1,13 @@
-"""Everything that must hold before a change goes in, in one command.
+"""Run all checks that a change must pass.
 
     python3 tools/check.py                  set up .venv, then all steps
-    python3 tools/check.py lint tests       these steps only
-    python3 tools/check.py --here tests     in the environment of this Python, as it is
-    python3 tools/check.py --extras test    without torch, which the training extra brings
+    python3 tools/check.py lint tests       only these steps
+    python3 tools/check.py --here tests     in the environment of this Python, unchanged
+    python3 tools/check.py --extras test    without torch, which is in the training extra
 
-Needs Python 3.11 or newer and nothing else. After a failed step the others still run; the exit
-code is 1 if any failed. Tests skipped because a tool is missing are listed at the end. With CI set
-in the environment the tests run under coverage, which takes longer, and have to reach a floor.
+Needs only Python 3.11 or newer. After a failed step the others still run; the exit code is 1 if
+any failed. Tests that were skipped are listed at the end. If CI is set in the environment, the
+tests run under coverage, which takes longer, and must reach a minimum.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ WORK = ROOT / "build" / "check"
 CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST = (3, 11)
 FLOOR = 95
-"""Percent of the lines that the tests must run: on Linux, with all extras."""
+"""Minimum test coverage in percent of lines, on Linux with all extras."""
 
 
 @dataclass
 class Check:
-    """The environment the steps run in, and what they report at the end."""
+    """The environment of the steps, and their final report."""
 
     python: str
     extras: str
@@ -45,7 +45,7 @@ class Check:
     """Last line of pytest."""
 
     def run(self, *words: str | Path, cwd: Path = ROOT) -> bool:
-        """Whether `python words...` ends with 0."""
+        """Return whether `python words...` exits with 0."""
         command = [self.python, *map(str, words)]
         return subprocess.run(command, cwd=cwd, env=_environment(), check=False).returncode == 0
 
@@ -58,16 +58,17 @@ class Check:
 
 
 def _environment() -> dict[str, str]:
-    """This process' variables, less those that would lead Python elsewhere."""
+    """Return this process's variables without those that change Python's search paths."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MYPYPATH")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return kept | {"NO_MKDOCS_2_WARNING": "1"}  # a page of advertising before every build
 
 
 # ----------------------------------------------------------------------- steps
 
 
 def setup(check: Check) -> bool:
-    """Install facesdk and what the checks need into the environment."""
+    """Install facesdk and the tools of the checks into the environment."""
     print(f"installing facesdk-anim[{check.extras}] into {check.python}; torch takes its time")
     return check.run(
         "-m", "pip", "install", "--quiet", "-e", f".[{check.extras}]", "-c", check.constraints
@@ -75,12 +76,12 @@ def setup(check: Check) -> bool:
 
 
 def lint(check: Check) -> bool:
-    """Ruff: rules and formatting."""
+    """Run ruff: rules and formatting."""
     return check.run("-m", "ruff", "check") & check.run("-m", "ruff", "format", "--check")
 
 
 def types(check: Check) -> bool:
-    """Mypy, strict, on the package as installed: exporters/ and datasets/ lie inside it."""
+    """Run mypy, strict, on the package as installed, with exporters/ and datasets/ inside."""
     if not check.has("torch"):
         check.skipped.append("types: need torch, which the train extra brings")
         return True
@@ -95,7 +96,7 @@ def types(check: Check) -> bool:
 
 
 def wheel(check: Check) -> bool:
-    """Install the wheel alone into a new environment and bake with it in a neutral folder."""
+    """Install only the wheel into a new environment and bake with it outside the sources."""
     environment, neutral = WORK / "venv", WORK / "neutral"
     for folder in (environment, neutral):
         shutil.rmtree(folder, ignore_errors=True)
@@ -105,13 +106,13 @@ def wheel(check: Check) -> bool:
     built = _wheel(check)
     if not check.run("-m", "venv", environment):
         return False
-    alone = Check(_python_of(environment), "")
+    installed = Check(_python_of(environment), "")
     install = ("-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, built)
-    return alone.run(*install) and alone.run("smoke.py", "hello.wav", cwd=neutral)
+    return installed.run(*install) and installed.run("smoke.py", "hello.wav", cwd=neutral)
 
 
 def docs(check: Check) -> bool:
-    """The documentation site, strictly: every link and every name of the API reference."""
+    """Build the documentation site, strict: all links and all names of the API reference."""
     if not check.has("mkdocs"):
         check.skipped.append("docs: need mkdocs, which the docs extra brings")
         return True
@@ -119,7 +120,7 @@ def docs(check: Check) -> bool:
 
 
 def tests(check: Check) -> bool:
-    """Pytest, in CI under coverage; what it skipped goes into the closing summary."""
+    """Run pytest, in CI under coverage; skipped tests go into the summary."""
     report = WORK / "tests.xml"
     report.unlink(missing_ok=True)
     measured = bool(os.environ.get("CI")) and check.has("coverage")
@@ -140,7 +141,7 @@ def tests(check: Check) -> bool:
 
 
 def _covered(check: Check) -> bool:
-    """Whether the tests ran enough of the code; prints the files they did not run in full."""
+    """Return whether the coverage suffices; prints the files with less than 100 %."""
     whole = sys.platform == "linux" and check.has("torch")
     if not whole:
         check.skipped.append("coverage floor: holds on Linux with all extras")
@@ -150,7 +151,7 @@ def _covered(check: Check) -> bool:
 
 
 def _reason(skip: ElementTree.Element) -> str:
-    """Why a test was skipped; for a whole file the reason stands in the text."""
+    """Return the reason why a test was skipped; for a whole file it is in the text."""
     message, text = skip.get("message", ""), skip.text or ""
     return text.rpartition("Skipped: ")[2][:-2] if message == "collection skipped" else message
 
@@ -165,7 +166,7 @@ STEPS: dict[str, Callable[[Check], bool]] = {
 
 
 def _wheel(check: Check) -> Path:
-    """The wheel, built once."""
+    """Return the wheel, built once."""
     folder = WORK / "dist"
     if not any(folder.glob("*.whl")):
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +179,7 @@ def _wheel(check: Check) -> Path:
 
 
 def main() -> int:
-    """Run the steps and print a summary; 0 if all passed."""
+    """Run the steps and print a summary; return 0 if all passed."""
     arguments = _arguments()
     if sys.version_info < OLDEST:
         print(f"facesdk needs Python 3.11 or newer, this is {sys.version.split()[0]}")
@@ -214,7 +215,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _own_python() -> str:
-    """Python of the checkout's own environment, made when it is not there."""
+    """Return the Python of the checkout's environment, which is created if missing."""
     folder = ROOT / ".venv"
     if not Path(_python_of(folder)).exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)

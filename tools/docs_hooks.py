@@ -1,6 +1,6 @@
-"""Hooks of the documentation site: `mkdocs build --strict` runs them, see mkdocs.yml.
+"""Hooks of the documentation site, called by `mkdocs build --strict`; see mkdocs.yml.
 
-Three things are done here that MkDocs does not do by itself:
+They add three steps to MkDocs:
 
 - `exporters/` and `datasets/` are installed inside `facesdk`, so the sources are copied to
   `build/docs` the way they are installed, where mkdocstrings reads them.
@@ -41,12 +41,12 @@ _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
 
 def on_startup(**_: Any) -> None:
-    """Copy the sources as they are installed; mkdocstrings looks for the folder at its start."""
+    """Copy the sources as installed, before mkdocstrings looks for the folder."""
     copy_sources()
 
 
 def on_config(config: Any) -> Any:
-    """Put the reference pages into the navigation."""
+    """Add the reference pages to the navigation."""
     for section in config.nav:
         if "API reference" in section:
             section["API reference"] += [{name: api_page(name)} for name in packages()]
@@ -66,7 +66,7 @@ def on_files(files: Any, *, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
-    """Make links to files outside `docs/` lead to their page here or to the repository."""
+    """Point links to files outside `docs/` to their page on the site or to the repository."""
     place = page.file.src_uri
     source = {page: source for source, page in PAGES.items()}.get(place, f"docs/{place}")
 
@@ -81,7 +81,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
 
 
 def site_link(target: str, place: str, repository: str) -> str:
-    """The link from a page of the site to a file of the repository."""
+    """Return the link from a page of the site to a file of the repository."""
     inside = PAGES.get(target, target.removeprefix("docs/"))
     if target in PAGES or target.startswith("docs/"):
         return posixpath.relpath(inside, posixpath.dirname(place) or ".")
@@ -103,14 +103,14 @@ def copy_sources() -> None:
 
 
 def package_folders() -> dict[str, str]:
-    """Folder by package, as setuptools maps them."""
+    """Return the folder of each package, as mapped for setuptools."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     folders: dict[str, str] = document["tool"]["setuptools"]["package-dir"]
     return folders
 
 
 def packages() -> list[str]:
-    """Packages with public names, `facesdk` first."""
+    """Return the packages with public names, `facesdk` first."""
     initial = sorted(SOURCES.rglob("__init__.py"))
     names = [".".join(path.parent.relative_to(SOURCES).parts) for path in initial]
     public = [n for n in names if n not in INTERNAL and next(public_names(n), None)]
@@ -118,7 +118,7 @@ def packages() -> list[str]:
 
 
 def public_names(package: str) -> Iterator[str]:
-    """The names in a package's `__all__` that are defined in code; nothing is imported."""
+    """Yield the names in a package's `__all__`, without importing it."""
     path = SOURCES.joinpath(*package.split("."), "__init__.py")
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
@@ -126,12 +126,12 @@ def public_names(package: str) -> Iterator[str]:
 
 
 def api_page(package: str) -> str:
-    """Place of a package's page."""
+    """Return the path of a package's page."""
     return f"api/{package}.md"
 
 
 def reference(package: str) -> str:
-    """Markdown of a package's page: its docstring, then every public name."""
+    """Return the Markdown of a package's page: its docstring, then every public name."""
     entries = "\n\n".join(f"::: {package}.{name}" for name in public_names(package))
     return (
         f"# {package}\n\n::: {package}\n    options:\n      members: []\n"

@@ -1,6 +1,6 @@
-"""Tries an installed facesdk that has its base dependencies only: `python smoke.py hello.wav`.
+"""Test an installed facesdk with only its base dependencies: `python smoke.py hello.wav`.
 
-Run it in a folder without facesdk's sources, so that the installed package answers.
+Run it in a folder without facesdk's sources, so that the installed package is imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OPTIONAL = ("hibari", "onnx", "scipy", "torch")
 
 
 def main(audio: Path) -> None:
-    """Import, ask for help, bake the line, look at the result."""
+    """Import facesdk, print its help, bake the line and check the result."""
     import facesdk
 
     home = Path(facesdk.__file__).parent
@@ -34,14 +34,14 @@ def main(audio: Path) -> None:
     expect(abs(facts["frames"] - seconds * FPS) <= 1, f"{facts['frames']} frames for {seconds} s")
     jaw = facts["controls"]["jawOpen"]
     expect(jaw["max"] - jaw["min"] > 0.1, f"the jaw moves, got {jaw}")
-    print(f"facesdk {facesdk.__version__} installed alone bakes {audio.name}: "
+    print(f"facesdk {facesdk.__version__} baked {audio.name}: "
           f"{facts['frames']} frames")  # fmt: skip
 
 
 def facesdk_command(*words: str) -> str:
-    """What the installed command prints."""
+    """Return the output of the installed command."""
     program = shutil.which("facesdk", path=str(Path(sys.executable).parent))
-    expect(program is not None, "the command lies beside its Python")
+    expect(program is not None, "the command is next to its Python")
     done = subprocess.run(
         [str(program), *words], stdout=subprocess.PIPE, encoding="utf-8", check=False
     )
@@ -50,7 +50,7 @@ def facesdk_command(*words: str) -> str:
 
 
 def expect(fact: bool, words: str) -> None:
-    """End with a message when something is not as it should be."""
+    """Exit with a message unless `fact` holds."""
     if not fact:
         sys.exit(f"smoke test: expected that {words}")
 

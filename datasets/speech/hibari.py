@@ -88,7 +88,7 @@ class Hibari:
     def speak(
         self, tokens: str, speaker: Speaker, rng: np.random.Generator
     ) -> tuple[Samples, tuple[TimedPhone, ...]]:
-        """16 kHz samples and phone times of one line."""
+        """Return 16 kHz samples and phone times of one line."""
         from hibari import dsp
 
         feeds = {

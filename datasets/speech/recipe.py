@@ -21,7 +21,8 @@ CALCULATED = ("non_speech",)
 """Kinds that a recipe builds and in which nobody speaks."""
 RECORDED = ("speechocean",)
 """Kinds of corpora that a user must have: recordings of people, which are not downloaded."""
-HELD_OUT, HELD_OUT_SEED = "held_out", 1000
+HELD_OUT = "held_out"
+HELD_OUT_SEED = 1000
 
 
 @dataclass(frozen=True)

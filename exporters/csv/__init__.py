@@ -45,7 +45,7 @@ FORMATS = (
         write_control_board,
         read_control_board,
         rigs=(control_board.RIG,),
-        description="174 columns of the MetaHuman control board, 60 frames a second",
+        description="174 columns of the MetaHuman control board, 60 frames per second",
         recognizes=is_control_board,
         settings=(HEADER,),
     ),

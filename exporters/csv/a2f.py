@@ -24,24 +24,24 @@ def write_a2f_csv(
     file: BinaryIO,
     options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
-    """One row a frame: index, audio time in seconds, the controls in the rig's order.
+    """Write one row per frame: index, audio time in seconds, controls in the rig's order.
 
     Returns what the table does not hold: `events`, and pose channels that move.
     """
     file.write(header_line(("", "timeCode", *(_PREFIX + name for name in source.info.rig.names))))
     clock, index = Clock(source), 0
-    lost: set[str] = set()
+    dropped: set[str] = set()
     for values, angles in source.blocks():
         numbers = map(str, range(index, index + len(values)))
         times = (f"{t:.6f}" for t in clock.seconds(len(values)))
         file.write(lines(numbers, times, csv_rows(values)))
         index += len(values)
-        lost |= moving_angles(angles)
-    return (*(("events",) if source.info.events else ()), *sorted(lost))
+        dropped |= moving_angles(angles)
+    return (*(("events",) if source.info.events else ()), *sorted(dropped))
 
 
 def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """The table on the `a2f` rig, whose controls it need not all have."""
+    """Open a table on the `a2f` rig; controls may be missing."""
     return TableClip(
         file,
         lambda header: _layout(header, rig),

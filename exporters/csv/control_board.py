@@ -20,7 +20,7 @@ from ..options import DEFAULTS, Setting, WriteOptions
 
 RIG = "metahuman-gui"
 FPS = Fraction(60)
-"""The rate that every such file has; none tells it."""
+"""The rate of every such file, which no file states."""
 HEADER = Setting("header", False, "a first line with the 174 titles")
 _SEPARATORS = re.compile(rb"[,\s]+")
 _MAX_LINE = 1 << 16
@@ -29,7 +29,7 @@ _MAX_LINE = 1 << 16
 def write_control_board(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """One line a frame: 174 values with six decimals, without names unless `header` is set.
+    """Write one line per frame: 174 values with six decimals, and names if `header` is set.
 
     Returns what the text does not hold: pose channels that move, `events`, `start` for a clip that
     does not begin at zero, and `fps` where it is not the 60 that readers take it for. Raises
@@ -43,22 +43,22 @@ def write_control_board(
         )
     if HEADER.chosen(options):
         file.write(",".join(labels(rig)).encode() + b"\n")
-    lost: set[str] = set()
+    dropped: set[str] = set()
     for values, angles in source.blocks():
         file.write("".join(line + "\n" for line in csv_rows(values)).encode())
-        lost |= moving_angles(angles)
+        dropped |= moving_angles(angles)
     notes = {"events": bool(source.info.events), "start": source.info.start_sample != 0,
              "fps": source.info.fps != FPS}  # fmt: skip
-    return (*(name for name, kept_out in notes.items() if kept_out), *sorted(lost))
+    return (*(name for name, kept_out in notes.items() if kept_out), *sorted(dropped))
 
 
 def labels(rig: Rig) -> tuple[str, ...]:
-    """Titles of the 174 columns, two of which occur twice; see `read_control_board`."""
+    """Return the titles of the 174 columns, two of which occur twice; see `read_control_board`."""
     return tuple(control.label or control.name for control in rig.controls)
 
 
 def read_control_board(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A clip of 60 frames a second on the `metahuman-gui` rig.
+    """Open a clip of 60 frames per second on the `metahuman-gui` rig.
 
     Columns are separated by commas or white space. A first line of titles may put them in another
     order or leave some out. The titles `CTRL_C_tongue_tip-translateX` and `-Y` occur twice; the
@@ -82,11 +82,11 @@ class _BoardClip:
         self.info = ClipInfo(rig, FPS, meta=meta)
 
     def _places(self, first: Sequence[bytes], rig: Rig) -> list[int | None]:
-        """The file's column of every control."""
+        """Return the file's column of every control."""
         if not self._titled:
             if len(first) != len(rig):
                 raise FileFormatError(
-                    f"{self._name}: expected {len(rig)} numbers a line, got {len(first)}"
+                    f"{self._name}: expected {len(rig)} numbers per line, got {len(first)}"
                 )
             return list(range(len(rig)))
         names = _names([cell.decode("utf-8", "replace") for cell in first], rig)
@@ -130,7 +130,7 @@ class _BoardClip:
         return FileFormatError(f"{self._name}, line {line}: {problem}")
 
     def _lines(self) -> Iterator[tuple[int, list[bytes]]]:
-        """Number and cells of every line that is not empty."""
+        """Yield number and cells of every line that is not empty."""
         self._file.seek(0)
         number = 0
         while line := self._file.readline(_MAX_LINE):
@@ -143,7 +143,7 @@ class _BoardClip:
 
 
 def _names(titles: Sequence[str], rig: Rig) -> list[str]:
-    """The control of every title: of two that are alike, the first is the one so labelled."""
+    """Return the control of every title; of equal titles the first is the labelled control."""
     labelled = {control.label: control.name for control in rig.controls if control.label}
     left = Counter(titles)
     if extra := [t for t, n in left.items() if n > 1 + (t in labelled)]:

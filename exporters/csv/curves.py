@@ -1,4 +1,4 @@
-"""Plain CSV: a column of times, a column a control, twelve more for a pose."""
+"""Plain CSV: a column of times, one column per control, twelve more for a pose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_csv(
     file: BinaryIO,
     options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
-    """One row a frame: audio time in seconds, the controls, the pose in radians.
+    """Write one row per frame: audio time in seconds, the controls, the pose in radians.
 
     Returns what the table does not hold: `events`, where there are any.
     """
@@ -42,7 +42,7 @@ def write_csv(
 
 
 def read_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A table with a `time` column, on the rig that has all its columns or on one made of them."""
+    """Open a table with a `time` column, on the rig that has all its columns or a new one."""
     return TableClip(
         file,
         lambda header: _layout(header, rig),
@@ -61,18 +61,18 @@ class Clock:
         self._index = 0
 
     def instants(self, count: int) -> list[Fraction]:
-        """The next `count` times, exact."""
+        """Return the next `count` times as exact seconds."""
         first = self._index
         self._index += count
         return [self._start + i * self._step for i in range(first, self._index)]
 
     def seconds(self, count: int) -> list[float]:
-        """The next `count` times."""
+        """Return the next `count` times in seconds."""
         return [float(instant) for instant in self.instants(count)]
 
 
 def header_line(names: Sequence[str]) -> bytes:
-    """Column names as the first line of a table."""
+    """Return column names as the first line of a table."""
     if bad := next((n for n in names if "\n" in n or "\r" in n or "\0" in n), None):
         raise ClipError(f"control {bad!r} cannot head a column: it breaks the line")
     line = io.StringIO()
@@ -81,7 +81,7 @@ def header_line(names: Sequence[str]) -> bytes:
 
 
 def lines(*columns: Iterable[str]) -> bytes:
-    """Rows of ready cells as lines of a table."""
+    """Return rows of cells as lines of a table."""
     return "".join(",".join(cells) + "\n" for cells in zip(*columns, strict=True)).encode()
 
 

@@ -17,7 +17,7 @@ from .table import Layout, TableClip, named_columns
 
 RIG = "livelink"
 _CLOCK = 60
-"""The frames field of a timecode counts 60ths of a second, whatever the rate of the take."""
+"""The frames field of a timecode counts 60ths of a second, whatever the frame rate."""
 _DAY = 24 * 3600.0
 _ROTATIONS = {"head": "HeadYaw", "left_eye": "LeftEyeYaw", "right_eye": "RightEyeYaw"}
 
@@ -27,7 +27,7 @@ def write_livelink_csv(
     file: BinaryIO,
     options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
-    """One row a frame: timecode, number of curves, the curves of any rig under their names.
+    """Write one row per frame: timecode, number of curves, the curves of any rig by name.
 
     The nine rotation columns of the `livelink` rig are written like any other. Returns what the
     table does not hold: pose channels that move and have no such column, `events`, and `start`
@@ -38,17 +38,17 @@ def write_livelink_csv(
     count, clock = str(len(rig)), Clock(source)
     start = source.info.start
     shift = max(-start, Fraction(0))
-    lost: set[str] = set()
+    dropped: set[str] = set()
     for values, angles in source.blocks():
         codes = (timecode(t + shift) for t in clock.instants(len(values)))
         file.write(lines(codes, [count] * len(values), csv_rows(values)))
-        lost |= {c for c in moving_angles(angles) if not _has_column(rig, c)}
+        dropped |= {c for c in moving_angles(angles) if not _has_column(rig, c)}
     notes = (("events",) if source.info.events else ()) + (("start",) if shift else ())
-    return (*notes, *sorted(lost))
+    return (*notes, *sorted(dropped))
 
 
 def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """A take on the `livelink` rig, whose controls it need not all have.
+    """Open a recording on the `livelink` rig; controls may be missing.
 
     Columns are found by name in any case; the last field of a timecode may count 60ths or
     milliseconds. A take begins at frame zero, its first timecode is kept in `meta`.
@@ -64,7 +64,7 @@ def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
 
 
 def timecode(instant: Fraction) -> str:
-    """Seconds as HH:MM:SS:FF.sss with FF in 60ths."""
+    """Return seconds as HH:MM:SS:FF.sss with FF in 60ths."""
     ticks = round(instant * _CLOCK * 1000)
     seconds, ticks = divmod(ticks, _CLOCK * 1000)
     minutes, seconds = divmod(seconds, 60)
@@ -83,7 +83,7 @@ def _header(rig: Rig) -> bytes:
 
 
 def _has_column(rig: Rig, channel: str) -> bool:
-    """Whether a rig shows a pose channel such as `pose.head.yaw` by a rotation of its own."""
+    """Whether a rig has a control for a pose channel such as `pose.head.yaw`."""
     _, joint, axis = channel.split(".")
     column = _ROTATIONS.get(joint, "").removesuffix("Yaw") + axis.capitalize()
     return joint in _ROTATIONS and column in rig

@@ -1,4 +1,4 @@
-"""Text tables with a column of times and a column a control: the base of the CSV readers."""
+"""Text tables with a column of times and one column per control: base of the CSV readers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_LINE = 1 << 20
 
 @dataclass(frozen=True)
 class Layout:
-    """What the columns of a table mean."""
+    """The meaning of the columns of a table."""
 
     rig: Rig
     time: int
@@ -40,7 +40,7 @@ Seconds = Callable[[Sequence[str]], Sequence[float]]
 
 
 class TableClip:
-    """A table whose rows are brought onto the exact frame grid that its times tell of.
+    """A table whose rows are put on the exact frame grid that its times imply.
 
     A frame that the table skips is interpolated; of two rows for one frame the later counts.
     """
@@ -82,14 +82,14 @@ class TableClip:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """Rows on the frame grid."""
+        """Yield rows on the frame grid."""
         on_grid = _on_grid(self._table(), self._timing)
         yield self._split(next(on_grid, np.empty((0, len(self._header_cells)), np.float32)))
         for block in on_grid:
             yield self._split(block)
 
     def _split(self, table: Floats) -> Block:
-        """The columns of a block of rows, put where they belong."""
+        """Return the columns of a block of rows, in the rig's order."""
         values = np.tile(self.info.rig.rest, (len(table), 1))
         present = [i for i, column in enumerate(self._layout.controls) if column is not None]
         values[:, present] = table[:, [c for c in self._layout.controls if c is not None]]
@@ -98,7 +98,7 @@ class TableClip:
         return Block(values, table[:, self._layout.pose].reshape(-1, 4, 3))
 
     def _table(self) -> Iterator[Floats]:
-        """All cells as numbers, in blocks; those that are no curve are zero."""
+        """Yield all cells as numbers, in blocks; cells outside curves are zero."""
         rows = self._rows()
         next(rows, None)
         wanted = [c for c in (*self._layout.controls, *self._layout.pose) if c is not None]
@@ -132,7 +132,7 @@ class TableClip:
         )
 
     def _rows(self) -> Iterator[list[str]]:
-        """Cells of every line that is not empty; all rows are as wide as the header."""
+        """Yield the cells of every line that is not empty; all rows are as wide as the header."""
         self._file.seek(0)
         width = None
         try:
@@ -147,10 +147,10 @@ class TableClip:
                     )
                 yield row
         except csv.Error as error:
-            raise FileFormatError(f"{self._name} is no table: {error}") from error
+            raise FileFormatError(f"{self._name} is not a table: {error}") from error
 
     def _lines(self) -> Iterator[str]:
-        """Lines of text, each of bounded length."""
+        """Yield lines of text, each of bounded length."""
         encoding = "utf-8-sig"
         while line := self._file.readline(_MAX_LINE):
             if len(line) == _MAX_LINE:
@@ -158,12 +158,12 @@ class TableClip:
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError as error:
-                raise FileFormatError(f"{self._name} is no UTF-8 text: {error}") from error
+                raise FileFormatError(f"{self._name} is not UTF-8 text: {error}") from error
             encoding = "utf-8"
 
 
 def _on_grid(table: Iterator[Floats], timing: Timing) -> Iterator[Floats]:
-    """Rows at consecutive frames: skipped frames interpolated, doubled ones taken once."""
+    """Yield rows at consecutive frames: skipped frames interpolated, double ones taken once."""
     done, latest, last = 0, timing.latest, None
     for block in table:
         rows = slice(done, done + len(block))
@@ -176,7 +176,7 @@ def _on_grid(table: Iterator[Floats], timing: Timing) -> Iterator[Floats]:
 
 
 def _filled(block: Floats, indices: NDArray[np.int64], last: tuple[int, Floats] | None) -> Floats:
-    """A block and, before each of its rows, the frames that were skipped."""
+    """Return a block with the frames that were skipped before each of its rows."""
     first = int(indices[0]) if last is None else last[0] + 1
     if len(indices) == indices[-1] + 1 - first:
         return block
@@ -200,7 +200,7 @@ def _is_number(cell: str) -> bool:
 
 
 def named_columns(header: Sequence[str]) -> dict[str, int]:
-    """Column of every name of a header; raises `FileFormatError` when one occurs twice."""
+    """Return the column of every name in a header; raises `FileFormatError` for a double name."""
     columns = {name.strip(): i for i, name in enumerate(header)}
     if len(columns) != len(header):
         twice = sorted({n for n in header if list(header).count(n) > 1})
@@ -209,6 +209,6 @@ def named_columns(header: Sequence[str]) -> dict[str, int]:
 
 
 def pose_columns(columns: Mapping[str, int]) -> list[int]:
-    """Columns of the pose channels, or none where any is missing."""
+    """Return the columns of the pose channels, or none if any is missing."""
     found = [columns[name] for name in POSE_ANGLES if name in columns]
     return found if len(found) == len(POSE_ANGLES) else []

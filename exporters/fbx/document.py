@@ -1,4 +1,4 @@
-"""What an FBX file says about itself before and after its objects."""
+"""Sections of an FBX file before and after its objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..options import Value
 from .nodes import CREATION_TIME, FILE_ID, Long, Node, group, prop, properties, ticks
-from .settings import CENTIMETRES
+from .settings import CENTIMETERS
 from .stacks import Stack
 from .times import CUSTOM, TIME_MODES
 
@@ -19,7 +19,7 @@ _DOCUMENT = 999_999
 
 
 def opening(stacks: Sequence[Stack], settings: Mapping[str, Value]) -> list[Node]:
-    """The sections before the definitions."""
+    """Return the sections before the definitions."""
     version = int(settings["version"])
     return [
         group(
@@ -32,16 +32,16 @@ def opening(stacks: Sequence[Stack], settings: Mapping[str, Value]) -> list[Node
         Node("FileId", FILE_ID),
         Node("CreationTime", CREATION_TIME),
         Node("Creator", _CREATOR),
-        _global_settings(stacks, settings["unit"] == CENTIMETRES),
+        _global_settings(stacks, settings["unit"] == CENTIMETERS),
         _documents(stacks[0].name),
         group("References"),
     ]
 
 
-def _global_settings(stacks: Sequence[Stack], centimetres: bool) -> Node:
-    """Y up, looking along +Z, the character's left at +X; a frame rate."""
+def _global_settings(stacks: Sequence[Stack], centimeters: bool) -> Node:
+    """Return axes (Y up, looking along +Z, character's left at +X), unit and frame rate."""
     axes = {"Up": 1, "Front": 2, "Coord": 0, "OriginalUp": 1}
-    factor = 1.0 if centimetres else 100.0
+    factor = 1.0 if centimeters else 100.0
     fps = stacks[0].source.info.fps
     mode = TIME_MODES.get(fps, CUSTOM)
     entries = []
@@ -81,7 +81,7 @@ def _documents(active: str) -> Node:
 
 
 def closing(stacks: Sequence[Stack]) -> Node:
-    """The list of stacks at the end."""
+    """Return the list of stacks at the end."""
     return group("Takes", Node("Current", stacks[0].name), *map(_take, stacks))
 
 

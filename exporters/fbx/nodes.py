@@ -1,6 +1,6 @@
 """The binary container of FBX: a tree of named records, written forwards.
 
-A record begins with where it ends, so lengths are known before anything is written: arrays tell
+A record begins with where it ends, so lengths are known before anything is written: arrays know
 how many numbers they hold and are fetched when their turn comes.
 """
 
@@ -51,23 +51,23 @@ class Array:
 
     @classmethod
     def of(cls, numbers: ArrayLike, dtype: str) -> Array:
-        """Numbers that are there already; many are compressed."""
+        """Return an array of numbers in memory; long ones are compressed."""
         data = np.asarray(numbers, f"<{dtype}").reshape(-1)
         packed = zlib.compress(data.tobytes(), 6) if data.nbytes > _PLAIN_BYTES else None
         return cls(dtype, data.size, lambda: data, packed)
 
     @property
     def nbytes(self) -> int:
-        """Length in the file without its head of 13 bytes."""
+        """Length in the file without its prefix of 13 bytes."""
         return self.count * int(self.dtype[1]) if self.packed is None else len(self.packed)
 
     def head(self) -> bytes:
-        """What stands before the numbers."""
+        """Return the bytes before the numbers."""
         sizes = (self.count, int(self.packed is not None), self.nbytes)
         return _CODES[self.dtype] + struct.pack("<III", *sizes)
 
     def data(self) -> bytes:
-        """The numbers as in the file."""
+        """Return the numbers as the file stores them."""
         if self.packed is not None:
             return self.packed
         numbers = np.ascontiguousarray(self.load(), f"<{self.dtype}")
@@ -91,7 +91,7 @@ class Node:
         self._closed_by_null = not values or children is not None
 
     def length(self, wide: bool) -> int:
-        """Bytes that the record takes up."""
+        """Size of the record in bytes."""
         head = (25 if wide else 13) + len(self._name) + self._values_length()
         below = sum(child.length(wide) for child in self._children)
         return head + below + (_null_length(wide) if self._closed_by_null else 0)
@@ -100,7 +100,7 @@ class Node:
         return sum(13 + v.nbytes if isinstance(v, Array) else len(v) for v in self._values)
 
     def write(self, file: BinaryIO, offset: int, wide: bool) -> int:
-        """Write the record at an offset; returns the offset behind it."""
+        """Write the record at an offset; returns the offset after it."""
         end = offset + self.length(wide)
         if not wide and end >= _NARROW_END:
             raise ExportError(
@@ -129,7 +129,7 @@ def _null_length(wide: bool) -> int:
 
 
 def _encoded(value: bool | int | float | str | bytes) -> bytes:
-    """A single value behind the letter of its type."""
+    """Return a value after the letter of its type."""
     if isinstance(value, bool):
         return struct.pack("<c?", b"C", value)
     if isinstance(value, Long):
@@ -143,7 +143,7 @@ def _encoded(value: bool | int | float | str | bytes) -> bytes:
 
 
 def write_nodes(nodes: Sequence[Node], file: BinaryIO, version: int) -> None:
-    """A whole file: magic, records, footer."""
+    """Write a whole file: magic, records, footer."""
     wide = version >= WIDE
     file.write(_MAGIC + struct.pack("<I", version))
     offset = len(_MAGIC) + 4
@@ -155,34 +155,34 @@ def write_nodes(nodes: Sequence[Node], file: BinaryIO, version: int) -> None:
     file.write(struct.pack("<I", version) + bytes(120) + _FOOTER_END)
 
 
-# ------------------------------------------------------------ what is said again and again
+# ------------------------------------------------------------------- common records
 
 
 def group(name: str, *children: Node) -> Node:
-    """A record of other records."""
+    """Return a record of other records."""
     return Node(name, children=children)
 
 
 def properties(*entries: Node) -> Node:
-    """The table of an object's properties."""
+    """Return the table of an object's properties."""
     return Node("Properties70", children=entries)
 
 
 def prop(name: str, kind: str, label: str, flags: str, *values: Value) -> Node:
-    """One property: its type, a second name of that type, flags such as A for animatable."""
+    """Return a property: its type, a second name of that type, flags such as A (animatable)."""
     return Node("P", name, kind, label, flags, *values)
 
 
 def number(name: str, value: float, flags: str = "A") -> Node:
-    """A property that is one animatable number."""
+    """Return a property with one animatable number."""
     return prop(name, "Number", "", flags, float(value))
 
 
 def vector(name: str, values: ArrayLike) -> Node:
-    """One of the properties that place a node: translation, rotation, scale."""
+    """Return a property that places a node: translation, rotation or scale."""
     return prop(name, name, "", "A", *map(float, np.asarray(values)))
 
 
 def ticks(name: str, value: int) -> Node:
-    """A property that is a time."""
+    """Return a property with a time."""
     return prop(name, "KTime", "Time", "", Long(value))

@@ -1,4 +1,4 @@
-"""What a scene is made of: objects with numbers, and who belongs to whom."""
+"""Objects of a scene with their numbers, and the connections between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .nodes import Long, Node, group
 
 ROOT = 0
-"""What has no other parent belongs to the scene itself."""
+"""Parent of objects without another one: the scene itself."""
 
 _FIRST = 1_000_000
 
@@ -36,13 +36,13 @@ class Objects:
         return key
 
     def connect(self, child: int, parent: int, prop: str | None = None) -> None:
-        """Let an object belong to another one, or drive a property of it."""
+        """Connect an object to its parent, or to a property that it drives."""
         keys = (Long(child), Long(parent))
         ends = ("OO", *keys) if prop is None else ("OP", *keys, prop)
         self._connections.append(Node("C", *ends))
 
     def nodes(self) -> list[Node]:
-        """The three sections of a file that speak of objects."""
+        """Return the three sections of a file that list objects."""
         kinds = {"GlobalSettings": 1} | dict(self._kinds)
         types = [
             Node("ObjectType", kind, children=[Node("Count", count)])

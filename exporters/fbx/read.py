@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -59,27 +60,36 @@ def _ufbx() -> ModuleType:
 
 
 class _Scene:
-    """A scene of ufbx and every object asked of it.
+    """A scene of ufbx and every object read from it.
 
-    The package gives an object out again without looking whether it was freed in between, so
-    nothing is let go before the scene itself.
+    The package returns an object again without checking whether it was freed, so nothing is
+    released before the scene itself. In addition, an item of a list that was returned before comes
+    without a reference of its own (ufbx 0.0.5), which `listed` supplies.
     """
 
-    def __init__(self, scene: _Scene) -> None:
+    def __init__(self, scene: Any) -> None:
         self._held = [scene]
+        self._seen: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         return self.keep(getattr(self._held[0], name))
 
     def keep(self, thing: Any) -> Any:
-        """The thing itself."""
+        """Hold and return an object."""
         self._held.append(thing)
+        self._seen.add(id(thing))
         return thing
 
     def listed(self, several: Any) -> list[Any]:
-        """The items of a list, which must not be iterated."""
+        """Return the items of a list, which must not be iterated."""
         self.keep(several)
-        return [self.keep(several[i]) for i in range(len(several))]
+        items = []
+        for index in range(len(several)):
+            item = several[index]
+            if id(item) in self._seen:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
+            items.append(self.keep(item))
+        return items
 
 
 def _load(file: BinaryIO, name: str) -> _Scene:
@@ -92,18 +102,20 @@ def _load(file: BinaryIO, name: str) -> _Scene:
             ufbx.load_memory(data, target_axes=ufbx.axes_right_handed_y_up, ignore_embedded=True)
         )
     except (ufbx.UfbxError, ValueError, UnicodeError) as error:
-        raise FileFormatError(f"{name} is no FBX file: {error or type(error).__name__}") from error
+        raise FileFormatError(
+            f"{name} is not an FBX file: {error or type(error).__name__}"
+        ) from error
 
 
 def _rate(scene: _Scene) -> Fraction:
     modes = {mode: rate for rate, mode in TIME_MODES.items()}
     settings = scene.settings
-    mode, told = settings.time_mode.value, float(settings.frames_per_second)
+    mode, stored = settings.time_mode.value, float(settings.frames_per_second)
     if mode in modes and mode != CUSTOM:
         return modes[mode]
-    if not 0 < told <= MAX_FPS:
-        raise FileFormatError(f"the frame rate must lie in (0, {MAX_FPS}], got {told:g}")
-    return exact_fps(told)
+    if not 0 < stored <= MAX_FPS:
+        raise FileFormatError(f"the frame rate must lie in (0, {MAX_FPS}], got {stored:g}")
+    return exact_fps(stored)
 
 
 # -------------------------------------------------------------------------- stacks
@@ -111,7 +123,7 @@ def _rate(scene: _Scene) -> Fraction:
 
 @dataclass
 class _Channels:
-    """What a stack animates."""
+    """The channels that a stack animates."""
 
     weights: dict[str, Any] = field(default_factory=dict)
     """Channels of blend shapes by name."""
@@ -153,7 +165,7 @@ class _Stack:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """Curves evaluated at the frames."""
+        """Yield curves evaluated at the frames."""
         for first in range(0, max(self._count, 1), BLOCK_FRAMES):
             frames = range(first, min(first + BLOCK_FRAMES, self._count))
             times = [self._begin + float(i / self.info.fps) for i in frames]
@@ -182,7 +194,7 @@ def _finite(values: Floats) -> Floats:
 
 
 def _span(stack: Any, fps: Fraction) -> tuple[float, int]:
-    """Seconds of the first frame, and how many frames there are."""
+    """Return the seconds of the first frame, and the number of frames."""
     begin, end = float(stack.time_begin), float(stack.time_end)
     frames = (end - begin) * float(fps)
     if not (abs(begin) < _MAX_SECONDS and 0 <= frames < _MAX_FRAMES):
@@ -191,14 +203,14 @@ def _span(stack: Any, fps: Fraction) -> tuple[float, int]:
 
 
 def _own(names: list[str], rig: Rig | None) -> list[str]:
-    """The controls of a known rig where all are there, without shapes that follow them."""
+    """Return the controls of a known rig if all are present, without shapes that follow them."""
     if rig is not None and set(rig.names) <= set(names):
         return list(rig.names)
     return names
 
 
 def _marked_rig(scene: _Scene) -> Rig | None:
-    """The rig that a file of facesdk names."""
+    """Return the rig that a file written by facesdk names."""
     for node in scene.listed(scene.nodes):
         found = scene.keep(scene.keep(node.props).find_prop(RIG))
         if found is not None:
@@ -211,7 +223,7 @@ def _marked_rig(scene: _Scene) -> Rig | None:
 
 
 def _channels(scene: _Scene, stack: Any) -> _Channels:
-    """What the first layer of a stack animates."""
+    """Return the channels that the first layer of a stack animates."""
     ufbx = _ufbx()
     found, anim = _Channels(), scene.keep(stack.anim)
     layers = scene.listed(stack.layers)
@@ -236,13 +248,13 @@ def _weight(channel: Any, anim: Any) -> Callable[[float], float]:
 
 
 def _is_users(scene: _Scene, node: Any, name: str) -> bool:
-    """Whether a property is a user's and no other one of a node."""
+    """Whether a property of a node was defined by the user."""
     found = scene.keep(scene.keep(node.props).find_prop(name))
     return found is not None and bool(found.flags & _ufbx().PropFlags.USER_DEFINED)
 
 
 def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
-    """Names without the deformer's, which Maya puts before them."""
+    """Return names without the deformer's, which Maya puts before them."""
     prefixes = {name.partition(".")[0] for name in weights}
     if len(prefixes) != 1 or not all("." in name for name in weights):
         return weights
@@ -253,7 +265,7 @@ def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def _turn(scene: _Scene, node: Any, anim: Any) -> Callable[[Sequence[float]], Doubles]:
-    """(T, 3) yaw, pitch and roll of a joint away from its rest, about the axes of the scene."""
+    """Return (T, 3) yaw, pitch, roll of a joint away from its rest, about the scene's axes."""
     from ...mesh.rotation import quaternion_angles
 
     ufbx = _ufbx()
@@ -270,7 +282,7 @@ def _turn(scene: _Scene, node: Any, anim: Any) -> Callable[[Sequence[float]], Do
 
 
 def _world_rotation(scene: _Scene, node: Any) -> Doubles:
-    """(4,) how a node is turned at rest."""
+    """Return (4,) rotation of a node at rest."""
     turned = np.array([0.0, 0.0, 0.0, 1.0])
     while node is not None:
         scene.keep(node)
@@ -284,7 +296,7 @@ def _inverse(quaternion: Doubles) -> Doubles:
 
 
 def _product(first: Doubles, second: Doubles) -> Doubles:
-    """(..., 4) quaternions x, y, z, w: the second rotation, then the first."""
+    """Return (..., 4) quaternions x, y, z, w: the second rotation, then the first."""
     a, b = first[..., :3], second[..., :3]
     v, w = first[..., 3:], second[..., 3:]
     axis = v * b + w * a + np.cross(a, b)

@@ -1,4 +1,4 @@
-"""Which frames of a turning joint need a key."""
+"""Keys of a rotating joint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..keys import longest_pieces
 
 
 def rotation_frames(angles: NDArray[np.float32], tolerance: float) -> NDArray[np.int64]:
-    """Frames of (T, 3) yaw, pitch and roll that are keys for whichever reader.
+    """Return the frames of (T, 3) yaw, pitch, roll that need a key in every reader.
 
     Some go straight from angle to angle, others turn the shortest way: on both no angle of a
     source frame is further off than the tolerance.

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ...clip import POSE_ANGLES
+from ...clip import POSE_ANGLES, POSE_JOINTS
 from ...errors import ExportError
 from ...source import FrameSource, OffsetSource
 from ..options import WriteOptions, with_defaults
 from ..scene.head_curves import chosen_head, head_curves
-from ..scene.skeleton import POSED, joint_places
+from ..scene.skeleton import joint_places
 from ..spool import Spool, spooled
 from .document import RIG, closing, opening
 from .nodes import Node, number, prop, properties, ticks, write_nodes
 from .objects import Objects
-from .settings import CENTIMETRES, SETTINGS
+from .settings import CENTIMETERS, SETTINGS
 from .skeleton import Skeleton, add_skeleton
 from .stacks import SpooledSource, Stack, Track, add_stack
 from .times import TICKS
@@ -51,7 +51,7 @@ def write_stacks(
             frames = head_curves(SpooledSource(source, channels), head)
             stacks.append(Stack(name, source, channels, spool(frames) if frames else None))
         objects = Objects()
-        scale = 100.0 if settings["unit"] == CENTIMETRES else 1.0
+        scale = 100.0 if settings["unit"] == CENTIMETERS else 1.0
         _fill(objects, stacks, head, scale, options.tolerance)
         if options.audio is not None:
             _add_audio(objects, str(options.audio), stacks[0])
@@ -97,7 +97,7 @@ def _fill(
 
 
 def _user_properties(stacks: Sequence[Stack], head: Head | None) -> list[Node]:
-    """Properties of the root for every control that the head has no shape for."""
+    """Return a property of the root for every control that has no shape on the head."""
     shapes = set(head.names) if head is not None else set()
     rests = {c.name: c.rest for stack in stacks for c in stack.source.info.rig.controls}
     numbers = [number(name, rest, "A+U") for name, rest in rests.items() if name not in shapes]
@@ -105,7 +105,7 @@ def _user_properties(stacks: Sequence[Stack], head: Head | None) -> list[Node]:
 
 
 def _property_tracks(stack: Stack, shapes: Container[str], root: int) -> Iterator[Track]:
-    """Controls that the head has no shape for."""
+    """Yield tracks of the controls that have no shape on the head."""
     for i, name in enumerate(stack.source.info.rig.names):
         if name not in shapes:
             yield Track(stack.spool, i, root, name, name, f"d|{name}")
@@ -114,10 +114,10 @@ def _property_tracks(stack: Stack, shapes: Container[str], root: int) -> Iterato
 def _joint_tracks(
     stack: Stack, head: Head | None, skeleton: Skeleton, tolerance: float | None
 ) -> Iterator[Track]:
-    """The pose, eyes as gaze shapes turn them; of a clip without one, joints that are turned."""
+    """Yield tracks of the pose and of the gaze; without a pose, of joints that rotate."""
     posed = stack.spool.has_pose
-    for place, joint in enumerate(POSED):
-        gaze = head is not None and bool(head.gaze) and joint.startswith("eye")
+    for place, joint in enumerate(POSE_JOINTS):
+        gaze = head is not None and bool(head.gaze) and joint.endswith("eye")
         spool = stack.spool if posed and not gaze else stack.driven or stack.spool
         first = len(spool.names) - len(POSE_ANGLES) + 3 * place
         columns = range(first, first + 3) if spool.has_pose else ()
@@ -133,7 +133,7 @@ def _joint_tracks(
 
 
 def _shape_tracks(stack: Stack, channels: Mapping[str, int]) -> Iterator[Track]:
-    """Shapes that controls are called after, or all where none is."""
+    """Yield tracks of the shapes with the names of controls, or of all if there are none."""
     if stack.driven is None:
         return
     controls = set(stack.source.info.rig.names)
@@ -145,7 +145,7 @@ def _shape_tracks(stack: Stack, channels: Mapping[str, int]) -> Iterator[Track]:
 
 
 def _add_audio(objects: Objects, path: str, stack: Stack) -> None:
-    """A reference to the recording, which begins where the clip's sample 0 is."""
+    """Add a reference to the recording, which begins at the clip's sample 0."""
     begin = 0
     if isinstance(stack.source, OffsetSource):
         begin = round(stack.source.samples * TICKS / stack.source.info.sample_rate)

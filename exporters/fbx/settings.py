@@ -1,13 +1,13 @@
-"""Choices that only FBX knows."""
+"""Settings of the FBX format."""
 
 from __future__ import annotations
 
 from ..options import Setting
 
-CENTIMETRES = "cm"
+CENTIMETERS = "cm"
 
 SETTINGS = (
     Setting("version", 7400, "FBX version; 7500 holds more than 4 GB", (7400, 7500)),
-    Setting("mesh", True, "with a head; without, curves and joints alone"),
-    Setting("unit", CENTIMETRES, "what a unit of length is", (CENTIMETRES, "m")),
+    Setting("mesh", True, "with a head; no for curves and joints only"),
+    Setting("unit", CENTIMETERS, "what a unit of length is", (CENTIMETERS, "m")),
 )

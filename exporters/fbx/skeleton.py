@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import Doubles
-from ..scene.skeleton import PARENTS, POSED, joint_offsets
+from ...clip import POSE_JOINTS
+from ..scene.skeleton import PARENTS, joint_offsets
 from .nodes import Node, number, prop, properties, vector
 from .objects import ROOT, Objects
 
@@ -19,7 +20,7 @@ about turned axes that is yaw, pitch, roll, as poses are. The three curves are t
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The numbers of the joints in a file, and where they are."""
+    """The keys of the joints in a file, and their positions."""
 
     keys: Mapping[str, int]
     places: Mapping[str, Doubles]
@@ -29,12 +30,12 @@ class Skeleton:
 def add_skeleton(
     objects: Objects, places: Mapping[str, Doubles], extras: Sequence[Node] = ()
 ) -> Skeleton:
-    """Joints without any rotation at rest; `extras` are further properties of the root."""
+    """Add joints without rotation at rest; `extras` are further properties of the root."""
     keys: dict[str, int] = {}
     offsets = joint_offsets(places)
     for name, parent in PARENTS.items():
         entries = [
-            prop("RotationOrder", "enum", "", "", YAW_LAST if name in POSED else 0),
+            prop("RotationOrder", "enum", "", "", YAW_LAST if name in POSE_JOINTS else 0),
             prop("RotationActive", "bool", "", "", 1),
             prop("InheritType", "enum", "", "", 1),
             vector("Lcl Translation", offsets[name]),

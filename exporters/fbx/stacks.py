@@ -33,7 +33,7 @@ class Stack:
 
     @cached_property
     def ticks(self) -> NDArray[np.int64]:
-        """(T,) time of every frame."""
+        """(T,) ticks of every frame."""
         return frame_ticks(self.source, self.spool.frames)
 
     @property
@@ -53,7 +53,7 @@ class SpooledSource:
         self._spool = spool
 
     def blocks(self) -> Iterator[Block]:
-        """Some frames at a time."""
+        """Yield some frames at a time."""
         for rows in self._spool.rows():
             yield self._block(rows)
         if not self._spool.frames:
@@ -87,7 +87,7 @@ class Track:
     """Frames that have a key; None for those that the spool chose."""
 
     def curve(self, times: NDArray[np.int64]) -> list[Node]:
-        """The keys; they are fetched when they are written."""
+        """Return the records of the keys, which are fetched when they are written."""
         count = len(self._keys().frames)
         return [
             Node("Default", 0.0),

@@ -1,4 +1,4 @@
-"""A head in FBX: its mesh, its blend shapes, its materials and what its joints carry along."""
+"""A head in FBX: mesh, blend shapes, materials and skin."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Surface:
 
 
 def add_surface(objects: Objects, head: Head, skeleton: Skeleton, scale: float) -> dict[str, int]:
-    """Add a head; the number of every shape's channel by its name."""
+    """Add a head; returns the key of every shape's channel by its name."""
     surface = _surface(head, scale)
     model = _add_model(objects)
     mesh = objects.add("Geometry", NAME, "Geometry", "Mesh", children=surface.mesh)
@@ -68,7 +68,7 @@ def _add_model(objects: Objects) -> int:
 
 @lru_cache(2)
 def _surface(head: Head, scale: float) -> Surface:
-    """The arrays of a head, kept for the next file."""
+    """Return the arrays of a head, kept for the next file."""
     shapes = [_shape(shape, scale) for shape in shapes_of(head)]
     return Surface(_mesh(head, rest_normals(head), scale), shapes)
 
@@ -100,7 +100,7 @@ def _scaled(points: NDArray[np.float32], scale: float) -> Doubles:
 def _layer(
     kind: str, version: int, name: str, data: Values, index: str, corners: NDArray[np.int32]
 ) -> Node:
-    """Something that vertices have, by corner of every triangle."""
+    """Return a layer of vertex data by corner of every triangle."""
     return Node(
         f"LayerElement{kind}",
         0,
@@ -134,7 +134,7 @@ def _in_layer(kind: str) -> Node:
 
 
 def _shape(shape: Shape, scale: float) -> list[Node]:
-    """The vertices that a shape moves, how far, and how their normals turn."""
+    """Return the vertices that a shape moves, their offsets, and changes of their normals."""
     vertices, offsets, turns = shape
     if not len(vertices):  # readers drop a shape without vertices
         vertices = np.zeros(1, np.intp)
@@ -163,7 +163,7 @@ def materials(head: Head) -> list[Material]:
 
 
 def _material_of_triangles(head: Head) -> NDArray[np.int32]:
-    """(F,) place in `materials`; the first one for triangles of no part."""
+    """Return (F,) indices into `materials`; 0 for triangles outside all parts."""
     parts = parts_of(head)
     known = materials_of(parts)
     found = np.zeros(len(head.triangles), np.int32)
@@ -179,7 +179,7 @@ def _material_of_vertices(head: Head) -> NDArray[np.int32]:
 
 
 def _brightest(head: Head) -> Doubles:
-    """(M, 3) linear color of every material: the most of each channel among its vertices."""
+    """Return (M, 3) linear color per material: the maximum per channel among its vertices."""
     assert head.colors is not None
     most = np.full((len(materials_of(parts_of(head))), 3), 1e-3)
     np.maximum.at(most, _material_of_vertices(head), linear(head.colors))
@@ -187,7 +187,7 @@ def _brightest(head: Head) -> Doubles:
 
 
 def _tints(head: Head) -> Doubles:
-    """(V, 3) sRGB factors that make the vertices' colors of their materials'."""
+    """Return (V, 3) sRGB factors from the materials' colors to the vertices'."""
     assert head.colors is not None
     return srgb(linear(head.colors) / _brightest(head)[_material_of_vertices(head)])
 
@@ -252,7 +252,7 @@ def _add_skin(objects: Objects, mesh: int, head: Head, skeleton: Skeleton) -> No
     )  # fmt: skip
     objects.connect(skin, mesh)
     by_joint = dict(zip(PARENTS, skin_weights(head).T, strict=True))
-    for joint in ("eye_left", "eye_right", "head", "neck", "root"):
+    for joint in ("left_eye", "right_eye", "head", "neck", "root"):
         weights = by_joint[joint]
         vertices = np.flatnonzero(weights > 1e-6)
         if not len(vertices):
@@ -270,7 +270,7 @@ def _add_skin(objects: Objects, mesh: int, head: Head, skeleton: Skeleton) -> No
 
 
 def _add_bind_pose(objects: Objects, model: int, skeleton: Skeleton) -> None:
-    """Where the mesh and its joints were when they were tied together."""
+    """Add the positions of mesh and joints when they were bound."""
     tied = [(model, np.zeros(3))]
     tied += [(skeleton.keys[name], place) for name, place in skeleton.places.items()]
     entries = [
@@ -285,7 +285,7 @@ def _add_bind_pose(objects: Objects, model: int, skeleton: Skeleton) -> None:
 
 
 def _moved(by: Doubles) -> Value:
-    """A matrix that moves points, column after column."""
+    """Return a translation matrix, stored column by column."""
     matrix = np.eye(4)
     matrix[3, :3] = by
     return Array.of(matrix, "f8")

@@ -32,16 +32,16 @@ TIME_MODES = {
 """Rates that have a number of their own."""
 
 CUSTOM = 14
-"""Time mode of any other rate, which the file then tells."""
+"""Time mode of any other rate, which the file then states."""
 
 
 def frame_ticks(source: FrameSource, frames: int) -> NDArray[np.int64]:
-    """(T,) ticks of every frame, to the nearest one; raises `ExportError` outside 64 bits."""
+    """Return (T,) ticks of every frame, rounded; raises `ExportError` outside 64 bits."""
     start = source.info.start * TICKS
     step = TICKS / source.info.fps
     last = start + max(frames - 1, 0) * step
     if max(abs(start), abs(last)) >= 1 << 62:
-        raise ExportError(f"FBX cannot tell times as far off as {float(start / TICKS):g} s")
+        raise ExportError(f"FBX cannot store times as far from zero as {float(start / TICKS):g} s")
     whole = start.denominator * step.denominator
     begin, stride = int(start * whole), int(step * whole)
     half = whole // 2

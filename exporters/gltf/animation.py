@@ -1,4 +1,4 @@
-"""Clips as animations of a glTF document: samplers of weights, turns and shifts."""
+"""Clips as animations of a glTF document: samplers of weights, rotations, translations."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Animation:
         if np.spacing(np.float32(last)) > 0.5 / self._source.info.fps:
             raise ExportError(
                 f"glTF counts time in float32, which is too coarse for "
-                f"{float(self._source.info.fps):g} frames a second at {float(last):g} s; "
+                f"{float(self._source.info.fps):g} frames per second at {float(last):g} s; "
                 "give the clip an earlier start"
             )
 
     def weights(self, nodes: Iterable[int], width: int) -> None:
-        """The first `width` channels as the weights of nodes; all keys at the same frames."""
+        """Add the first `width` channels as the weights of nodes, with shared keys."""
         keys = self._shared_keys(width)
         count = self._spool.frames if keys is None else len(keys)
         rows = (row[:, :width] for row in self._rows(keys))
@@ -66,14 +66,14 @@ class Animation:
             self._channel(sampler, node, "weights")
 
     def rotations(self, nodes: Iterable[int]) -> None:
-        """The joints' rotations, where the clip has a pose; nodes in the order of `Pose.angles`."""
+        """Add the rotations of joints, if any; nodes are in the order of `Pose.angles`."""
         for joint, node in enumerate(nodes):
             if self._spool.has_pose:
                 first = len(self._spool.names) - 3 * (len(POSE_JOINTS) - joint)
                 self.rotation(node, itemgetter((slice(None), slice(first, first + 3))))
 
     def rotation(self, node: int, angles: Callable[[Array], Array]) -> None:
-        """A rotation of a node: (n, 3) yaw, pitch and roll for (n, C) rows of all channels."""
+        """Add a rotation of a node: (n, 3) yaw, pitch, roll for (n, C) rows of all channels."""
         if self._tolerance is None:
             turned = (quaternions(angles(rows)) for rows in self._spool.rows())
             output = self._document.stream(turned, self._spool.frames, 4)
@@ -85,7 +85,7 @@ class Animation:
         self._channel(self._sampler(self._times(keys), output), node, "rotation")
 
     def shift(self, node: int, channel: int) -> None:
-        """One channel as the way that a node goes along X, which is how VRM has expressions."""
+        """Add one channel as the translation of a node along X, as VRM stores expressions."""
         curve = self._spool.curve(channel)
         keys = None if self._tolerance is None else curve.frames
         moved = np.zeros((len(curve.frames), 3), np.float32)
@@ -94,7 +94,7 @@ class Animation:
         self._channel(self._sampler(self._times(keys), output), node, "translation")
 
     def finish(self, name: str) -> None:
-        """Add the animation under a name; one without frames is none, as glTF has it."""
+        """Add the animation under a name; glTF has no animation without frames."""
         if not self._channels:
             return
         source = self._source
@@ -113,7 +113,7 @@ class Animation:
     # ---------------------------------------------------------------- samplers
 
     def _rows(self, keys: Array | None) -> Iterator[Array]:
-        """Channels of every frame or of the keys, some at a time."""
+        """Yield the channels of every frame or of the keys, some at a time."""
         begin = 0
         for row in self._spool.rows():
             if keys is None:
@@ -131,7 +131,7 @@ class Animation:
         return np.flatnonzero(np.concatenate([*kept, chooser.flush().any(1)]))
 
     def _times(self, keys: Array | None) -> int:
-        """Accessor of the seconds of every frame, which samplers share, or of some."""
+        """Return the accessor of the seconds of every frame, which samplers share, or of keys."""
         if keys is not None:
             return self._instants(keys, len(keys))
         if self._every is None:

@@ -1,4 +1,4 @@
-"""A glTF 2.0 document that is put together piece by piece; its numbers wait in a file."""
+"""A glTF 2.0 document that is built piece by piece, its numbers in a temporary file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Document:
         self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}}
 
     def add(self, kind: str, entry: dict[str, Any]) -> int:
-        """Index of a new entry of `nodes`, `meshes` or any other kind."""
+        """Add an entry of `nodes`, `meshes` or any other kind; returns its index."""
         entries: list[dict[str, Any]] = self.json.setdefault(kind, [])
         entries.append(entry)
         return len(entries) - 1
@@ -63,26 +63,26 @@ class Document:
     # --------------------------------------------------------------- accessors
 
     def vertices(self, values: Array, *, bounds: bool = False, normalized: bool = False) -> int:
-        """Accessor of a (V, n) vertex attribute; positions need `bounds`."""
+        """Add the accessor of a (V, n) vertex attribute; positions need `bounds`."""
         return self._accessor(values, _ARRAY, bounds=bounds, normalized=normalized)
 
     def indices(self, triangles: Array) -> int:
-        """Accessor of corners."""
+        """Add the accessor of corners."""
         small = not triangles.size or triangles.max() < 0xFFFF
         return self._accessor(triangles.reshape(-1, 1).astype("<u2" if small else "<u4"), _INDICES)
 
     def values(self, values: Array, *, bounds: bool = False) -> int:
-        """Accessor of (K, n) numbers that belong to no vertex."""
+        """Add the accessor of (K, n) numbers other than vertex attributes."""
         return self._accessor(values, None, bounds=bounds)
 
     def zeros(self, count: int) -> int:
-        """Accessor of `count` vectors of nothing, which takes no bytes."""
+        """Add the accessor of `count` zero vectors, which takes no bytes."""
         return self.add(
             "accessors", _described(np.dtype("f4"), count, 3) | _bounds(np.zeros((1, 3)))
         )
 
     def deltas(self, values: Array, *, bounds: bool = False) -> int:
-        """Accessor of (V, 3) vectors most of which are zero: sparse where that is shorter."""
+        """Add the accessor of (V, 3) mostly zero vectors: sparse where that is shorter."""
         moved = np.flatnonzero(values.any(1))
         index = np.dtype("<u2" if len(values) <= 1 << 16 else "<u4")
         if len(moved) * (12 + index.itemsize) >= 12 * len(values):
@@ -101,7 +101,7 @@ class Document:
     def stream(
         self, parts: Iterable[Array], count: int, width: int, *, bounds: Array | None = None
     ) -> int:
-        """Accessor of `count` rows of `width` floats that come in parts; `bounds` are two rows."""
+        """Add the accessor of `count` rows of `width` floats in parts; `bounds` are two rows."""
         data = (np.ascontiguousarray(part, "<f4").tobytes() for part in parts)
         view = {"bufferView": self._view(data)}
         limits = {} if bounds is None else _bounds(bounds)
@@ -117,7 +117,7 @@ class Document:
         return self.add("accessors", entry | (_bounds(values) if bounds else {}))
 
     def _view(self, parts: Iterable[bytes], target: int | None = None) -> int:
-        """A buffer view, beginning at a multiple of four."""
+        """Add a buffer view, beginning at a multiple of four."""
         self._file.write(bytes(-self._length % 4))
         begin = self._length + -self._length % 4
         self._length = begin + sum(self._file.write(part) for part in parts)
@@ -127,7 +127,7 @@ class Document:
     # ------------------------------------------------------------------ writing
 
     def write_binary(self, file: BinaryIO) -> None:
-        """The document as `.glb`; raises `ExportError` when it is longer than 4 GiB."""
+        """Write the document as `.glb`; raises `ExportError` if it is longer than 4 GiB."""
         text = self._text({"byteLength": self._length})
         text += b" " * (-len(text) % 4)
         length = self._length + -self._length % 4
@@ -145,7 +145,7 @@ class Document:
         file.write(bytes(length - self._length))
 
     def write_gltf(self, file: BinaryIO) -> None:
-        """The document as `.gltf`, its numbers inside as base64."""
+        """Write the document as `.gltf`, with its numbers inside as base64."""
         mark = "base64 goes here"
         text = self._text({"byteLength": self._length, "uri": mark}, indent=1)
         before, _, after = text.partition(mark.encode())
@@ -171,7 +171,7 @@ class Document:
 
 @contextmanager
 def new_document() -> Iterator[Document]:
-    """An empty document."""
+    """Open an empty document."""
     with TemporaryFile() as file:
         yield Document(file)
 
@@ -181,7 +181,7 @@ def _described(kind: np.dtype[Any], count: int, width: int) -> dict[str, Any]:
 
 
 def _bounds(values: Array) -> dict[str, Any]:
-    """Smallest and largest value of every column, as float32 has them."""
+    """Return the smallest and largest value of every column, as float32 stores them."""
     return {"min": _floats(values.min(0)), "max": _floats(values.max(0))}
 
 

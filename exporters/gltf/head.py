@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...clip import POSE_JOINTS
 from ...mesh import Head, Part
 from ..scene.materials import is_thin, linear, parts_of
 from ..scene.shapes import rest_normals, shapes_of
-from ..scene.skeleton import PARENTS, POSED, joint_offsets, joint_places
+from ..scene.skeleton import PARENTS, joint_offsets, joint_places
 from ..scene.skin import skin_weights
 from .document import Document, Snapshot, new_document
 
@@ -22,7 +23,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """Where a figure's moving pieces are in the document."""
+    """Nodes of a document that animations move."""
 
     joints: tuple[int, ...]
     """Nodes of the joints, in the order of `Pose.angles`."""
@@ -42,7 +43,7 @@ def add_head(document: Document, head: Head) -> Figure:
 
 @lru_cache(2)
 def _built(head: Head) -> tuple[Snapshot, Figure]:
-    """The document of a head, kept for the next file."""
+    """Return the document of a head, kept for the next file."""
     with new_document() as document:
         places = joint_places(head)
         nodes = _add_joints(document, places)
@@ -55,7 +56,7 @@ def _built(head: Head) -> tuple[Snapshot, Figure]:
             scene.append(document.add("nodes", {"name": name, "mesh": mesh, "skin": skin}))
             faces += [scene[-1]] if moves else []
         document.json |= {"scene": document.add("scenes", {"nodes": scene})}
-        return document.snapshot(), Figure(tuple(nodes[n] for n in POSED), tuple(faces))
+        return document.snapshot(), Figure(tuple(nodes[n] for n in POSE_JOINTS), tuple(faces))
 
 
 def add_placeholder(document: Document, names: tuple[str, ...]) -> Figure:
@@ -71,7 +72,7 @@ def add_placeholder(document: Document, names: tuple[str, ...]) -> Figure:
     mesh = {"name": "curves", "primitives": [primitive], "extras": {"targetNames": list(names)}}
     face = document.add("nodes", {"name": "curves", "mesh": document.add("meshes", mesh)})
     document.json |= {"scene": document.add("scenes", {"nodes": [nodes["root"], face]})}
-    return Figure(tuple(nodes[name] for name in POSED), (face,))
+    return Figure(tuple(nodes[name] for name in POSE_JOINTS), (face,))
 
 
 # -------------------------------------------------------------------- skeleton
@@ -103,7 +104,7 @@ def _skin(
 
 
 def _binding(head: Head) -> tuple[Array, Array]:
-    """(V, 4) joints and weights of every vertex: root, neck, head and the eye on its side."""
+    """Return (V, 4) joints and weights per vertex: root, neck, head and the eye on its side."""
     shares = skin_weights(head)
     right = shares[:, 4] > 0
     weights = np.column_stack([shares[:, :3], np.where(right, shares[:, 4], shares[:, 3])])

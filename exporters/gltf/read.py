@@ -33,9 +33,9 @@ _LONGEST = 24 * 3600
 
 
 def read_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[Clip]:
-    """Every animation of a file that moves a face, `.glb`, `.gltf` or `.vrma`.
+    """Read every animation of a `.glb`, `.gltf` or `.vrma` file that moves a face.
 
-    Morph targets are matched by name, in ARKit's spelling or nearly so. `meta["imported"]` tells
+    Morph targets are matched by name, in ARKit's spelling or nearly so. `meta["imported"]` lists
     what was left out.
     """
     path = Path(str(getattr(file, "name", "clip.glb")))
@@ -53,7 +53,7 @@ def read_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[Clip]:
 
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """A sampler: its keys and how it goes between them."""
+    """A sampler: its keys and its interpolation."""
 
     times: Array
     """(K,) seconds, rising."""
@@ -63,7 +63,7 @@ class _Curve:
     """STEP, LINEAR or CUBICSPLINE."""
 
     def at(self, times: Array, *, turning: bool = False) -> Array:
-        """(T, n) values; `turning` goes the shortest way between quaternions."""
+        """Return (T, n) values; `turning` takes the shortest way between quaternions."""
         if len(self.times) == 1:
             return np.repeat(self.keys, len(times), 0)
         last = len(self.times) - 2
@@ -80,7 +80,7 @@ class _Curve:
         return _hermite(share, span[:, None], begin, end, leaving, arriving)
 
     def _snapped(self, times: Array) -> Array:
-        """Times that are those of keys but for float32's rounding are the keys' own."""
+        """Return times, with those within float32 rounding of a key set to the key's."""
         after = np.searchsorted(self.times, times).clip(1, len(self.times) - 1)
         before = self.times[after - 1]
         near = np.where(times - before < self.times[after] - times, before, self.times[after])
@@ -100,7 +100,7 @@ def _hermite(
 
 
 class _Figure:
-    """What in a scene is a face."""
+    """The parts of a scene that form a face."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -110,14 +110,14 @@ class _Figure:
         self._joints = self._joint_nodes()
 
     def clips(self, rig: Rig | None) -> Iterator[Clip | None]:
-        """A clip of every animation, or None where it moves no face."""
+        """Yield a clip per animation, or None for one that moves no face."""
         for animation in self._scene.document.get("animations", ()):
             yield self._clip(animation, rig)
 
     # ---------------------------------------------------------------- the face
 
     def _expression_nodes(self) -> dict[int, str]:
-        """Expression of every node that stands for one, in VRM animations."""
+        """Return the expression of every node that stands for one, in VRM animations."""
         groups = self._extension.get("expressions", {})
         return {
             int(entry["node"]): str(name)
@@ -126,7 +126,7 @@ class _Figure:
         }
 
     def _joint_nodes(self) -> dict[int, str]:
-        """Joint of the pose of every node that is one."""
+        """Return the pose joint of every node that is one."""
         extensions = self._scene.document.get("extensions", {})
         bones = self._extension or extensions.get("VRMC_vrm", {})
         named = {
@@ -184,7 +184,7 @@ class _Figure:
         )
 
     def _weights(self, node: int, sampler: Mapping[str, Any]) -> dict[str, tuple[_Curve, int]]:
-        """The curve of weights of a mesh, and the column of each of its targets."""
+        """Return the curve of a mesh's weights, and the column of each of its targets."""
         names = self._scene.target_names(int(self._nodes[node]["mesh"]))
         curve = self._curve(sampler, width=len(names))
         return {name: (curve, column) for column, name in enumerate(names)}
@@ -204,14 +204,14 @@ class _Figure:
         return _Curve(times, values, kind)
 
     def _turning(self, sampler: Mapping[str, Any]) -> _Curve:
-        """A curve of quaternions, none of them so short that it turns nowhere."""
+        """Return a curve of quaternions; raises `ValueError` for quaternions near zero."""
         curve = self._curve(sampler)
         if curve.values.shape[1] != 4 or (np.linalg.norm(curve.keys, axis=1) < 1e-3).any():
-            raise ValueError("a rotation has keys that are no quaternions")
+            raise ValueError("a rotation has keys that are not quaternions")
         return curve
 
     def _pose(self, turns: Mapping[str, tuple[_Curve, int]], times: Array) -> Pose | None:
-        """Turns of the joints away from rest, about the axes of the scene."""
+        """Return rotations of the joints away from rest, about the axes of the scene."""
         if not turns:
             return None
         angles = np.zeros((len(times), len(POSE_JOINTS), 3), np.float32)
@@ -224,7 +224,7 @@ class _Figure:
         return Pose(angles)
 
     def _rest(self, node: int) -> tuple[Array, Array]:
-        """How the parent of a node is turned in the scene, and the node in its parent, at rest."""
+        """Return the rest rotations of a node's parent (in the scene) and of the node (in it)."""
         parents = {int(c): i for i, n in enumerate(self._nodes) for c in n.get("children", ())}
         chain: list[Array] = []
         here = parents.get(node, -1)
@@ -243,7 +243,7 @@ class _Figure:
 
 
 def _is_joint(node: Mapping[str, Any], joint: str) -> bool:
-    """Whether a node without a mesh is called like a joint."""
+    """Whether a node without a mesh has a joint's name."""
     return "mesh" not in node and joint_called(str(node.get("name", ""))) == joint
 
 
@@ -251,7 +251,7 @@ def _is_joint(node: Mapping[str, Any], joint: str) -> bool:
 
 
 def _facts(animation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What facesdk wrote about the clip, or nothing."""
+    """Return what facesdk wrote about the clip, or nothing."""
     extras = animation.get("extras")
     facts = extras.get("facesdk") if isinstance(extras, dict) else None
     return facts if isinstance(facts, dict) else {}
@@ -265,7 +265,7 @@ def _events(facts: Mapping[str, Any]) -> tuple[Event, ...]:
 
 
 def _grid(keys: Sequence[Array], facts: Mapping[str, Any]) -> tuple[Fraction, Fraction, int]:
-    """Start in seconds, frame rate and number of the frames that show all keys."""
+    """Return start in seconds, frame rate and number of the frames that show all keys."""
     begin = min(float(times[0]) for times in keys)
     end = max(float(times[-1]) for times in keys)
     if end - begin > _LONGEST:
@@ -278,7 +278,7 @@ def _grid(keys: Sequence[Array], facts: Mapping[str, Any]) -> tuple[Fraction, Fr
 
 
 def _rate(keys: Sequence[Array], facts: Mapping[str, Any]) -> Fraction:
-    """The rate told, else the one on whose frames all keys lie, else 60."""
+    """Return the stored rate, else the one on whose frames all keys lie, else 60."""
     if "fps" in facts:
         return exact_fps(Fraction(*map(int, facts["fps"])))
     times = np.unique(np.concatenate(keys).astype(np.float32).astype(float))
@@ -296,7 +296,7 @@ def _rate(keys: Sequence[Array], facts: Mapping[str, Any]) -> Fraction:
 def _on_rig(
     curves: Mapping[str, tuple[_Curve, int]], times: Array, rig: Rig | None
 ) -> tuple[Rig, Floats, dict[str, Any]]:
-    """The rig that curves are on, their values on it, and what else there is to say."""
+    """Return the rig of curves, their values on it, and notes for the clip's meta."""
     found, columns, notes = shape_rig(list(curves), rig)
     values = np.tile(found.rest, (len(times), 1))
     sampled: dict[int, Array] = {}
@@ -315,7 +315,7 @@ def _on_rig(
 
 
 def _product(a: Array, b: Array) -> Array:
-    """(..., 4) a after b."""
+    """Return (..., 4) quaternions: b, then a."""
     ax, ay, az, aw = np.moveaxis(a, -1, 0)
     bx, by, bz, bw = np.moveaxis(b, -1, 0)
     return np.stack(

@@ -41,7 +41,7 @@ _BONES = {
     "rightLowerArm": ("rightUpperArm", (-0.28, 0, 0)),
     "rightHand": ("rightLowerArm", (-0.26, 0, 0)),
 }
-"""Parent and metres from it of the bones that VRM asks for, and of chest and neck: a T-pose."""
+"""Parent and meters from it of the bones that VRM asks for, and of chest and neck: a T-pose."""
 
 NAMES = name_style("custom expressions")
 
@@ -49,7 +49,7 @@ NAMES = name_style("custom expressions")
 def write_vrma(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Presets of VRM for the `vrm` rig, custom expressions for the controls of any other.
+    """Write presets for controls of the `vrm` rig, custom expressions for those of others.
 
     Returns what the format does not hold: `lookUp` and its like, which it forbids, where they
     move; angles of eyes that do not look the same way, roll among them.
@@ -70,11 +70,11 @@ def write_vrma(
             animation.finish(clip_name(source, options))
         _describe(document, bones, expressions, gaze, options)
         document.write_binary(file)
-        return _lost(source, spool)
+        return _dropped(source, spool)
 
 
 def _skeleton(document: Document) -> dict[str, int]:
-    """Nodes of the bones, and a scene that they stand in."""
+    """Add the nodes of the bones, and a scene with them."""
     nodes: dict[str, int] = {}
     for bone, (parent, offset) in _BONES.items():
         entry = {"name": bone, "translation": [float(np.float32(x)) for x in offset]}
@@ -86,7 +86,7 @@ def _skeleton(document: Document) -> dict[str, int]:
 
 
 def _expressions(document: Document, rig: Rig) -> dict[str, int]:
-    """Node of every control that becomes an expression."""
+    """Add a node for every control that becomes an expression."""
     scene = document.json["scenes"][0]["nodes"]
     nodes = {}
     for name in rig.names:
@@ -97,7 +97,7 @@ def _expressions(document: Document, rig: Rig) -> dict[str, int]:
 
 
 def _gaze(rows: Array) -> Array:
-    """(n, 3) where the eyes look together, the mean of both, without roll."""
+    """Return (n, 3) gaze: the mean of both eyes, without roll."""
     mean = (rows[:, -6:-3] + rows[:, -3:]) / 2
     mean[:, 2] = 0
     return np.asarray(mean)
@@ -110,7 +110,7 @@ def _describe(
     gaze: int | None,
     options: WriteOptions,
 ) -> None:
-    """The extension: which node means what."""
+    """Add the extension, which gives nodes their meaning."""
     presets = Rig.load("vrm")
     style = NAMES.chosen(options)
     groups: dict[str, dict[str, Any]] = {"preset": {}, "custom": {}}
@@ -129,13 +129,13 @@ def _describe(
     document.json["extensions"] = {_EXTENSION: extension}
 
 
-def _lost(source: FrameSource, spool: Spool) -> tuple[str, ...]:
+def _dropped(source: FrameSource, spool: Spool) -> tuple[str, ...]:
     looks = [n for n in _LOOKS if n in source.info.rig]
-    lost = [
+    dropped = [
         n for n in looks if spool.moving(i := source.info.rig.index(n), source.info.rig.rest[i])
     ]
     if not spool.has_pose:
-        return tuple(lost)
+        return tuple(dropped)
     apart = np.zeros(3, bool)
     rolls = np.zeros(2, bool)
     for rows in spool.rows():
@@ -144,4 +144,4 @@ def _lost(source: FrameSource, spool: Spool) -> tuple[str, ...]:
         rolls |= np.array([left[:, 2].any(), right[:, 2].any()])
     silent = [[*apart[:2], rolls[0]], [*apart[:2], rolls[1]]]
     eyes = zip(POSE_ANGLES[-6:], np.ravel(silent), strict=True)
-    return (*lost, *(name for name, gone in eyes if gone))
+    return (*dropped, *(name for name, gone in eyes if gone))

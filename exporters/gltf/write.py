@@ -23,31 +23,31 @@ MESH = Setting("mesh", True, "a head with its shapes; no for a triangle that car
 def write_glb_clips(
     clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """A head in one binary file with an animation for every clip that has frames.
+    """Write a head in one binary file with an animation for every clip that has frames.
 
     Returns the controls that move and have no shape on the head. Raises `ExportError` for times
     before zero or too late for glTF's float32, and for a clip that needs another head.
     """
     with new_document() as document:
-        lost = _add_clips(document, clips, options)
+        dropped = _add_clips(document, clips, options)
         document.write_binary(file)
-    return lost
+    return dropped
 
 
 def write_gltf_clips(
     clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """The same as text with its numbers inside."""
+    """Write the same as text with its numbers inside."""
     with new_document() as document:
-        lost = _add_clips(document, clips, options)
+        dropped = _add_clips(document, clips, options)
         document.write_gltf(file)
-    return lost
+    return dropped
 
 
 def read_gltf(file: BinaryIO, rig: Rig | None = None) -> Clip:
-    """The first animation of a file that moves morph targets or VRM expressions.
+    """Read the first animation of a file that moves morph targets or VRM expressions.
 
-    Its rate is the one that facesdk wrote down, else the one that its keys lie on, else 60.
+    Its rate is the one that facesdk stored, else the one that its keys lie on, else 60.
     """
     from .read import read_clips
 
@@ -55,7 +55,7 @@ def read_gltf(file: BinaryIO, rig: Rig | None = None) -> Clip:
 
 
 def read_gltf_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[Clip]:
-    """All of them."""
+    """Read all animations of a file that move morph targets or VRM expressions."""
     from .read import read_clips
 
     return read_clips(file, rig)
@@ -64,7 +64,7 @@ def read_gltf_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[Clip]:
 def _add_clips(
     document: Document, clips: Mapping[str, FrameSource], options: WriteOptions
 ) -> tuple[str, ...]:
-    """Add the figure and its animations; the names of what is lost."""
+    """Add the figure and its animations; returns the dropped controls."""
     from .head import add_head, add_placeholder
 
     if not MESH.chosen(options):
@@ -84,7 +84,7 @@ def _shared_names(clips: Mapping[str, FrameSource]) -> tuple[str, ...]:
     rigs = {source.info.rig.names: source.info.rig.name for source in clips.values()}
     if len(rigs) > 1:
         raise ExportError(
-            f"without a mesh all clips of a file must be on one rig, got {', '.join(rigs.values())}"
+            f"with mesh=no all clips of a file must be on one rig, got {', '.join(rigs.values())}"
         )
     return next(iter(rigs))
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arrays import Floats
+from ...clip import POSE_JOINTS
 from ...errors import ExportError, RigError
 from ...retarget import conversion
 from ...source import Block, ClipInfo, FrameSource, moving_controls
 from ..options import WriteOptions
 from ..rigs import bare_rig
-from .skeleton import POSED
 
 if TYPE_CHECKING:
     from ...mesh import Head
@@ -59,11 +59,11 @@ class HeadCurves:
     """
 
     def __init__(self, source: FrameSource, head: Head) -> None:
-        """Raises `ExportError` for a head without shapes, `RigError` for rigs that reach none."""
+        """Raises `ExportError` for a head without shapes, `RigError` for rigs without a map."""
         from ...mesh.drive import undriven
 
         if not head.names:
-            raise ExportError(f"head {head.name!r} has no shapes that a clip could move")
+            raise ExportError(f"head {head.name!r} has no shapes to animate")
         rig = source.info.rig
         self.source = source
         self._head = head
@@ -100,6 +100,6 @@ class HeadCurves:
         if pose is None and not self._head.gaze:
             return None
         turned = np.zeros((len(values), 4, 3), np.float32) if pose is None else pose.copy()
-        for joint, eye in enumerate(POSED[2:], 2):
+        for joint, eye in enumerate(POSE_JOINTS[2:], 2):
             turned[:, joint] = self._head.gaze_angles(weights, eye, turned[:, joint])
         return turned

@@ -13,7 +13,7 @@ from ...mesh import Head
 from ...mesh.surface import normals
 
 _STILL = 1e-7
-"""Metres; a shape leaves out vertices that it moves by less."""
+"""Meters; a shape leaves out vertices that it moves by less."""
 _STEADY = 1e-4
 """A shape leaves out vertices whose normals it changes by less."""
 _DECIMALS = 5
@@ -26,7 +26,7 @@ class Shape(NamedTuple):
     vertices: NDArray[np.intp]
     """(N,) vertices that move or turn; empty for a shape without effect."""
     offsets: Floats
-    """(N, 3) metres."""
+    """(N, 3) meters."""
     turns: Floats
     """(N, 3) changes of the normals."""
 

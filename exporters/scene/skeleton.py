@@ -13,20 +13,17 @@ from ...arrays import Doubles
 if TYPE_CHECKING:
     from ...mesh import Head
 
-PARENTS = {"root": None, "neck": "root", "head": "neck", "eye_left": "head", "eye_right": "head"}
+PARENTS = {"root": None, "neck": "root", "head": "neck", "left_eye": "head", "right_eye": "head"}
 """Parent of every joint, parents first."""
-
-POSED = ("head", "neck", "eye_left", "eye_right")
-"""Joints in the order of `Pose.angles`."""
 
 _ORIGIN = (0.0, 0.0, 0.0)
 _USUAL = {
     "neck": (0.0, -0.1, -0.04),
     "head": (0.0, 0.0, 0.0),
-    "eye_left": (0.03, 0.04, 0.07),
-    "eye_right": (-0.03, 0.04, 0.07),
+    "left_eye": (0.03, 0.04, 0.07),
+    "right_eye": (-0.03, 0.04, 0.07),
 }
-"""Metres; positions of the joints in a file without a mesh."""
+"""Meters; positions of the joints in a file without a mesh."""
 
 _ALIASES = {
     "head": {"head"},
@@ -47,7 +44,7 @@ def joint_places(head: Head | None, scale: float = 1.0) -> dict[str, Doubles]:
     if head is not None:
         known = {n: j.center for n, j in head.joints.items() if n in _USUAL}
         top = known.get("head", _ORIGIN)
-        centers = {"neck": _ORIGIN, "head": top, "eye_left": top, "eye_right": top} | known
+        centers = {"neck": _ORIGIN, "head": top, "left_eye": top, "right_eye": top} | known
     places = {"root": _ORIGIN} | centers
     return {name: scale * np.array(places[name], np.float64) for name in PARENTS}
 

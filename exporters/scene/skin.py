@@ -19,8 +19,8 @@ def skin_weights(head: Head) -> Doubles:
     """
     free = np.ones(len(head.neutral))
     weights = {}
-    for joint in ("eye_left", "eye_right", "head", "neck"):
-        eye = joint.startswith("eye")
+    for joint in ("left_eye", "right_eye", "head", "neck"):
+        eye = joint.endswith("eye")
         if joint not in head.masks or (eye and joint not in head.joints):
             mask = np.full(len(free), float(not eye))
         else:

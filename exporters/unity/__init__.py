@@ -13,7 +13,7 @@ FORMATS = (
         ".anim",
         write_anim,
         read_anim,
-        description="Unity AnimationClip as text: blend shapes, joints, events; its .meta beside",
+        description="Unity AnimationClip as text: blend shapes, joints, events; with its .meta",
         recognizes=lambda head: b"!u!74 " in head or b"AnimationClip:" in head,
         options=TIMES | {"tolerance", "name"},
         settings=SETTINGS,

@@ -35,12 +35,12 @@ _ORDERS = ("XYZ", "XZY", "YZX", "YXZ", "ZXY", "ZYX")
 
 
 def read_anim(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """The first clip of a file, see `read_anims`."""
+    """Open the first clip of a file, see `read_anims`."""
     return read_anims(file, rig)[0]
 
 
 def read_anims(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]:
-    """Every AnimationClip of a file that moves blend shapes.
+    """Open every AnimationClip of a file that moves blend shapes.
 
     Blend shapes are matched by name, whatever stands before it and in ARKit's spelling or nearly
     so; joints by the names of their transforms. Angles are taken as turns away from rest.
@@ -50,7 +50,7 @@ def read_anims(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]:
     head = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head.startswith((b"%YAML", b"---", b"#")):
         raise FileFormatError(
-            f"{name} is no text of Unity's; in the project settings under Editor set Asset "
+            f"{name} is not text of Unity's; in the project settings under Editor set Asset "
             "Serialization to Force Text and save the clip again"
         )
     found = []
@@ -77,7 +77,7 @@ class Curve:
         self.keys = keys
 
     def at(self, times: Doubles) -> Doubles:
-        """(T, n) values; before the first key and after the last one those of the key."""
+        """Return (T, n) values; constant before the first key and after the last."""
         k = self.keys
         if len(k.times) < 2:
             return np.repeat(k.values[:1], len(times), 0)
@@ -98,7 +98,7 @@ class Curve:
 
 
 def _snapped(times: Doubles, keys: Doubles) -> Doubles:
-    """Times that are those of keys but for rounding to float32 are the keys' own."""
+    """Return times, with those within float32 rounding of a key set to the key's."""
     after = np.searchsorted(keys, times).clip(1, len(keys) - 1)
     before = keys[after - 1]
     near = np.where(times - before < keys[after] - times, before, keys[after])
@@ -108,7 +108,7 @@ def _snapped(times: Doubles, keys: Doubles) -> Doubles:
 
 
 def _along(share: Doubles, first: Doubles, last: Doubles) -> Doubles:
-    """Where on a Bezier curve the share of its time has passed; by halves where it is weighted."""
+    """Return the parameter of a Bezier curve at shares of its time, by bisection if weighted."""
     if np.all(first == 1 / 3) and np.all(last == 1 / 3):
         return share
     low, high = np.zeros_like(first), np.ones_like(first)
@@ -126,7 +126,7 @@ def _bezier(u: Doubles, a: Any, b: Any, c: Any, d: Any) -> Doubles:
 
 @dataclass(eq=False)
 class _Channels:
-    """What a clip moves."""
+    """The channels of a clip."""
 
     shapes: dict[str, Curve] = field(default_factory=dict)
     joints: dict[str, Turn] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class _Channels:
 
 
 def _channels(document: Mapping[str, Any]) -> _Channels:
-    """Curves of blend shapes and joints; raises `ValueError` where Unity has packed them."""
+    """Return curves of blend shapes and joints; raises `ValueError` if Unity packed them."""
     if _entries(document, "m_CompressedRotationCurves"):
         raise ValueError(
             "the clip's rotations are compressed; turn off Anim. Compression in the import "
@@ -164,7 +164,7 @@ def _entries(document: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _add_shapes(found: _Channels, floats: Sequence[Mapping[str, Any]]) -> None:
-    """Blend shapes of the renderer that has most of them; of others those that it lacks."""
+    """Add the blend shapes of the renderer that has most, and those of others that it lacks."""
     by_path: dict[str, dict[str, Curve]] = {}
     for entry in floats:
         attribute = str(entry["attribute"])
@@ -181,7 +181,7 @@ def _add_shapes(found: _Channels, floats: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _without_prefix(shapes: dict[str, Curve]) -> dict[str, Curve]:
-    """Names without what stands before the last dot, where it is the same for all."""
+    """Return names without the prefix up to the last dot, where all share it."""
     prefixes = {name.rpartition(".")[0] for name in shapes}
     if len(prefixes) != 1 or "" in prefixes:
         return shapes
@@ -204,7 +204,7 @@ def _no_keys() -> Keys:
 def _add_joint(
     found: _Channels, entry: Mapping[str, Any], turn: Callable[[Mapping[str, Any]], Turn]
 ) -> None:
-    """A joint's turns, where the transform is one and has none yet."""
+    """Add the rotations of a transform that is a joint."""
     joint = joint_called(str(entry.get("path", "")).rpartition("/")[2])
     if joint and joint not in found.joints:
         times = [c.keys.times for c in entry.get("axes", ())] or [_curve(entry).keys.times]
@@ -214,7 +214,7 @@ def _add_joint(
 
 
 def _gathered(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Euler angles whose axes are curves of their own, by the transform they turn."""
+    """Gather Euler angles that have one curve per axis, by transform."""
     paths: dict[str, dict[str, Curve]] = {}
     for entry in curves:
         kind, _, axis = str(entry["attribute"]).rpartition(".")
@@ -228,7 +228,7 @@ def _gathered(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _euler_turn(entry: Mapping[str, Any]) -> Turn:
-    """Turns of degrees about x, y and z, in the order that the curve tells."""
+    """Return quaternions of degrees about x, y, z, in the curve's rotation order."""
     order = int(entry["curve"].get("m_RotationOrder", 4))
     if not 0 <= order < len(_ORDERS):
         raise ValueError(f"rotation order {order} is none of Unity's")
@@ -258,7 +258,7 @@ def _quaternion_turn(entry: Mapping[str, Any]) -> Turn:
 
 
 def _ordered(angles: Mapping[str, Doubles], order: str) -> Doubles:
-    """(T, 4) quaternions x, y, z, w of turns about fixed axes, one after the other."""
+    """Return (T, 4) quaternions x, y, z, w of rotations about fixed axes in sequence."""
     from ...mesh.rotation import product
 
     turned = np.array([0.0, 0.0, 0.0, 1.0])
@@ -271,7 +271,7 @@ def _ordered(angles: Mapping[str, Doubles], order: str) -> Doubles:
 
 
 def _from_unity(quaternions: Doubles) -> Doubles:
-    """(T, 3) yaw, pitch and roll of quaternions in Unity's axes."""
+    """Return (T, 3) yaw, pitch, roll of quaternions in Unity's axes."""
     from ...mesh.rotation import quaternion_angles
 
     return quaternion_angles(quaternions * [1, -1, -1, 1])
@@ -281,7 +281,7 @@ def _from_unity(quaternions: Doubles) -> Doubles:
 
 
 class AnimClip:
-    """A clip whose curves are worked out, at its own rate, as frames are asked for."""
+    """A clip whose curves are evaluated on demand, at its own rate."""
 
     def __init__(self, document: Mapping[str, Any], channels: _Channels, rig: Rig | None) -> None:
         """Raises `ValueError` where the numbers make no clip."""
@@ -301,7 +301,7 @@ class AnimClip:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """The curves at the clip's frames."""
+        """Yield the curves at the clip's frames."""
         for first in range(0, max(self._count, 1), BLOCK_FRAMES):
             frames = np.arange(first, min(first + BLOCK_FRAMES, self._count))
             times = self._start + frames / float(self.info.fps)
@@ -338,7 +338,7 @@ def _rate(text: Any) -> Fraction:
 
 
 def _span(keys: Sequence[Doubles], fps: Fraction) -> tuple[float, int]:
-    """Seconds of the first frame, and how many frames show all keys."""
+    """Return the seconds of the first frame, and the number of frames that show all keys."""
     times = [t for t in keys if len(t)]
     if not times:
         return 0.0, 0
@@ -349,12 +349,12 @@ def _span(keys: Sequence[Doubles], fps: Fraction) -> tuple[float, int]:
 
 
 def _event(entry: Mapping[str, Any]) -> Event:
-    """A call as an event: of our own files name and data, of others the method and its text."""
+    """Return a call as an event: name and data from our files, else the method and its text."""
     sample = round(float(entry["time"]) * SAMPLE_RATE)
     method, text = str(entry.get("functionName", "")), str(entry.get("data", ""))
     if method != _EVENT or not text:
         return Event(sample, method, {"text": text} if text else {})
     if not text.startswith("{"):
         return Event(sample, text)
-    told = json.loads(text)
-    return Event(sample, str(told["name"]), dict(told["data"]))
+    call = json.loads(text)
+    return Event(sample, str(call["name"]), dict(call["data"]))

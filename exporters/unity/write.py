@@ -1,4 +1,4 @@
-"""Unity's AnimationClip as text (`.anim`), and the `.meta` beside it.
+"""Unity's AnimationClip as text (`.anim`), and its `.meta`.
 
 Blend shapes are float curves of a SkinnedMeshRenderer, joints are Euler curves of transforms.
 Keys are joined by cubic Hermite curves whose slopes are written, so Unity shows the clip's curve.
@@ -30,7 +30,7 @@ from ..spool import Spool, spooled
 EVENT = "OnFaceEvent"
 """Method that Unity calls for an event, unless another one is asked for."""
 
-_PATHS = ("root/neck/head", "root/neck", "root/neck/head/eye_left", "root/neck/head/eye_right")
+_PATHS = ("root/neck/head", "root/neck", "root/neck/head/left_eye", "root/neck/head/right_eye")
 """Where joints are in the hierarchy that Unity makes of our FBX, in the order of a pose."""
 
 _RENDERER = Setting("renderer", "face", "path of the SkinnedMeshRenderer below the Animator")
@@ -64,7 +64,7 @@ _RUN = 128
 def write_anim(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Blend shapes from 0 to 100, joints in degrees, events; times in seconds.
+    """Write blend shapes from 0 to 100, joints in degrees, events; times in seconds.
 
     Returns the pose channels that move joints without a path. Raises `ExportError` for times
     before zero.
@@ -79,11 +79,11 @@ def write_anim(
         clip = _Clip(source, spool, options)
         for part in clip.text():
             file.write(part.encode())
-        return clip.lost
+        return clip.dropped
 
 
 def meta_of(file_name: str, _: FrameSource, options: WriteOptions) -> bytes:
-    """The `.meta` of an asset; its GUID stays the same as long as the file is called so."""
+    """Return the `.meta` of an asset; the GUID depends only on the file name."""
     lines = ["fileFormatVersion: 2", f"guid: {_guid(file_name, options)}", "NativeFormatImporter:",
              "  externalObjects: {}", "  mainObjectFileID: 7400000", "  userData: ",
              "  assetBundleName: ", "  assetBundleVariant: "]  # fmt: skip
@@ -102,7 +102,7 @@ def _text(options: WriteOptions, setting: Setting) -> str:
 
 
 class _Keys(NamedTuple):
-    """Keys of a curve in Unity's units, slopes a second."""
+    """Keys of a curve in Unity's units, slopes per second."""
 
     times: Doubles
     """(K,)."""
@@ -113,7 +113,7 @@ class _Keys(NamedTuple):
 
 @dataclass(frozen=True)
 class _Binding:
-    """What a curve moves."""
+    """The target of a curve."""
 
     path: str
     attribute: str
@@ -141,7 +141,7 @@ class _Clip:
         ]
 
     @property
-    def lost(self) -> tuple[str, ...]:
+    def dropped(self) -> tuple[str, ...]:
         """Pose channels that move and whose joint has no path."""
         first = len(self._source.info.rig)
         return tuple(
@@ -151,7 +151,7 @@ class _Clip:
         )
 
     def text(self) -> Iterator[str]:
-        """The file in pieces."""
+        """Yield the file in pieces."""
         yield _OPENING.format(name=_scalar(clip_name(self._source, self._options)))
         yield from _listed("m_EulerCurves", self._euler_curves())
         yield "  m_PositionCurves: []\n  m_ScaleCurves: []\n"
@@ -193,13 +193,13 @@ class _Clip:
                     yield _Binding(path, f"localEulerAnglesRaw.{letter}", _TRANSFORM_CLASS).lines()
 
     def _turns(self, joint: int) -> _Keys:
-        """Euler angles of a joint."""
+        """Return the Euler angles of a joint."""
         first = len(self._source.info.rig) + 3 * joint
         columns = [self._spool.column(first + axis) for axis in _AXES]
         return self._keys(np.stack(columns, -1), _TURNS)
 
     def _keys(self, column: NDArray[np.float32], unit: Doubles | np.float64) -> _Keys:
-        """Keys of some frames or of all."""
+        """Return keys of some frames or of all."""
         tolerance, fps = self._options.tolerance, float(self._source.info.fps)
         if tolerance is None:
             frames, tangents = np.arange(len(column)), slopes(column)
@@ -209,7 +209,7 @@ class _Clip:
         return _Keys(times, column[frames] * unit, tangents * (unit * fps))
 
     def _bindings(self) -> Iterator[str]:
-        """Hashes by which Unity finds what curves move; it makes them anew when it likes."""
+        """Yield hashes by which Unity finds the targets of curves; Unity can recompute them."""
         for path in filter(None, self._paths):
             yield _BINDING.format(
                 path=_hash(path), attribute=_EULER, kind=_TRANSFORM_CLASS, custom=_EULER
@@ -223,10 +223,10 @@ class _Clip:
             )
 
     def _event(self, event: Event) -> str:
-        """A call that no object has to answer, with the name, or name and data as JSON."""
+        """Yield an optional call with the event's name, or with name and data as JSON."""
         plain = not event.data and not event.name.startswith("{")
-        told = {"name": event.name, "data": dict(event.data)}
-        text = event.name if plain else json.dumps(told, ensure_ascii=False)
+        call = {"name": event.name, "data": dict(event.data)}
+        text = event.name if plain else json.dumps(call, ensure_ascii=False)
         return _EVENT_TEXT.format(
             time=event.sample / self._source.info.sample_rate,
             method=_scalar(_text(self._options, _EVENT) or EVENT),
@@ -238,13 +238,13 @@ class _Clip:
 
 
 def _spelled(source: FrameSource, options: WriteOptions) -> Sequence[str]:
-    """Blend shape of every control."""
+    """Return the blend shape of every control."""
     prefix, style = _text(options, _PREFIX), _NAMES.chosen(options)
     return [prefix + spelled(name, style) for name in source.info.rig.names]
 
 
 def _listed(name: str, items: Iterable[str], *, indent: int = 2) -> Iterator[str]:
-    """A list under its name; `[]` where it is empty."""
+    """Yield a list under its name; `[]` if it is empty."""
     parts = iter(items)
     first = next(parts, None)
     if first is None:
@@ -255,7 +255,7 @@ def _listed(name: str, items: Iterable[str], *, indent: int = 2) -> Iterator[str
 
 
 def _curve(keys: _Keys) -> Iterator[str]:
-    """An AnimationCurve, without what it moves."""
+    """Yield an AnimationCurve without its target."""
     yield "      serializedVersion: 2\n"
     yield "      m_Curve:\n" if len(keys.times) else "      m_Curve: []\n"
     for begin in range(0, len(keys.times), _RUN):
@@ -264,7 +264,7 @@ def _curve(keys: _Keys) -> Iterator[str]:
 
 
 def _key_lines(keys: _Keys) -> str:
-    """Keys of numbers, or of vectors."""
+    """Yield keys of numbers or of vectors."""
     times = keys.times.reshape(-1, 1)
     values, tangents = (a.reshape(len(times), -1) for a in (keys.values, keys.slopes))
     numbers = np.round(np.hstack([values, tangents, tangents]), 6) + 0.0  # no "-0.000000"
@@ -278,7 +278,7 @@ def _hash(text: str) -> int:
 
 
 def _scalar(text: str) -> str:
-    """Text as YAML: plain where nothing in it can be misread, else quoted."""
+    """Return text as YAML: plain where nothing in it can be misread, else quoted."""
     if re.fullmatch(r"[A-Za-z_][\w./-]*(?: [\w./-]+)*", text, re.ASCII) and len(text) > 5:
         return text
     if not text:

@@ -30,14 +30,14 @@ _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)", r
 
 
 class Keys(NamedTuple):
-    """`m_Curve` of one curve: a row a key, a column for each of its numbers."""
+    """`m_Curve` of one curve: one row per key, one column for each of its numbers."""
 
     times: Doubles
     """(K,) seconds."""
     values: Doubles
     """(K, n): one number, or x, y, z and perhaps w."""
     arriving: Doubles
-    """(K, n) slopes a second; not finite for a step."""
+    """(K, n) slopes per second; not finite for a step."""
     leaving: Doubles
     modes: NDArray[np.int64]
     """(K,) 1 where the weight of the arriving tangent counts, 2 of the leaving one, 3 of both."""
@@ -55,7 +55,7 @@ class _Line(NamedTuple):
 def objects(
     file: BinaryIO, name: str, *, kind: int, keys: Collection[str]
 ) -> Iterator[Mapping[str, Any]]:
-    """Objects of one class, each with those of its entries that are wanted.
+    """Yield the objects of one class, each with its wanted entries.
 
     Entries are mappings, lists, text, or `Keys` under `m_Curve`. Raises `FileFormatError`.
     """
@@ -68,7 +68,7 @@ def objects(
 
 
 class _Lines:
-    """Lines with their indentation, those that say nothing left out."""
+    """Lines with their indentation, without empty ones."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
@@ -84,24 +84,24 @@ class _Lines:
         return FileFormatError(f"{self._name}, line {place}: {problem}")
 
     def peek(self) -> _Line | None:
-        """The next line, which stays the next."""
+        """Return the next line without consuming it."""
         if self._ahead is None:
             self._ahead = self._read()
         return self._ahead
 
     def next(self) -> _Line:
-        """The next line, which `peek` has seen."""
+        """Return the next line, which `peek` has returned before."""
         line = self._ahead
         assert line is not None
         self._ahead = None
         return line
 
     def put_back(self, line: _Line) -> None:
-        """Let a line be the next."""
+        """Make a line the next one."""
         self._ahead = line
 
     def run(self, indent: int) -> list[bytes]:
-        """Lines of a list whose items are indented so, unread but for that."""
+        """Return the raw lines of a list whose items have this indentation."""
         item, inner = b" " * indent + b"- ", b" " * (indent + 1)
         found: list[bytes] = []
         if self._ahead is not None:
@@ -119,7 +119,7 @@ class _Lines:
         return found
 
     def _raw(self) -> bytes:
-        """The next line as it is in the file, within bounds."""
+        """Return the next line as it is in the file, within bounds."""
         raw, self._returned = self._returned or self._file.readline(_MAX_LINE), b""
         self._number += 1
         self._bytes += len(raw)
@@ -134,7 +134,7 @@ class _Lines:
             try:
                 whole = raw.decode("utf-8-sig" if self._number == 1 else "utf-8").rstrip()
             except UnicodeDecodeError:
-                raise self.error("no UTF-8 text") from None
+                raise self.error("not UTF-8 text") from None
             text = whole.lstrip(" ")
             if text and not text.startswith(("#", "%")):
                 return _Line(self._number, len(whole) - len(text), text)
@@ -150,7 +150,7 @@ class _Parser:
         self._nodes = 0
 
     def body(self) -> Mapping[str, Any]:
-        """Wanted entries of the object, whose class stands in the line above them."""
+        """Read the wanted entries of the object, whose class is in the line above them."""
         found: dict[str, Any] = {}
         line = self._here(0)
         if line is None:
@@ -165,21 +165,21 @@ class _Parser:
         return found
 
     def _here(self, indent: int) -> _Line | None:
-        """The next line where it is indented at least so and no other document begins."""
+        """Return the next line if it has this indentation and no other document begins."""
         line = self._lines.peek()
         if line is None or line.indent < indent or line.text.startswith("---"):
             return None
         return line
 
     def _skip(self, indent: int) -> None:
-        """Leave out what belongs to a key."""
+        """Skip the value of a key."""
         while (line := self._here(indent)) is not None:
             if line.indent == indent and not line.text.startswith("- ") and line.text != "-":
                 return
             self._lines.next()
 
     def _entry(self, line: _Line) -> tuple[str, str]:
-        """Key and the rest of its line."""
+        """Return a key and the rest of its line."""
         match = _KEY.match(line.text)
         if match is None:
             raise self._lines.error(f"expected 'key: value', got {line.text[:60]!r}", line.number)
@@ -187,7 +187,7 @@ class _Parser:
         return self._plain(match[1]), match[2] or ""
 
     def _value(self, indent: int, rest: str, depth: int) -> Any:
-        """What a key holds whose line is indented so."""
+        """Read the value of a key whose line has this indentation."""
         self._count(depth)
         if rest:
             return self._plain(self._continued(rest, indent))
@@ -232,7 +232,7 @@ class _Parser:
             raise self._lines.error("nested too deeply, or too many entries")
 
     def _continued(self, text: str, indent: int) -> str:
-        """Text with the lines that go on with it."""
+        """Return text with its continuation lines."""
         parts = [text]
         while (line := self._here(indent + 1)) is not None and len(parts) < _MAX_LINE:
             parts.append(line.text)
@@ -240,7 +240,7 @@ class _Parser:
         return " ".join(parts)
 
     def _plain(self, text: str) -> Any:
-        """A scalar as text, or what `{...}` and `[...]` hold."""
+        """Return a scalar as text, or the contents of `{...}` and `[...]`."""
         if text.startswith("{"):
             return self._flow(text)
         if text.startswith("["):
@@ -256,7 +256,7 @@ class _Parser:
         return {key.strip(): value.strip() for key, _, value in pairs}
 
     def _curve(self, indent: int) -> Keys:
-        """The list of keys under `m_Curve`."""
+        """Read the list of keys under `m_Curve`."""
         here = self._here(indent)
         lines = self._lines.run(indent) if here is not None else []
         try:
@@ -284,7 +284,7 @@ _COMPONENT = re.compile(rb"([xyzw]): *([^,} ]+)")
 
 
 def _columns(lines: list[bytes]) -> _Columns:
-    """The fields of a list of keys, all of which must have the same ones; `ValueError` if not."""
+    """Return the fields of a list of keys; raises `ValueError` if keys differ in them."""
     fields: list[list[bytes]] = []
     for line in lines:
         text = line.strip()
@@ -303,7 +303,7 @@ def _columns(lines: list[bytes]) -> _Columns:
 
 
 def _keys(columns: _Columns) -> Keys:
-    """Arrays of the keys of one curve; raises `ValueError` or `KeyError`."""
+    """Return arrays of the keys of one curve; raises `ValueError` or `KeyError`."""
     count = len(columns["time"]) if columns else 0
     times = _numbers(columns["time"])[:, 0] if columns else np.empty(0)
     values = _numbers(columns["value"]) if columns else np.empty((0, 1))
@@ -326,7 +326,7 @@ def _keys(columns: _Columns) -> Keys:
 
 
 def _numbers(texts: list[bytes]) -> Doubles:
-    """(K, n) numbers, or components of vectors; raises `ValueError`."""
+    """Return (K, n) numbers, or components of vectors; raises `ValueError`."""
     if not texts or not texts[0].startswith(b"{"):
         dotted = [t[1:] if t[:1] == b"." and t[1:2].isalpha() else t for t in texts]
         return np.array([float(t) for t in dotted], np.float64).reshape(-1, 1)

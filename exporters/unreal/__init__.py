@@ -21,14 +21,14 @@ FORMATS = (
         "curve-table-csv",
         ".csv",
         write_table_csv,
-        description="Unreal CurveTable: a row a curve, a column a time",
+        description="Unreal CurveTable: one row per curve, one column per time",
         options=TIMES | {"tolerance"},
     ),
     Format(
         "curve-table-json",
         ".json",
         write_table_json,
-        description="Unreal CurveTable: an object a curve",
+        description="Unreal CurveTable: one object per curve",
         options=TIMES | {"tolerance"},
     ),
     Format(
@@ -36,6 +36,6 @@ FORMATS = (
         ".csv",
         write_rig_mapper,
         rigs=("arkit", "metahuman", "metahuman-gui"),
-        description="curves for Unreal's RigMapper: a row a curve and frame",
+        description="curves for Unreal's RigMapper: one row per curve and frame",
     ),
 )

@@ -1,4 +1,4 @@
-"""What curves are called in Unreal."""
+"""Names of curves in Unreal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ATTRIBUTE = re.compile(r"-translate([XYZ])$")
 
 
 def curve_name(control: str) -> str:
-    """A control's curve: CTRL_C_jaw-translateX of the control board is CTRL_C_jaw.tx in Unreal."""
+    """Return the curve of a control: CTRL_C_jaw-translateX of the board is CTRL_C_jaw.tx."""
     return _ATTRIBUTE.sub(lambda match: f".t{match[1].lower()}", control)
 
 
 def curve_names(channels: Sequence[str], controls: int) -> dict[int, str]:
-    """Curve of every channel: of the controls, then of the joints that no control stands for."""
+    """Return the curve of every channel: controls, then joints without a control."""
     names = {i: curve_name(name) for i, name in enumerate(channels[:controls])}
     own = {name.lower() for name in names.values()}
     joints = enumerate(POSE_CURVES[: len(channels) - controls], controls)

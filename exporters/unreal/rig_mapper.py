@@ -1,8 +1,8 @@
 """Conversions between rigs as definitions for the RigMapper of Unreal 5.8.
 
 A definition is a graph: weighted sums, piecewise linear functions and products, from input curves
-to output curves. Rules of maps are built of these; what cannot be is told. The layout is the one
-that is reported of Unreal 5.8, and has not been loaded there by us.
+to output curves. Rules of maps are built of these; what cannot be built is reported. The layout is
+the reported one of Unreal 5.8; we have not loaded it there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _JAW_KNOTS = np.geomspace(0.001, 1, 81)
 
 
 def definition(way: Conversion) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """A definition as JSON, and the controls that it leaves unset though the conversion moves them.
+    """Return a definition as JSON, and the converted controls that it leaves unset.
 
     Raises `RigError` for conversions that mix poses (visemes, emotions) or where rest is not zero.
     """
@@ -31,8 +31,8 @@ def definition(way: Conversion) -> tuple[dict[str, Any], tuple[str, ...]]:
     here = {n: graph.input(_curve(n)) for n in _channels(way.source)}
     unset: dict[str, None] = {}
     for step in way.maps:
-        here, lost = _mapped(graph, step, here)
-        unset = dict.fromkeys(lost)
+        here, dropped = _mapped(graph, step, here)
+        unset = dict.fromkeys(dropped)
     outputs = {_curve(n): here[n] for n in way.target.names if n in here}
     used = graph.used(outputs.values())
     document = {
@@ -46,18 +46,18 @@ def definition(way: Conversion) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def _channels(rig: Rig) -> tuple[str, ...]:
-    """Controls, and the joints that no control stands for."""
+    """Return the controls, and the joints without a control."""
     own = {name.lower() for name in rig.names}
     return (*rig.names, *(a for a in POSE_ANGLES if _curve(a).lower() not in own))
 
 
 def _curve(channel: str) -> str:
-    """Curve of a control or a pose angle."""
+    """Return the curve of a control or a pose angle."""
     return dict(zip(POSE_ANGLES, POSE_CURVES, strict=True)).get(channel) or curve_name(channel)
 
 
 class _Graph:
-    """Features under construction; every method gives the name to refer to."""
+    """A graph of features under construction; every method returns a feature's name."""
 
     def __init__(self) -> None:
         self.inputs: list[str] = []
@@ -74,14 +74,14 @@ class _Graph:
         low: float | None = None,
         high: float | None = None,
     ) -> str:
-        """Weighted sum, cut to a range."""
+        """Add a weighted sum, clipped to a range."""
         params: dict[str, Any] = {"weights": list(terms.values())}
         params |= {} if low is None else {"min": low}
         params |= {} if high is None else {"max": high}
         return self._add(name, "weighted_sum", list(terms), params)
 
     def lines(self, name: str, feature: str, knots: Iterable[tuple[float, float]]) -> str:
-        """Piecewise linear function, level beyond its ends."""
+        """Add a piecewise linear function, constant beyond its ends."""
         given, wanted = (list(column) for column in zip(*knots, strict=True))
         return self._add(name, "sdk", [feature], {"in_val": given, "out_val": wanted})
 
@@ -98,7 +98,7 @@ class _Graph:
         return name
 
     def used(self, ends: Iterable[str]) -> set[str]:
-        """Everything that some features are made of, and they."""
+        """Return features and everything that they depend on."""
         found: set[str] = set()
         open_ = list(ends)
         while open_:
@@ -112,28 +112,28 @@ class _Graph:
 def _mapped(
     graph: _Graph, step: RigMap, here: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Feature of every control of a map's target that moves, and those that no graph can say."""
+    """Return the feature of every target control that moves, and those without a graph."""
     if step.pose_fit is not None or np.any(step.source.rest) or np.any(step.target.rest):
         raise RigError(
-            f"map {step.name!r} mixes poses or knows a rest that is not zero; RigMapper cannot"
+            f"map {step.name!r} fits poses or has a rest other than zero; RigMapper cannot"
         )
     there = {n: _weighted(graph, step, n, terms, here)
              for n, terms in _by_target(step, here).items()}  # fmt: skip
-    lost: list[str] = []
+    dropped: list[str] = []
     for rule in step.rules:
         build = _RULES.get(rule.name)
         if build is None or not all(name in here for name in rule.inputs):
-            lost += rule.outputs
+            dropped += rule.outputs
             continue
         names = [f"{step.target.name}:{_curve(n)}" for n in rule.outputs]
         made = build(graph, names, [here[n] for n in rule.inputs])
         there |= dict(zip(rule.outputs, made, strict=True))
     untouched = [a for a in POSE_ANGLES if a in here and a not in there]
-    return there | {a: here[a] for a in untouched}, lost
+    return there | {a: here[a] for a in untouched}, dropped
 
 
 def _by_target(step: RigMap, here: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """What adds up to every control of the target, source by source."""
+    """Return the weights of every target control, by source."""
     found: dict[str, dict[str, float]] = {}
     for source, row in step.weights.items():
         for target, factor in row.items():
@@ -145,7 +145,7 @@ def _by_target(step: RigMap, here: Mapping[str, str]) -> dict[str, dict[str, flo
 def _weighted(
     graph: _Graph, step: RigMap, target: str, terms: Mapping[str, float], here: Mapping[str, str]
 ) -> str:
-    """A sum within the target's range, or the one curve that it is."""
+    """Return a sum within the target's range, or the one curve that equals it."""
     if list(terms.values()) == [1.0]:
         return here[next(iter(terms))]
     low = high = None
@@ -162,7 +162,7 @@ def _weighted(
 
 
 def _lips_together(graph: _Graph, names: Sequence[str], inputs: Sequence[str]) -> list[str]:
-    """The share of the jaw that lips close; nothing divides here, so its reciprocal is a table."""
+    """Return the share of the jaw that lips close, with the reciprocal as a table."""
     jaw, close = inputs
     knots = [(0.0, 0.0), *((float(x), float(1 / x)) for x in _JAW_KNOTS)]
     over = graph.lines(f"{names[0]}:over_jaw", jaw, knots)
@@ -188,7 +188,7 @@ def _split(graph: _Graph, names: Sequence[str], inputs: Sequence[str]) -> list[s
 
 
 def _phases(steps: int) -> _Build:
-    """Phases of a slider, each fading into the next."""
+    """Return the phases of a slider, each fading into the next."""
 
     def build(graph: _Graph, names: Sequence[str], inputs: Sequence[str]) -> list[str]:
         return [
@@ -207,7 +207,7 @@ def _shared_blink(graph: _Graph, names: Sequence[str], inputs: Sequence[str]) ->
 
 
 def _inner_brow(graph: _Graph, names: Sequence[str], inputs: Sequence[str]) -> list[str]:
-    """Of either side max(raise_in - raise_outer, min(lateral, raise_in)); the mean of both."""
+    """Return the mean of both sides' max(raise_in - raise_outer, min(lateral, raise_in))."""
     sides = []
     for side, (raise_in, outer, lateral) in enumerate((inputs[:3], inputs[3:])):
         base = f"{names[0]}:{side}"
@@ -231,4 +231,4 @@ _RULES: Mapping[str, _Build] = {
     "shared_blink": _shared_blink,
     "inner_brow": _inner_brow,
 }
-"""How rules of maps are said; names of the outputs and features of the inputs come in."""
+"""Graphs of rules: functions of output names and input features."""

@@ -1,6 +1,6 @@
 """A Python script that makes an AnimSequence when Unreal's editor runs it.
 
-The script holds the curves as text, so nothing lies beside it. It has never run in the engine; the
+The script holds the curves as text, so it is a single file. It has never run in the engine; the
 tests run it against a module that takes the place of `unreal` and writes down every call.
 """
 
@@ -42,7 +42,7 @@ SETTINGS = (_SKELETON, _FOLDER, _POSE, *_BONES)
 def write_script(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Curves with linear keys; joints as curves in radians, or as turns of bones at every frame.
+    """Write curves with linear keys; joints as curves in radians or as bone rotations.
 
     Returns `start` where the clip does not begin at zero, as an AnimSequence always does.
     """
@@ -61,7 +61,7 @@ def _asked(options: WriteOptions, setting: Setting) -> str:
 
 
 def _script(source: FrameSource, spool: Spool, options: WriteOptions) -> Iterator[str]:
-    """The script in pieces."""
+    """Yield the script in pieces."""
     turned = _asked(options, _POSE) == "bones" and spool.has_pose
     bones = {j: bone for j, s in enumerate(_BONES) if turned and (bone := _asked(options, s))}
     yield _OPENING
@@ -87,7 +87,7 @@ def _asset_name(name: str) -> str:
 
 
 def _events(source: FrameSource) -> str:
-    """JSON of the events, in seconds from the first frame."""
+    """Return the events as JSON, in seconds from the first frame."""
     begin, rate = source.info.start_sample, source.info.sample_rate
     return json.dumps(
         [
@@ -98,7 +98,7 @@ def _events(source: FrameSource) -> str:
 
 
 def _curve(spool: Spool, index: int, name: str) -> Iterator[str]:
-    """Name, frames of the keys unless they are all, values."""
+    """Yield name, frames of the keys (none for all), values."""
     curve = spool.curve(index)
     yield f"    ({name!a}, '"
     if len(curve.frames) < spool.frames:
@@ -109,7 +109,7 @@ def _curve(spool: Spool, index: int, name: str) -> Iterator[str]:
 
 
 def _turns(spool: Spool, first: int, bone: str) -> Iterator[str]:
-    """Quaternions of a joint about Unreal's axes, which are left-handed: Y and Z change places."""
+    """Return quaternions of a joint about Unreal's left-handed axes: Y and Z change places."""
     from ...mesh.rotation import quaternions
 
     yield f"    ({bone!a}, '"
@@ -122,7 +122,7 @@ def _turns(spool: Spool, first: int, bone: str) -> Iterator[str]:
 
 
 def _text(numbers: NDArray[np.generic]) -> Iterator[str]:
-    """Numbers with spaces between, some at a time."""
+    """Yield numbers separated by spaces, some at a time."""
     for begin in range(0, len(numbers), _RUN):
         some = (numbers[begin : begin + _RUN] + 0).tolist()
         yield (" " if begin else "") + " ".join(f"{number:.9g}" for number in some)

@@ -27,7 +27,7 @@ _RUN = 128
 def write_table_csv(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """A row a curve, a column a time; a tolerance gives all curves keys at the same times.
+    """Write one row per curve and one column per time; with a tolerance curves share keys.
 
     Returns `events`, where there are any.
     """
@@ -40,13 +40,13 @@ def write_table_csv(
             file.write(b"\n" + _cell(name))
             _write_cells(file, spool.curve(i).values)
         file.write(b"\n")
-    return _lost(source)
+    return _dropped(source)
 
 
 def write_table_json(
     source: FrameSource, file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """An object a curve: its name, and values by time. Returns `events`, where there are any."""
+    """Write one object per curve: its name, and values by time. Returns `events`, if any."""
     with spooled(source, options.tolerance) as spool:
         names = curve_names(spool.names, len(source.info.rig))
         before = b"[\n"
@@ -58,7 +58,7 @@ def write_table_json(
             file.write(b"}")
             before = b",\n"
         file.write(b"\n]\n")
-    return _lost(source)
+    return _dropped(source)
 
 
 def write_rig_mapper(
@@ -66,9 +66,9 @@ def write_rig_mapper(
     file: BinaryIO,
     options: WriteOptions = DEFAULTS,  # noqa: ARG001
 ) -> tuple[str, ...]:
-    """A row a curve and frame, all curves at every frame, since a missing input is not zero.
+    """Write one row per curve and frame; a curve missing from a frame would not be zero.
 
-    Returns what the table does not know: `fps`, `start` where it is not zero, `events`.
+    Returns what the table does not hold: `fps`, `start` where it is not zero, `events`.
     """
     file.write(b"curve_name,frame_number,value\n")
     number, names = 0, dict[int, str]()
@@ -81,7 +81,7 @@ def write_rig_mapper(
         for row in (np.round(channels.astype(np.float64), 6) + 0.0).tolist():
             file.write("".join(f"{h},{number},{row[i]:.6f}\n" for h, i in heads).encode())
             number += 1
-    return ("fps", *(("start",) if source.info.start_sample else ()), *_lost(source))
+    return ("fps", *(("start",) if source.info.start_sample else ()), *_dropped(source))
 
 
 def _with_pose(values: Floats, angles: Floats) -> Floats:
@@ -89,13 +89,13 @@ def _with_pose(values: Floats, angles: Floats) -> Floats:
 
 
 def _times(source: FrameSource, frames: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(K,) seconds."""
+    """Return (K,) seconds."""
     start = source.info.start_sample / source.info.sample_rate
     return np.asarray(start + frames / float(source.info.fps), np.float64)
 
 
 def _write_cells(file: BinaryIO, numbers: NDArray[np.floating]) -> None:
-    """Numbers, each after a comma."""
+    """Write numbers, each after a comma."""
     for (cells,) in _columns(numbers):
         file.write("".join(f",{number:.6f}" for number in cells).encode())
 
@@ -103,7 +103,7 @@ def _write_cells(file: BinaryIO, numbers: NDArray[np.floating]) -> None:
 def _runs(
     times: NDArray[np.floating], values: NDArray[np.floating]
 ) -> Iterator[list[tuple[float, float]]]:
-    """Times and values, some at a time."""
+    """Yield times and values, some at a time."""
     for some, others in _columns(times, values):
         yield list(zip(some, others, strict=True))
 
@@ -115,10 +115,10 @@ def _columns(*arrays: NDArray[np.floating]) -> Iterator[list[list[float]]]:
 
 
 def _cell(name: str) -> bytes:
-    """A name as a cell, quoted where a table needs it."""
+    """Return a name as a cell, quoted where a table needs it."""
     quoted = '"' + name.replace('"', '""') + '"'
     return (quoted if set(name) & set('",\r\n') else name).encode()
 
 
-def _lost(source: FrameSource) -> tuple[str, ...]:
+def _dropped(source: FrameSource) -> tuple[str, ...]:
     return ("events",) if source.info.events else ()

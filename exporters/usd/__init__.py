@@ -16,7 +16,7 @@ from .text import write_text
 def write_usda(
     clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """Clips as text; every channel is carried."""
+    """Write clips as text; nothing is dropped."""
     with scene(clips, options) as layer:
         write_text(layer, file)
     return ()
@@ -25,7 +25,7 @@ def write_usda(
 def write_usdc(
     clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
-    """The same in binary, which usd-core makes of the text with all of the clip in its memory.
+    """Write the same in binary through usd-core, which holds the whole clip in memory.
 
     Raises `MissingExtraError` without usd-core.
     """

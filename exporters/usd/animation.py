@@ -1,4 +1,4 @@
-"""Clips as `SkelAnimation`s: weights of blend shapes and turns of joints at time codes."""
+"""Clips as `SkelAnimation`s: weights of blend shapes, rotations of joints at time codes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...clip import POSE_ANGLES
+from ...clip import POSE_ANGLES, POSE_JOINTS
 from ...mesh.rotation import quaternion_angles, quaternions, slerp
 from ...source import Block, ClipInfo, FrameSource
 from ..keys import LinearKeys, longest_pieces
 from ..rigs import bare_rig
 from ..scene.head_curves import head_curves
-from ..scene.skeleton import PARENTS, POSED
+from ..scene.skeleton import PARENTS
 from ..spool import Spool
 from .figure import joint_paths, local_places
 from .layer import Array, Prim, Samples, text
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 _RUN = 1024
 """Frames whose numbers are in memory at once."""
 
-_JOINTS = [list(PARENTS).index(name) for name in POSED]
+_JOINTS = [list(PARENTS).index(name) for name in POSE_JOINTS]
 """Place among the skeleton's joints of those that a pose turns."""
 
 
-# ---------------------------------------------------------------- what is played
+# ----------------------------------------------------------------------- sources
 
 
 class SkeletonCurves:
     """A source as a skeleton plays it: weights by name, joints with the eyes as they look.
 
     Controls called as shapes are the weights. Those of other rigs come after the shapes that they
-    drive: UsdSkel leaves weights alone that no mesh has a shape for.
+    drive: UsdSkel ignores weights without a shape on any mesh.
     """
 
     def __init__(self, source: FrameSource, head: Head | None) -> None:
@@ -56,7 +56,7 @@ class SkeletonCurves:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """Weights (n, S), angles (n, 4, 3)."""
+        """Yield weights (n, S) and angles (n, 4, 3)."""
         if self._driven is None:
             yield from self._source.blocks()
             return
@@ -66,7 +66,7 @@ class SkeletonCurves:
 
 
 class _Passing:
-    """A source that keeps the block it gave last: a stream can be read only once."""
+    """A source that keeps its last block: a stream can be read only once."""
 
     passed: Block
 
@@ -77,7 +77,7 @@ class _Passing:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """The source's."""
+        """Yield the source's blocks."""
         for block in self._source.blocks():
             self.passed = block
             yield block
@@ -95,14 +95,14 @@ class SpooledClip:
     spool: Spool
 
     def codes(self, rate: Fraction, frames: Array) -> Array:
-        """Time codes of frames, `rate` of them a second."""
+        """Return time codes of frames, `rate` of them per second."""
         start = self.source.info.start * rate
         step = rate / self.source.info.fps
         exact: Array = float(start) + frames * step.numerator / step.denominator
         return exact
 
     def span(self, rate: Fraction) -> tuple[float, float]:
-        """Time codes of the first and the last frame."""
+        """Return the time codes of the first and the last frame."""
         first, last = self.codes(rate, np.array([0, max(self.spool.frames - 1, 0)]))
         return float(first), float(last)
 
@@ -141,7 +141,7 @@ def add_animation(
 
 
 def _facts(clip: SpooledClip) -> Mapping[str, str | int]:
-    """What a reader of ours wants to know again."""
+    """Return the facts that our reader restores."""
     source = clip.source
     events: list[Any] = [
         {"sample": e.sample, "name": e.name, "data": dict(e.data)} for e in source.info.events
@@ -175,7 +175,7 @@ def _rows(spool: Spool, keys: Array | None) -> Iterator[Array]:
 
 
 def _weight_keys(spool: Spool, width: int, tolerance: float) -> Array:
-    """Frames where all weights have a key: an array has its times as a whole."""
+    """Return the frames where all weights have a key; weights of a time are one array."""
     chooser = LinearKeys(width, tolerance, shared=True)
     kept = [chooser.push(rows[:, :width]).any(1) for rows in spool.rows()]
     return np.flatnonzero(np.concatenate([*kept, chooser.flush().any(1)]))
@@ -185,13 +185,13 @@ def _weight_keys(spool: Spool, width: int, tolerance: float) -> Array:
 
 
 def _angles(rows: Array) -> Array:
-    """(n, 4, 3) of rows that end with a pose."""
-    angles: Array = rows[:, -len(POSE_ANGLES) :].reshape(-1, len(POSED), 3)
+    """Return (n, 4, 3) angles of rows that end with a pose."""
+    angles: Array = rows[:, -len(POSE_ANGLES) :].reshape(-1, len(POSE_JOINTS), 3)
     return angles
 
 
 def _still(frames: int) -> Array:
-    """(n, J, 4) quaternions w, x, y, z that turn nothing."""
+    """Return (n, J, 4) identity quaternions w, x, y, z."""
     return np.tile(np.eye(1, 4), (frames, len(PARENTS), 1))
 
 
@@ -202,7 +202,7 @@ def _rotations(rows: Array) -> Array:
 
 
 def _rotation_keys(spool: Spool, tolerance: float) -> Array:
-    """Frames where the joints have a key: between them they turn the shortest way."""
+    """Return the frames where the joints have a key; slerp applies between them."""
     angles = np.concatenate([_angles(rows) for rows in spool.rows()])
     turns = quaternions(angles)
 

@@ -24,7 +24,7 @@ _INFLUENCES = 4
 
 
 def joint_paths() -> dict[str, str]:
-    """Every joint's token, which holds those above it; parents first."""
+    """Return the token of every joint, its path from the root; parents first."""
     paths: dict[str, str] = {}
     for name, parent in PARENTS.items():
         paths[name] = f"{paths[parent]}/{name}" if parent else name
@@ -32,7 +32,7 @@ def joint_paths() -> dict[str, str]:
 
 
 def local_places(places: Mapping[str, Array]) -> Array:
-    """(J, 3) every joint in the one above."""
+    """Return (J, 3) positions of joints, each from its parent."""
     return np.array(list(joint_offsets(places).values()))
 
 
@@ -48,7 +48,7 @@ def add_skeleton(root: Prim, places: Mapping[str, Array]) -> Prim:
 
 
 def _moved(places: Array) -> Array:
-    """(J, 4, 4) matrices that move rows of coordinates."""
+    """Return (J, 4, 4) translation matrices for row vectors."""
     matrices = np.tile(np.eye(4), (len(places), 1, 1))
     matrices[:, 3, :3] = places
     return matrices
@@ -95,7 +95,7 @@ def _scaled(points: Array, scale: float) -> Array:
 
 
 def _add_skin(mesh: Prim, head: Head, skeleton: str) -> None:
-    """The up to four joints that every vertex follows."""
+    """Add the up to four joints that every vertex follows."""
     weights = skin_weights(head)
     joints = np.argsort(-weights, axis=1, kind="stable")[:, :_INFLUENCES]
     shares = np.take_along_axis(weights, joints, 1)
@@ -114,7 +114,7 @@ def _add_skin(mesh: Prim, head: Head, skeleton: str) -> None:
 def _add_parts(
     mesh: Prim, head: Head, parts: Sequence[Part], materials: Mapping[Material, str]
 ) -> None:
-    """A subset of the faces for every part, with its material."""
+    """Add a subset of the faces for every part, with its material."""
     mesh.add("token", "subsetFamily:materialBind:familyType", "nonOverlapping", uniform=True)
     taken = [child.name for child in mesh.children]
     faces = np.arange(len(head.triangles))
@@ -148,7 +148,7 @@ def _add_shapes(mesh: Prim, head: Head, path: str, scale: float) -> None:
 
 
 def _add_material(scope: Prim, material: Material, path: str, *, colored: bool) -> None:
-    """A material; where vertices have colours, they clip the place of its own."""
+    """Add a material; colors of vertices replace its own."""
     prim = scope.child("Material", identifier(path.rpartition("/")[2]))
     prim.add("token", "outputs:surface", connected=f"{path}/{_SURFACE}.outputs:surface")
     shader = prim.child("Shader", _SURFACE)
@@ -170,6 +170,6 @@ def _add_material(scope: Prim, material: Material, path: str, *, colored: bool) 
 
 
 def _refraction(specular: float) -> float:
-    """Index of refraction that reflects as a strength of the highlight does: 0.5 is 1.5."""
+    """Return the index of refraction for a strength of the highlight: 1.5 for 0.5."""
     root = sqrt(0.08 * min(max(specular, 0.0), 1.0))
     return round((1 + root) / (1 - root), 6)

@@ -66,12 +66,12 @@ class Attribute:
 
     @property
     def item(self) -> str:
-        """Type of a single one."""
+        """Type of a single value."""
         return self.type.removesuffix("[]")
 
     @property
     def is_array(self) -> bool:
-        """Whether there are several."""
+        """Whether the value is an array."""
         return self.type.endswith("[]")
 
 
@@ -123,7 +123,7 @@ class Layer:
 
 
 def identifier(name: str, taken: Collection[str] = ()) -> str:
-    """A name as prims may have it: letters, digits and underscores, unlike those taken."""
+    """Return a name for a prim: letters, digits and underscores, unlike those taken."""
     found = base = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
     if base[0].isdigit():
         found = base = f"_{base}"
@@ -134,7 +134,7 @@ def identifier(name: str, taken: Collection[str] = ()) -> str:
 
 
 def identifiers(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
-    """All names as identifiers, no two alike."""
+    """Return all names as identifiers, no two alike."""
     found: dict[str, None] = {}
     for name in names:
         found[identifier(name, {*taken, *found})] = None
@@ -142,7 +142,7 @@ def identifiers(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
 
 
 def text(value: str) -> str:
-    """Text that a layer can hold; raises `ExportError`."""
+    """Return text that a layer can hold; raises `ExportError`."""
     if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
         raise ExportError(f"USD cannot hold a name that is not text, got {value!r}")
     return value

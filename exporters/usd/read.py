@@ -34,12 +34,12 @@ _TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 def read_usd(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
-    """The first animation of a file, see `read_usd_clips`."""
+    """Open the first animation of a file, see `read_usd_clips`."""
     return read_usd_clips(file, rig)[0]
 
 
 def read_usd_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]:
-    """Every `SkelAnimation` of a file that has blend shapes.
+    """Open every `SkelAnimation` of a file that has blend shapes.
 
     Shapes are matched by name, in ARKit's spelling or nearly so; a pose comes from joints called
     as heads, necks and eyes usually are. Raises `MissingExtraError` without usd-core.
@@ -55,7 +55,7 @@ def read_usd_clips(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSour
 
 @contextmanager
 def _in_words(name: str) -> Iterator[None]:
-    """What usd-core and damaged numbers raise, as `FileFormatError`."""
+    """Turn errors of usd-core and of damaged numbers into `FileFormatError`."""
     try:
         from pxr import Tf
     except ImportError:
@@ -68,12 +68,12 @@ def _in_words(name: str) -> Iterator[None]:
     except FaceSDKError:
         raise
     except (Tf.ErrorException, ValueError, TypeError, KeyError, ArithmeticError) as error:
-        told = " ".join(str(error).split())[-200:]
-        raise FileFormatError(f"{name} cannot be read as USD: {told}") from error
+        reason = " ".join(str(error).split())[-200:]
+        raise FileFormatError(f"{name} cannot be read as USD: {reason}") from error
 
 
 def _opened(file: BinaryIO, name: str) -> Any:
-    """The stage of a file. What it refers to is found only where it has a path of its own."""
+    """Open the stage of a file; references are found only for files with a path."""
     from pxr import Usd
 
     if Path(name).suffix.lower() in SUFFIXES and Path(name).is_file():
@@ -86,7 +86,7 @@ def _opened(file: BinaryIO, name: str) -> Any:
 
 
 def _detached(path: Path) -> Any:
-    """A stage that lives on when its file is gone."""
+    """Return a stage that stays usable when its file is gone."""
     from pxr import Sdf, Usd
 
     stage = Usd.Stage.Open(str(path))
@@ -96,7 +96,7 @@ def _detached(path: Path) -> Any:
 
 
 def _suffix(file: BinaryIO) -> str:
-    """What a file without a name should be called."""
+    """Return the extension for a file without a name."""
     file.seek(0)
     begin = file.read(8)
     file.seek(0)
@@ -106,7 +106,7 @@ def _suffix(file: BinaryIO) -> str:
 
 
 def _animations(stage: Any) -> list[Any]:
-    """Prims of animations; those that facesdk wrote without any control too."""
+    """Return the prims of animations, including our own without any control."""
     from pxr import Usd, UsdSkel
 
     found = [
@@ -121,7 +121,7 @@ def _animations(stage: Any) -> list[Any]:
 
 
 def _facts(prim: Any) -> Mapping[str, Any]:
-    """What facesdk wrote about a clip, or nothing."""
+    """Return what facesdk wrote about a clip, or nothing."""
     facts = prim.GetCustomDataByKey("facesdk")
     return facts if isinstance(facts, dict) else {}
 
@@ -155,7 +155,7 @@ class _Animation:
         )
 
     def _codes(self) -> Array:
-        """(K,) time codes of all keys."""
+        """Return (K,) time codes of all keys."""
         weights = self._query.GetBlendShapeWeightTimeSamples() or ()
         turns = self._query.GetJointTransformTimeSamples() if self._joints else ()
         codes = np.unique(np.array([*weights, *(turns or ())], np.float64))
@@ -164,7 +164,7 @@ class _Animation:
         return codes
 
     def _frames(self, codes: Array, facts: Mapping[str, Any]) -> int:
-        """How many frames there are; values that do not change are one."""
+        """Return the number of frames; values that do not change are one frame."""
         if not len(codes):
             return 0 if facts else 1
         frames = (float(codes[-1]) - float(codes[0])) / self._step
@@ -173,7 +173,7 @@ class _Animation:
         return round(frames) + 1
 
     def blocks(self) -> Iterator[Block]:
-        """Weights and joints as usd-core interpolates them at the frames."""
+        """Yield weights and joints as usd-core interpolates them at the frames."""
         for first in range(0, max(self._count, 1), BLOCK_FRAMES):
             frames = range(first, min(first + BLOCK_FRAMES, self._count))
             codes = [self._first + i * self._step for i in frames]
@@ -202,7 +202,7 @@ def _finite(values: Floats) -> Floats:
 def _on_rig(
     names: Sequence[str], facts: Mapping[str, Any], rig: Rig | None
 ) -> tuple[Rig, Sequence[int | None], dict[str, Any]]:
-    """The rig of blend shapes, the shape of each of its controls, and what else there is to say.
+    """Return the rig of blend shapes, the shape of each of its controls, and notes.
 
     facesdk's own files have the clip's controls last.
     """
@@ -210,8 +210,8 @@ def _on_rig(
     own = list(names[max(first, 0) :])
     place = {name: max(first, 0) + i for i, name in enumerate(own)}
     if facts and rig is None:
-        told = listed_rig(own, name=str(facts["rig"]), version=str(facts["rigVersion"]))
-        return told[0], [place[n] for n in told[0].names], {}
+        stored, _ = listed_rig(own, name=str(facts["rig"]), version=str(facts["rigVersion"]))
+        return stored, [place[n] for n in stored.names], {}
     found, columns, notes = shape_rig(own, rig)
     used = {name for name in columns if name is not None}
     others = [name for name in own if name not in used]
@@ -228,7 +228,7 @@ def _events(facts: Mapping[str, Any]) -> tuple[Event, ...]:
 
 
 def _rate(stage: Any, codes: Array, per_second: float, facts: Mapping[str, Any]) -> Fraction:
-    """The rate told, else a rate of the stage on whose frames all keys lie, else the keys' own."""
+    """Return the stored rate, else the stage's if all keys lie on its frames, else the keys'."""
     if "fps" in facts:
         return exact_fps(str(facts["fps"]))
     if not per_second > 0:
@@ -256,7 +256,7 @@ class _Joints:
 
     @classmethod
     def of(cls, stage: Any, query: Any) -> _Joints | None:
-        """None where no joint moves that is called like one of a pose."""
+        """Return the pose joints of an animation, or None if none of them moves."""
         if not query.GetJointTransformTimeSamples():
             return None
         paths = [str(path) for path in query.GetJointOrder() or ()]
@@ -271,7 +271,7 @@ class _Joints:
         return cls(query, places, found) if places else None
 
     def angles(self, codes: Sequence[float]) -> Floats:
-        """(n, 4, 3) yaw, pitch and roll away from rest, about the axes of the scene."""
+        """Return (n, 4, 3) yaw, pitch, roll away from rest, about the axes of the scene."""
         angles = np.zeros((len(codes), len(POSE_JOINTS), 3), np.float32)
         for frame, code in enumerate(codes):
             _, turns, _ = self._query.ComputeJointLocalTransformComponents(code)
@@ -283,7 +283,7 @@ class _Joints:
 
 
 def _rests(stage: Any, joints: set[str]) -> dict[str, tuple[Array, Array]]:
-    """By joint how the one above is turned in a scene with Y up, and the joint in it, at rest."""
+    """Return by joint the rest rotations of its parent in a Y-up scene, and of it in its parent."""
     from pxr import UsdGeom, UsdSkel
 
     places, cache = UsdGeom.XformCache(), UsdSkel.Cache()
@@ -307,7 +307,7 @@ def _rests(stage: Any, joints: set[str]) -> dict[str, tuple[Array, Array]]:
 
 
 def _rotation(matrix: Any) -> Array:
-    """(3, 3) that turns columns of coordinates, of a matrix that moves rows."""
+    """Return the (3, 3) rotation for column vectors of a matrix for row vectors."""
     return np.array(matrix.GetOrthonormalized(False).ExtractRotationMatrix()).T
 
 
@@ -318,7 +318,7 @@ def _matrix(quaternion: Any) -> Array:
 
 
 def _angles(turn: Array) -> tuple[float, float, float]:
-    """Yaw, pitch and roll of a rotation."""
+    """Return yaw, pitch and roll of a rotation."""
     pitch = np.arcsin(np.clip(-turn[1, 2], -1, 1))
     yaw, roll = np.arctan2(turn[0, 2], turn[2, 2]), np.arctan2(turn[1, 0], turn[1, 1])
     return float(yaw), float(pitch), float(roll)

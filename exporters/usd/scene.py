@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...mesh import Head
 
 SETTINGS = (
-    Setting("mesh", True, "with a head; without, joints and weights alone"),
+    Setting("mesh", True, "with a head; no for joints and weights only"),
     Setting("unit", "m", "what a unit of length is", ("m", "cm")),
 )
 
@@ -31,7 +31,7 @@ VARIANTS = "clip"
 
 @contextmanager
 def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[Layer]:
-    """The layer of several clips, whose numbers lie on disk until it is written.
+    """Build the layer of several clips, whose numbers stay on disk until it is written.
 
     A time code is a frame of the first clip. Raises `ExportError` for a head where none is wanted
     and for names that USD cannot hold.
@@ -40,12 +40,13 @@ def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[L
     head = chosen_head(options, bool(settings["mesh"]))
     unit = 0.01 if settings["unit"] == "cm" else 1.0
     with ExitStack() as stack:
-        clips = [
+        spooled_clips = [
             SpooledClip(name, source, stack.enter_context(spooled(SkeletonCurves(source, head))))
             for name, source in clips.items()
         ]
-        rate = clips[0].source.info.fps
-        yield Layer(_facts(clips, rate, unit), _root(clips, rate, head, 1 / unit, options))
+        rate = spooled_clips[0].source.info.fps
+        root = _root(spooled_clips, rate, head, 1 / unit, options)
+        yield Layer(_facts(spooled_clips, rate, unit), root)
 
 
 def _facts(clips: Sequence[SpooledClip], rate: Fraction, unit: float) -> Mapping[str, str | float]:
@@ -85,7 +86,7 @@ def _root(
 
 
 def _choose(root: Prim, skeleton: Prim, names: Sequence[str]) -> None:
-    """Let the skeleton play its clip, or the one that a variant names."""
+    """Make the skeleton play its clip, or the one that a variant names."""
 
     def play(prim: Prim, name: str) -> Prim:
         prim.point("skel:animationSource", f"/{ROOT}/{skeleton.name}/{name}")

@@ -52,7 +52,7 @@ def _prim(prim: Prim, indent: str) -> Iterator[str]:
 
 
 def _about(prim: Prim, indent: str) -> Iterator[str]:
-    """What is said of a prim before its content."""
+    """Return the metadata of a prim."""
     lines = []
     if prim.apis:
         lines.append(f"prepend apiSchemas = {_value('token[]', prim.apis)}")
@@ -119,7 +119,7 @@ def _value(type_: str, value: Any) -> str:
 
 
 def _exact(item: str, value: Any) -> Any:
-    """Numbers of a type as lists of Python's, in as few digits as tell them apart."""
+    """Return numbers of a type as lists, in as few digits as identify them."""
     number = NUMBERS[item][0]
     array = np.asarray(value, number)
     if number == "<f4":
@@ -128,7 +128,7 @@ def _exact(item: str, value: Any) -> Any:
 
 
 def _bracketed(numbers: Any, is_array: bool) -> str:
-    """Nested numbers: brackets around arrays, parentheses around what is one value."""
+    """Return nested numbers: brackets around arrays, parentheses around single values."""
     line = json.dumps(numbers, separators=(", ", ": "))
     if not is_array:
         return line.replace("[", "(").replace("]", ")")
@@ -140,6 +140,6 @@ def _plain(value: str | float) -> str:
 
 
 def quoted(value: str) -> str:
-    """Text between quotation marks."""
+    """Return text in quotation marks."""
     signs = (_ESCAPES.get(c) or (f"\\x{ord(c):02x}" if c < " " else c) for c in text(value))
     return f'"{"".join(signs)}"'

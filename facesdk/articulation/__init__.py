@@ -1,4 +1,4 @@
-"""Timed phones to articulatory units, by rules that are data."""
+"""Rule-based conversion of timed phones to speech units."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""From timed phones to unit curves.
+"""Unit curves from timed phones.
 
-Postures (jaw, aperture, rounding ...) are a normalised convolution: every sound pulls with its
-target, a kernel that leads the sound says how far the pull reaches. This is the dominance blend
-of Cohen and Massaro (1993) with measured kernels. Gestures (closure, labiodental ...) are
-trapezoids with smooth flanks that hard constraints rely on: a bilabial is closed for as long as
-it is heard closed, whatever its neighbours ask for.
+Postures (jaw, aperture, rounding ...) are a normalized convolution: the targets of all sounds are
+blended by kernels that lead the sound. This is the dominance model of Cohen and Massaro (1993)
+with measured kernels. Gestures (closure, labiodental ...) are trapezoids with smooth flanks, on
+which hard constraints are based: the lips stay closed for the whole closure of a bilabial,
+independent of its neighbors.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from .phones import Alphabet, Phone, TimedPhone
 from .rules import Gesture, Posture, Rules
 
 GRID = 200
-"""Hz; rate at which curves are computed before they are sampled at the wanted one."""
+"""Hz; rate at which curves are computed before they are sampled at the output rate."""
 
 UNIT_FPS = Fraction(50)
+"""Frames per second of the units of the default model."""
 
 
 class _Span(NamedTuple):
-    """A stretch of the line in which one set of targets holds."""
+    """A part of a line with constant targets; times in seconds."""
 
     phone: Phone | None
     start: float
@@ -47,12 +48,12 @@ def articulate(
     fps: Fraction | float | str = UNIT_FPS,
     rules: Rules | None = None,
 ) -> Clip:
-    """Unit curves (rig `units`) of a line of timed phones.
+    """Return the unit curves (rig `units`) of a line of timed phones.
 
-    `seconds` is the length of the line, by default the end of its last phone. `loudness` (T,) at
-    200 Hz, 0..1 within the line, makes loud vowels larger; without it all are equally loud.
-    Raises `ArticulationError` for times that run backwards, `UnknownNameError` for sounds that
-    the rules do not cover.
+    `seconds` is the duration of the line, by default the end of its last phone. `loudness` is
+    (T,) at 200 Hz, 0..1 relative to the line, and scales vowels; without it all are equally loud.
+    Raises `ArticulationError` for times that are not ascending, `UnknownNameError` for sounds
+    without a rule.
     """
     rules = rules or Rules.load()
     _check_times(phones)
@@ -70,7 +71,10 @@ def _check_times(phones: Sequence[TimedPhone]) -> None:
     time = 0.0
     for number, phone in enumerate(phones):
         if not (math.isfinite(phone.start) and math.isfinite(phone.end)):
-            raise ArticulationError(f"phone {number} ({phone.symbol!r}) has no finite times")
+            raise ArticulationError(
+                f"phone {number} ({phone.symbol!r}): times must be finite, got "
+                f"{phone.start}..{phone.end} s"
+            )
         if phone.end < phone.start or phone.start < time - 1e-3:
             raise ArticulationError(
                 f"phone {number} ({phone.symbol!r}, {phone.start:.3f}..{phone.end:.3f} s) must "
@@ -102,7 +106,7 @@ def _spans(
 
 
 def _gain(timed: TimedPhone, phone: Phone | None, rules: Rules, level: Floats | None) -> float:
-    """How large a vowel is spoken: stress times loudness. Consonants keep their size."""
+    """Return the gain of a vowel from stress and loudness; 1 for consonants."""
     if phone is None or not phone.vowel:
         return 1.0
     limits = rules.limits
@@ -114,10 +118,10 @@ def _gain(timed: TimedPhone, phone: Phone | None, rules: Rules, level: Floats | 
             int(timed.start * GRID),
             max(int(timed.start * GRID) + 1, int(timed.end * GRID)),
         )
-        heard = level[first:last]
-        if len(heard):
+        levels = level[first:last]
+        if len(levels):
             low, high = limits.loudness_gain
-            gain *= low + (high - low) * float(heard.mean())
+            gain *= low + (high - low) * float(levels.mean())
     return gain
 
 
@@ -149,22 +153,22 @@ def _posture(
 
 
 def _target(unit: str, span: _Span, rules: Rules, rest: float) -> tuple[float, float]:
-    """Target and dominance of a span for one posture."""
+    """Return target and dominance of a span for one posture."""
     if span.phone is None:
         long = span.end - span.start >= rules.limits.long_silence
         return rest, 1.0 if long else rules.limits.silence_dominance
     target = span.phone.targets.get(unit)
     if target is None:
         if span.phone.vowel:
-            return 0.0, 1.0  # a vowel owns its whole mouth shape
+            return 0.0, 1.0  # a vowel defines the whole mouth shape
         return rules.neutral.get(unit, 0.0), rules.limits.neutral_dominance
     return (target * span.gain if unit in ("jaw", "aperture") else target), 1.0
 
 
 def _kernel(posture: Posture) -> tuple[Doubles, int]:
-    """Weights by which the mouth follows sounds around it, and half their length in cells."""
+    """Return the weights of sounds around an instant, and half their length in cells."""
     half = math.ceil((abs(posture.lead) + 3 * max(posture.anticipation, posture.carryover)) * GRID)
-    # np.convolve flips its kernel: entry half + k weighs the sound k cells in the past
+    # np.convolve flips its kernel: entry half + k is the weight of the sound k cells earlier
     ahead = -np.arange(-half, half + 1) / GRID - posture.lead
     spread = np.where(ahead > 0, posture.anticipation, posture.carryover)
     kernel = np.exp(-0.5 * (ahead / spread) ** 2)
@@ -181,21 +185,21 @@ def _gestures(spans: Sequence[_Span], rules: Rules, cells: int) -> dict[str, Dou
             continue
         for unit, target in span.phone.targets.items():
             if unit in curves:
-                _make(curves[unit], rules.gestures[unit], span, target)
+                _raise_curve(curves[unit], rules.gestures[unit], span, target)
     return curves
 
 
-def _make(curve: Doubles, gesture: Gesture, span: _Span, target: float) -> None:
-    """Raise a curve to one gesture where it is lower."""
+def _raise_curve(curve: Doubles, gesture: Gesture, span: _Span, target: float) -> None:
+    """Set a curve to the maximum of itself and one gesture."""
     full = span.start - gesture.lead
-    let_go = max(span.end - gesture.release, full + 0.02)
+    release = max(span.end - gesture.release, full + 0.02)
     first = max(0, math.floor((full - gesture.rise) * GRID))
-    last = min(len(curve), math.ceil((let_go + gesture.fall) * GRID) + 1)
+    last = min(len(curve), math.ceil((release + gesture.fall) * GRID) + 1)
     if last <= first:
         return
     time = np.arange(first, last) / GRID
     onset = _smooth((time - (full - gesture.rise)) / gesture.rise)
-    decay = _smooth((let_go + gesture.fall - time) / gesture.fall)
+    decay = _smooth((release + gesture.fall - time) / gesture.fall)
     np.maximum(curve[first:last], target * np.minimum(onset, decay), out=curve[first:last])
 
 
@@ -237,7 +241,7 @@ def _gauss(curve: Doubles, deviation: float) -> Doubles:
 
 
 def _constrain(curves: dict[str, Doubles], rules: Rules) -> None:
-    """Hard rules between units, after blending."""
+    """Apply the hard constraints between units, in place."""
     limits = rules.limits
     contact = np.maximum(0, curves["labiodental"])
     cap = 1 - contact * (1 - limits.labiodental_aperture)

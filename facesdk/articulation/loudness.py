@@ -1,4 +1,4 @@
-"""How loud a line is from moment to moment, relative to itself."""
+"""Loudness curve of a line, relative to the line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _WINDOW_SECONDS = 0.03
 
 
 def loudness(samples: Floats, sample_rate: int, *, rate: int) -> Floats:
-    """(T,) loudness at `rate` Hz: 1 at the line's loud level, 0 from 30 dB below it.
+    """Return (T,) loudness at `rate` Hz of (N,) samples: 1 at the reference, 0 from 30 dB below.
 
-    The loud level is the 95th percentile of the line's 30 ms energies.
+    The reference is the 95th percentile of the line's energy in windows of 30 ms.
     """
     hop, size = sample_rate / rate, round(_WINDOW_SECONDS * sample_rate)
     energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])

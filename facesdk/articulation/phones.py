@@ -1,4 +1,4 @@
-"""Speech sounds: their times in a line, and what each asks of the mouth."""
+"""Speech sounds: their times in a line, and their targets for the mouth."""
 
 from __future__ import annotations
 
@@ -12,48 +12,51 @@ from ..errors import ArticulationError, unknown_name
 Alphabet = Literal["ipa", "arpabet"]
 
 MARKS = frozenset("ːˑʰʲʷˠˤ\u0303\u0329\u032f\u0325\u032c")
-"""Length, aspiration, secondary articulation, nasality, syllabicity, voicing: no rule asks."""
+"""Length, aspiration, secondary articulation, nasality, syllabicity, voicing; ignored by rules."""
 
 
 class TimedPhone(NamedTuple):
-    """One speech sound and when it is heard."""
+    """One speech sound with its times in the audio."""
 
     symbol: str
     """In IPA or ARPAbet; `SIL` for silence."""
     start: float
     """Seconds."""
     end: float
+    """Seconds."""
     stress: int = 0
     """1 primary, 2 secondary, 0 none."""
 
 
 @dataclass(frozen=True)
 class Phone:
-    """Targets of one sound, 0..1 by unit; a unit it does not name is left to its neighbours."""
+    """One speech sound and its targets."""
 
     symbol: str
     targets: Mapping[str, float]
+    """Target 0..1 by unit; the other units follow neighboring sounds."""
     vowel: bool = False
     voiced: bool = True
     path: tuple[tuple[float, str], ...] = ()
-    """For diphthongs: from which share of the sound which other sound's targets hold."""
+    """For diphthongs: share of the sound from which the targets of another sound apply."""
 
 
 @dataclass(frozen=True)
 class PhoneSet:
-    """All known sounds and the symbols that mean them."""
+    """The sounds of a set of rules and their symbols."""
 
     phones: Mapping[str, Phone]
     aliases: Mapping[str, Mapping[str, str]]
-    """By alphabet: symbol -> key of `phones`."""
+    """Key of `phones` by alphabet and symbol."""
     silence: frozenset[str]
+    """Symbols of silence, in capitals."""
     _cache: dict[tuple[str, str], Phone | None] = field(default_factory=dict, compare=False)
 
     def find(self, symbol: str, alphabet: Alphabet = "ipa") -> Phone | None:
-        """The sound a symbol means, None for silence.
+        """Return the sound of a symbol; None for silence.
 
-        Length, aspiration, syllabicity and nasality marks are ignored, as is an ARPAbet stress
-        digit. Raises `UnknownNameError` for a symbol that no rule covers.
+        The `MARKS` and ARPAbet stress digits are ignored. Raises `UnknownNameError` for a symbol
+        without a rule.
         """
         key = (symbol, alphabet)
         if key not in self._cache:
@@ -79,18 +82,26 @@ class PhoneSet:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], units: frozenset[str]) -> PhoneSet:
-        """Read the `phones`, `aliases` entries of a rules file; targets must name known units."""
+        """Build the set from the `phones` and `aliases` entries of a rules file.
+
+        Raises `UnknownNameError` for targets outside `units`, `ArticulationError` for a reference
+        to a sound that is not defined.
+        """
         phones = {s: _phone(s, dict(entry), units) for s, entry in document["phones"].items()}
         for phone in phones.values():
             for _, other in phone.path:
                 if other not in phones:
-                    raise ArticulationError(f"path of {phone.symbol!r} names {other!r}, unknown")
+                    raise ArticulationError(
+                        f"path of sound {phone.symbol!r} contains {other!r}, which is not defined"
+                    )
         aliases = dict(document["aliases"])
         silence = frozenset(s.upper() for s in aliases.pop("silence"))
         for alphabet, names in aliases.items():
             for name, target in names.items():
                 if target not in phones:
-                    raise ArticulationError(f"{alphabet} {name!r} means {target!r}, unknown")
+                    raise ArticulationError(
+                        f"{alphabet} symbol {name!r} stands for {target!r}, which is not defined"
+                    )
         return cls(phones, aliases, silence)
 
 
@@ -99,7 +110,7 @@ def _phone(symbol: str, entry: dict[str, Any], units: frozenset[str]) -> Phone:
     path = tuple((float(share), str(other)) for share, other in entry.pop("path", ()))
     for unit, target in entry.items():
         if unit not in units:
-            raise unknown_name(f"sound {symbol!r} names no unit", unit, units)
+            raise unknown_name(f"sound {symbol!r}: no unit", unit, units)
         if not 0 <= target <= 1:
             raise ArticulationError(f"sound {symbol!r}: {unit} must lie in 0..1, got {target}")
     return Phone(symbol, entry, vowel, voiced, path)

@@ -1,4 +1,4 @@
-"""The articulation rules as loaded from their data file."""
+"""Articulation rules, loaded from a data file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..errors import ArticulationError, FaceSDKError
 from .phones import PhoneSet
 
 _BRIEF = 0.015
-"""Seconds; the glide that is left in curves in time with the sound."""
+"""Seconds; transitions of curves that are synchronous with the sound."""
 
 
 @dataclass(frozen=True)
 class Posture:
-    """A unit that glides between the targets of neighbouring sounds; times in seconds."""
+    """A unit that is blended between the targets of neighboring sounds; times in seconds."""
 
     lead: float
-    """How far the lips run ahead of the sound."""
+    """Lead of the lips over the sound."""
     anticipation: float
     """Standard deviation of the blend towards later sounds."""
     carryover: float
@@ -31,14 +31,14 @@ class Posture:
 
 @dataclass(frozen=True)
 class Gesture:
-    """A unit that a sound makes and releases; times in seconds."""
+    """A unit with an onset and a release within a sound; times in seconds."""
 
     rise: float
     """Duration of the onset."""
     lead: float
-    """Complete this long before the sound starts."""
+    """Time from the completed onset to the start of the sound."""
     release: float
-    """Let go this long before the sound ends."""
+    """Time from the release to the end of the sound."""
     fall: float
     """Duration of the decay."""
 
@@ -51,7 +51,7 @@ class Limits:
     secondary_gain: float
     unstressed_gain: float
     loudness_gain: tuple[float, float]
-    """Gain on a vowel's jaw and aperture at the quietest and at the loudest of a line."""
+    """Gain on jaw and aperture of a vowel at loudness 0 and at loudness 1."""
     labiodental_aperture: float
     """Highest lip aperture while the lower lip touches the teeth."""
     sibilant_jaw: float
@@ -59,16 +59,16 @@ class Limits:
     silence_dominance: float
     """Weight of silence against sounds in the blends, 0..1."""
     long_silence: float
-    """Silence of at least this duration weighs as much as a sound."""
+    """Silence of at least this duration has the weight of a sound."""
     neutral_dominance: float
-    """Weight of the neutral mouth in sounds that name no target."""
+    """Weight of the neutral mouth in sounds without a target."""
     smoothing: float
     """Standard deviation of the last smoothing of every posture."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What every sound does to the mouth, and when."""
+    """The targets and timing of every sound."""
 
     postures: Mapping[str, Posture]
     gestures: Mapping[str, Gesture]
@@ -78,19 +78,19 @@ class Rules:
     silence: Mapping[str, float]
     """Posture targets of silence."""
     neutral: Mapping[str, float]
-    """Posture targets of a mouth that speaks without a wish of its own."""
+    """Posture targets of the neutral mouth during speech."""
     phones: PhoneSet
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> Rules:
-        """Rules from a JSON file, or the built-in ones."""
+        """Return the rules of a JSON file, or the built-in ones; raises `ArticulationError`."""
         return _builtin() if path is None else _read(Path(path))
 
     def synchronous(self) -> Rules:
-        """The same targets in time with the sound: no lead, no gain, next to no glide.
+        """Return rules with the same targets, without lead or gain and with brief transitions.
 
-        What these rules make tells which sound is heard at each instant; `articulate` with them
-        gives the curves of rig `articulation`.
+        `articulate` with these rules returns the curves of rig `articulation`, which identify the
+        sound at each instant.
         """
         postures = {unit: Posture(0.0, _BRIEF, _BRIEF) for unit in self.postures}
         gestures = {unit: Gesture(_BRIEF, 0.0, 0.0, _BRIEF) for unit in self.gestures}
@@ -106,10 +106,14 @@ class Rules:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], *, source: str = "rules") -> Rules:
-        """Build rules from their JSON document; `source` names it in errors."""
+        """Build rules from their JSON document; `source` names it in errors.
+
+        Raises `ArticulationError` for another kind or version of document, or for wrong fields.
+        """
         if document.get("format") != "facesdk.articulation" or document.get("version") != 1:
             raise ArticulationError(
-                f'{source} must say "format": "facesdk.articulation", "version": 1'
+                f"{source} is not a rules file: "
+                'expected "format": "facesdk.articulation", "version": 1'
             )
         try:
             return _build(document)

@@ -1,7 +1,7 @@
-"""Timed phones from files: what aligners and speech synthesisers write.
+"""Timed phones from the files of aligners and speech synthesizers.
 
-Read are Praat's TextGrid in its long and its short form, label files (HTK's with ticks of 100 ns,
-or seconds) and JSON. Silence between sounds is filled in, marks of stress become numbers.
+Supported are Praat's TextGrid in its long and short form, label files (HTK's with ticks of 100 ns,
+or seconds) and JSON. Gaps between sounds become silence, stress marks become numbers.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ EXTENSIONS = (".TextGrid", ".json", ".lab")
 
 MAX_BYTES = 64 * 2**20
 _SHORTEST_GAP = 1e-3
-"""Seconds; what lies closer together touches, up to rounding."""
+"""Seconds; smaller gaps are rounding errors."""
 
 _HTK_TICK = 1e-7
 _HTK_LEAST = 10_000
-"""Ticks of a whole file, 1 ms: whole numbers below it are seconds."""
+"""Ticks, 1 ms; files whose times are whole numbers below it are in seconds."""
 
 _STRESS_MARKS = {"ˈ": 1, "'": 1, "ˌ": 2}
 _TIER_NAMES = ("phones", "phone", "phonemes", "phoneme", "segments")
@@ -37,23 +37,23 @@ _CONTEXT = re.compile(r"(?:^|-)([^-+]+)\+")
 
 
 class Timings(NamedTuple):
-    """The sounds of one line."""
+    """The timed sounds of one line."""
 
     phones: tuple[TimedPhone, ...]
-    """In order; silence between them included."""
+    """Ascending in time, including silence."""
     alphabet: Alphabet
 
     @property
     def seconds(self) -> float:
-        """End of the last sound."""
+        """End of the last sound in seconds."""
         return self.phones[-1].end if self.phones else 0.0
 
 
 def read_timings(path: Path | str, *, alphabet: Alphabet | None = None) -> Timings:
-    """The timed phones in a TextGrid, label or JSON file; None detects their alphabet.
+    """Return the timed phones of a TextGrid, label or JSON file; None detects their alphabet.
 
-    Raises `ArticulationError` for a file that is none of these, is damaged or runs backwards, and
-    `UnknownNameError` for a sound that no rule covers.
+    Raises `ArticulationError` for a file that is damaged, of another kind, or whose times are not
+    ascending, and `UnknownNameError` for a sound without a rule.
     """
     path = Path(path)
     text = _text(path)
@@ -70,7 +70,7 @@ def read_timings(path: Path | str, *, alphabet: Alphabet | None = None) -> Timin
 
 
 def fill_gaps(phones: Iterable[TimedPhone], *, seconds: float = 0.0) -> Iterator[TimedPhone]:
-    """The phones, with silence wherever none is heard, at the end up to `seconds`."""
+    """Yield the phones with silence in all gaps, and at the end up to `seconds`."""
     time = 0.0
     for phone in phones:
         if phone.start - time > _SHORTEST_GAP:
@@ -82,10 +82,7 @@ def fill_gaps(phones: Iterable[TimedPhone], *, seconds: float = 0.0) -> Iterator
 
 
 def detect_alphabet(symbols: Iterable[str]) -> Alphabet:
-    """The alphabet that these symbols are written in.
-
-    Where both would do, capitals mean ARPAbet; where neither does, it is the one that knows more.
-    """
+    """Return the alphabet that covers most symbols; on a tie, ARPAbet for symbols in capitals."""
     used = set(symbols)
     unknown = {a: sum(not _is_known(s, a) for s in used) for a in get_args(Alphabet)}
     if unknown["arpabet"] == 0 and all(s == s.upper() for s in used):
@@ -102,7 +99,7 @@ def _is_known(symbol: str, alphabet: Alphabet) -> bool:
 
 
 def _text(path: Path) -> str:
-    """The file's text; Praat writes UTF-16 as soon as a letter is not ASCII."""
+    """Return the text of a file; Praat uses UTF-16 for text that is not ASCII."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -111,7 +108,9 @@ def _text(path: Path) -> str:
             f"{path} does not exist; expected timed phones as TextGrid, .lab or .json"
         ) from None
     if len(data) > MAX_BYTES:
-        raise ArticulationError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; cut it in parts")
+        raise ArticulationError(
+            f"{path} is larger than {MAX_BYTES // 2**20} MiB; cut it into parts"
+        )
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
@@ -123,12 +122,14 @@ def _reader(path: Path) -> Any:
     readers = {".textgrid": _textgrid, ".json": _json, ".lab": _labels}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise ArticulationError(f"expected a file called {', '.join(EXTENSIONS)}")
+        raise ArticulationError(
+            f"unknown extension {path.suffix!r}; expected {', '.join(EXTENSIONS)}"
+        )
     return reader
 
 
 def _plain(phone: TimedPhone) -> TimedPhone:
-    """The phone with its marks of stress as a number."""
+    """Return the phone with its stress marks as a number."""
     symbol, stress = phone.symbol.strip(), phone.stress
     while symbol[:1] in _STRESS_MARKS and len(symbol) > 1:
         symbol, stress = symbol[1:], _STRESS_MARKS[symbol[0]]
@@ -149,19 +150,19 @@ def _check_times(phones: Sequence[TimedPhone]) -> None:
 
 
 def _check_symbols(phones: Iterable[TimedPhone], alphabet: Alphabet) -> None:
-    known = Rules.load().phones
+    sounds = Rules.load().phones
     for phone in phones:
-        known.find(phone.symbol, alphabet)
+        sounds.find(phone.symbol, alphabet)
 
 
 # ------------------------------------------------------------------ TextGrid
 
 
 def _textgrid(text: str) -> Iterator[TimedPhone]:
-    """Both forms at once: as Praat does, only quoted texts, lone numbers and flags count."""
+    """Read both forms: as in Praat, only quoted texts, free-standing numbers and flags count."""
     tokens = _Tokens(text)
     if tokens.text() != "ooTextFile" or tokens.text() != "TextGrid":
-        raise ArticulationError('this is no TextGrid: expected "ooTextFile", then "TextGrid"')
+        raise ArticulationError('not a TextGrid: expected "ooTextFile", then "TextGrid"')
     tokens.number(), tokens.number()
     if tokens.flag() != "<exists>":
         raise ArticulationError("the TextGrid has no tiers")
@@ -194,47 +195,45 @@ def _interval(tokens: _Tokens) -> TimedPhone:
 
 
 def _phone_tier(tiers: Sequence[_Tier]) -> list[TimedPhone]:
-    """The tier of phones by its name (`phones`, `Anna - phones`), else the only one."""
+    """Return the tier named `phones` (also `Anna - phones`), or the only one."""
     named = [t for t in tiers if t.name.lower().split(" - ")[-1].strip() in _TIER_NAMES]
     found = named or tiers
     if len(found) != 1:
         names = ", ".join(repr(t.name) for t in tiers) or "none"
-        raise ArticulationError(
-            f"expected one interval tier called 'phones' or only one, got {names}"
-        )
+        raise ArticulationError(f"expected one interval tier, or one named 'phones', got {names}")
     return found[0].intervals or []
 
 
 class _Tokens:
-    """The meaningful tokens of a Praat text file, one after the other."""
+    """A reader of the tokens of a Praat text file."""
 
     def __init__(self, text: str) -> None:
         self._matches = (m for m in _TOKEN.finditer(text) if _is_free(m))
 
     def text(self) -> str:
-        """The next token, a quoted text."""
+        """Return the next token, a quoted text."""
         quoted = self._next("a quoted text").group(1)
-        return str(quoted).replace('""', '"') if quoted is not None else self._refuse("a text")
+        return str(quoted).replace('""', '"') if quoted is not None else self._fail("a text")
 
     def number(self) -> float:
-        """The next token, a number."""
+        """Return the next token, a number."""
         word = self._next("a number").group(4)
-        return float(word) if word is not None else self._refuse("a number")
+        return float(word) if word is not None else self._fail("a number")
 
     def count(self) -> int:
-        """The next token, a number of things."""
+        """Return the next token, a count."""
         number = self.number()
-        return int(number) if number >= 0 else self._refuse("a number of items")
+        return int(number) if number >= 0 else self._fail("a number of items")
 
     def flag(self) -> str:
-        """The next token, `<exists>` or `<absent>`."""
+        """Return the next token, `<exists>` or `<absent>`."""
         return str(self._next("<exists>").group(2))
 
     def _next(self, expected: str) -> re.Match[str]:
         self._last = next(self._matches, None)
-        return self._last or self._refuse(expected)
+        return self._last or self._fail(expected)
 
-    def _refuse(self, expected: str) -> NoReturn:
+    def _fail(self, expected: str) -> NoReturn:
         got = "the end of the file" if self._last is None else repr(self._last.group()[:40])
         raise ArticulationError(f"the TextGrid is damaged: expected {expected}, got {got}")
 
@@ -248,7 +247,10 @@ def _is_free(token: re.Match[str]) -> bool:
 
 
 def _labels(text: str) -> Iterator[TimedPhone]:
-    """Lines of start, end and label: ticks of 100 ns where all times are whole, else seconds."""
+    """Read lines of start, end and label.
+
+    Times are ticks of 100 ns if all are whole numbers and large enough, else seconds.
+    """
     rows = [(i, row) for i, line in enumerate(text.splitlines(), 1) if (row := line.split(None, 2))]
     for number, row in rows:
         if len(row) < 2 or not all(_NUMBER.fullmatch(cell) for cell in row[:2]):
@@ -260,11 +262,11 @@ def _labels(text: str) -> Iterator[TimedPhone]:
     unit = _HTK_TICK if ticks else 1.0
     for _, row in rows:
         label = row[2].split()[0] if len(row) > 2 else SILENCE
-        yield TimedPhone(_centre(label), float(row[0]) * unit, float(row[1]) * unit)
+        yield TimedPhone(_center(label), float(row[0]) * unit, float(row[1]) * unit)
 
 
-def _centre(label: str) -> str:
-    """The sound itself where a label names its neighbours: `a-b+c`, full-context labels."""
+def _center(label: str) -> str:
+    """Return the center phone of a label with context: `b` of `a-b+c` or a full-context label."""
     match = _CONTEXT.search(label)
     return match.group(1) if match else label
 
@@ -276,7 +278,7 @@ def _json(text: str) -> Iterator[TimedPhone]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArticulationError(f"this is no JSON: {error}") from error
+        raise ArticulationError(f"not valid JSON: {error}") from error
     entries = document.get("phones") if isinstance(document, dict) else document
     if not isinstance(entries, list):
         raise ArticulationError(
@@ -296,7 +298,7 @@ def _entry(entry: Any, number: int) -> TimedPhone:
         cells = [*entry, 0][:4]
     if not (cells and isinstance(cells[0], str) and all(map(_is_number, cells[1:]))):
         raise ArticulationError(
-            f"phone {number}: expected symbol, start, end and perhaps stress, got {entry!r:.80}"
+            f"phone {number}: expected symbol, start, end and optional stress, got {entry!r:.80}"
         )
     symbol, start, end, stress = cells
     if stress not in (0, 1, 2):

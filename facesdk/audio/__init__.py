@@ -1,4 +1,4 @@
-"""What comes in: audio files, any rate and any channels, as mono float32 blocks."""
+"""Audio input: files and streams of any sample rate and channel layout as mono float32 blocks."""
 
 from .channels import Downmix, to_mono
 from .level import AudioReport, LevelMeter

@@ -1,8 +1,9 @@
-"""Many channels to one voice.
+"""Downmix to mono.
 
 Surround is mixed with the coefficients of ITU-R BS.775 (1/0 downmix: C 1, L and R 0.7071,
-surrounds 0.5; the LFE is left out), scaled so that a voice keeps its level where voices usually
-are: in the centre if there is one, else equally in left and right. Stereo is thus the mean.
+surrounds 0.5; the LFE is left out). The mix is scaled so that a voice in the center channel, or
+panned equally to left and right where there is no center, keeps its level. For stereo this is the
+mean.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ WAV_LAYOUTS = _layouts(
     "FL FR FC LFE BC SL SR",
     "FL FR FC LFE BL BR SL SR",
 )
-"""Order of the speakers in wav and flac, by number of channels."""
+"""Channel order of WAV and FLAC, by number of channels."""
 
 VORBIS_LAYOUTS = _layouts(
     "FC",
@@ -47,10 +48,10 @@ VORBIS_LAYOUTS = _layouts(
     "FL FC FR SL SR BC LFE",
     "FL FC FR SL SR BL BR LFE",
 )
-"""Order of the speakers in ogg (Vorbis I, section 4.3.9; Opus, RFC 7845, section 5.1.1.2)."""
+"""Channel order of Ogg (Vorbis I, section 4.3.9; Opus, RFC 7845, section 5.1.1.2)."""
 
 MASK_SPEAKERS = ("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR")
-"""Speakers by bit of the channel mask of WAVEFORMATEXTENSIBLE."""
+"""Channels by bit of the channel mask of WAVEFORMATEXTENSIBLE."""
 
 _FRONT, _SURROUND = 0.5**0.5, 0.5
 _WEIGHTS = {
@@ -62,7 +63,7 @@ _WEIGHTS = {
 
 
 def mono_weights(channels: int, layout: Sequence[str] | None = None) -> Samples:
-    """(C,) weights of the channels in the mono mix; channels of no known layout count alike."""
+    """Return the (C,) weights of the mono mix; equal weights for an unknown layout."""
     layout = layout or WAV_LAYOUTS.get(channels)
     if layout is None or not {"FC", "FL", "FR"} & set(layout):
         return np.full(channels, 1 / channels, np.float32)
@@ -73,13 +74,13 @@ def mono_weights(channels: int, layout: Sequence[str] | None = None) -> Samples:
 
 
 class Downmix:
-    """The mono mix of one stream, which survives channels that cancel each other.
+    """A mono downmix of one stream that handles channels of opposite phase.
 
-    A voice recorded or exported with one channel inverted would vanish in the plain mix. Whenever
-    the mix has less than -15 dB of the power its channels put into it, the strongest channel is
-    taken alone, until the mix is back above -6 dB. This is decided on blocks counted from the
-    start of the stream and takes effect, cross-faded, in the next block: no delay, and the
-    result does not depend on how the audio was cut.
+    A voice with one channel inverted would cancel in the plain mix. While the mix has less than
+    -15 dB of the summed power of its channels, only the strongest channel is used, until the mix
+    is above -6 dB again. The decision is made per block of 2048 frames from the start of the
+    stream and applied with a cross-fade in the next block. This adds no delay, and the result
+    does not depend on the sizes of the chunks.
     """
 
     _BLOCK = 2048
@@ -87,10 +88,16 @@ class Downmix:
     _LOST, _BACK = 10**-1.5, 10**-0.6
 
     def __init__(self, channels: int, *, layout: Sequence[str] | None = None) -> None:
+        """`layout` names the channels (`FL`, `FR`, `FC`, ...), by default as in WAV.
+
+        Raises `AudioError` for 0 or more than 32 channels, or a layout of another length.
+        """
         if not 1 <= channels <= MAX_CHANNELS:
             raise AudioError(f"audio must have 1 to {MAX_CHANNELS} channels, got {channels}")
         if layout is not None and len(layout) != channels:
-            raise AudioError(f"layout {' '.join(layout)} does not name {channels} channels")
+            raise AudioError(
+                f"layout {' '.join(layout)} must name {channels} channels, got {len(layout)}"
+            )
         self.channels = channels
         self._plain = mono_weights(channels, layout)
         self._block = np.zeros((self._BLOCK, channels), np.float32)
@@ -98,14 +105,14 @@ class Downmix:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream; the next samples begin a new one."""
+        """Begin a new stream."""
         self._fill = 0
         self._old = self._new = self._plain
         self._mixed_power = 0.0
         self._channel_power = np.zeros(self.channels)
 
     def __call__(self, samples: Samples) -> Samples:
-        """(N, C) samples, or (N,) of one channel, as (N,) mono; one channel stays as it is."""
+        """Return (N,) mono for (N, C) samples, or (N,) of one channel, which are not changed."""
         if samples.ndim == 1 and self.channels == 1:
             return samples
         if samples.ndim != 2 or samples.shape[1] != self.channels:
@@ -138,16 +145,16 @@ class Downmix:
         parts = (self._block * self._plain).astype(np.float64)
         self._mixed_power = self._MEMORY * self._mixed_power + float(np.mean(mixed**2))
         self._channel_power = self._MEMORY * self._channel_power + np.mean(parts**2, axis=0)
-        put_in = self._channel_power.sum()
-        if self._new is self._plain and self._mixed_power < self._LOST * put_in:
+        total = self._channel_power.sum()
+        if self._new is self._plain and self._mixed_power < self._LOST * total:
             self._new = np.zeros_like(self._plain)
             self._new[np.argmax(self._channel_power)] = 1
-        elif self._new is not self._plain and self._mixed_power > self._BACK * put_in:
+        elif self._new is not self._plain and self._mixed_power > self._BACK * total:
             self._new = self._plain
 
 
 def _weighted(samples: Samples, weights: NDArray[np.float32]) -> Samples:
-    # channel by channel: a matrix product may round differently for other shapes
+    # one channel at a time: rounding of a matrix product depends on its shape
     mixed: Samples = samples[:, 0] * weights[0]
     for channel in range(1, len(weights)):
         mixed += samples[:, channel] * weights[channel]
@@ -155,7 +162,10 @@ def _weighted(samples: Samples, weights: NDArray[np.float32]) -> Samples:
 
 
 def to_mono(samples: ArrayLike, *, layout: Sequence[str] | None = None) -> Samples:
-    """(N,) mono float32 of (N, C) or (N,) samples of any type that `as_float32` takes."""
+    """Return (N,) mono float32 for (N, C) or (N,) samples of a type that `as_float32` accepts.
+
+    Raises `AudioError` for other types, shapes or layouts.
+    """
     array = as_float32(samples)
     if array.ndim not in (1, 2):
         raise AudioError(f"samples must be (N,) or (N, channels), got {array.shape}")

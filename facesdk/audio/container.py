@@ -1,7 +1,7 @@
-"""What a file's first and last bytes tell that the decoder does not.
+"""Inspection of audio files before they are decoded.
 
-libsndfile reads a wav that was cut off as if it were whole, guesses the length of some mp3 files,
-and calls everything it cannot read "format not recognised". This module looks before it does.
+libsndfile reads truncated WAV files without an error, estimates the length of some MP3 files, and
+reports every other format as "format not recognised". This module checks for these cases first.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .channels import MASK_SPEAKERS, VORBIS_LAYOUTS, Layout
 READABLE = "wav, flac, ogg or mp3"
 
 TOLERANCE_HZ = 50
-"""An end that misses less than 1/50 s is let pass: some writers count their header as audio."""
+"""Up to 1/50 s may be missing at the end: some writers count their header as audio."""
 
 _LFS_POINTER = b"version https://git-lfs"
 
-_FOREIGN_SOUND = (
+_UNSUPPORTED_AUDIO = (
     (4, b"ftyp", "MPEG-4 (m4a or mp4)"),
     (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
     (0, b"0&\xb2u\x8ef\xcf\x11", "Windows Media (wma or asf)"),
@@ -31,7 +31,7 @@ _FOREIGN_SOUND = (
     (0, b"\xff\xf9", "bare AAC"),
     (0, b"#!AMR", "AMR"),
 )
-_NO_SOUND = (
+_NOT_AUDIO = (
     (8, b"WEBP", "a WebP image"),
     (0, b"\x89PNG", "a PNG image"),
     (0, b"\xff\xd8\xff", "a JPEG image"),
@@ -64,14 +64,14 @@ _OGG_PAGE = 65_307  # the longest page
 
 @dataclass(frozen=True)
 class Container:
-    """What is known about a file before it is decoded."""
+    """Properties of a file from its container, before decoding."""
 
     codec: str = ""
-    """In words, for messages; empty when unknown."""
+    """Description for messages; empty when unknown."""
     layout: Layout | None = None
-    """Speakers of the channels where the file names them."""
+    """Channel layout, if the file declares one."""
     exact_length: bool = True
-    """False when the number of frames in the header is an estimate, or missing."""
+    """False when the number of frames in the header is an estimate or missing."""
 
 
 @dataclass(frozen=True)
@@ -96,25 +96,28 @@ class _WavFormat:
 
 
 def inspect(file: BinaryIO, name: str) -> Container:
-    """What the file says about itself; raises `AudioError` when it is empty, foreign or cut off."""
+    """Return the container properties of a file; `name` is for messages.
+
+    Raises `AudioError` for a file that is empty, truncated or in an unsupported format.
+    """
     size = file.seek(0, os.SEEK_END)
     if not size:
         raise AudioError(f"{name} is empty (0 bytes); expected {READABLE}: export it again")
-    head = _read(file, 0, 512)
-    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+    prefix = _read(file, 0, 512)
+    if prefix[:4] in (b"RIFF", b"RF64") and prefix[8:12] == b"WAVE":
         return _inspect_wav(file, name, size)
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+    if prefix[:4] == b"FORM" and prefix[8:12] in (b"AIFF", b"AIFC"):
         return _inspect_aiff(file, name, size)
-    if head[:4] == b"OggS":
+    if prefix[:4] == b"OggS":
         return _inspect_ogg(file, name, size)
-    _refuse_foreign(head, name)
-    if head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] >= b"\xe0"):
-        return _inspect_mp3(file, head)
+    _reject_unsupported(prefix, name)
+    if prefix[:3] == b"ID3" or (prefix[0] == 0xFF and prefix[1:2] >= b"\xe0"):
+        return _inspect_mp3(file, prefix)
     return Container()
 
 
 def vorbis_layout(channels: int) -> Layout | None:
-    """Speakers of an ogg file's channels."""
+    """Return the channel layout of an Ogg file."""
     return VORBIS_LAYOUTS.get(channels)
 
 
@@ -123,25 +126,26 @@ def _read(file: BinaryIO, position: int, count: int) -> bytes:
     return file.read(count)
 
 
-def _refuse_foreign(head: bytes, name: str) -> None:
-    if head.startswith(_LFS_POINTER):
+def _reject_unsupported(prefix: bytes, name: str) -> None:
+    if prefix.startswith(_LFS_POINTER):
         raise AudioError(f"{name} is a Git LFS pointer, not the file itself; run: git lfs pull")
-    if kind := _kind(head, _FOREIGN_SOUND):
+    if kind := _kind(prefix, _UNSUPPORTED_AUDIO):
         raise AudioError(f"{name} is {kind}; {convert_hint(name)}")
-    if kind := _kind(head, _NO_SOUND) or _text(head):
+    if kind := _kind(prefix, _NOT_AUDIO) or _text(prefix):
         raise AudioError(f"{name} is {kind}; expected {READABLE}")
 
 
-def _kind(head: bytes, table: Iterable[tuple[int, bytes, str]]) -> str:
-    return next((kind for at, magic, kind in table if head[at:].startswith(magic)), "")
+def _kind(prefix: bytes, table: Iterable[tuple[int, bytes, str]]) -> str:
+    return next((kind for at, magic, kind in table if prefix[at:].startswith(magic)), "")
 
 
-def _text(head: bytes) -> str:
-    return "a text file" if head.isascii() and b"".join(head.split()).decode().isprintable() else ""
+def _text(prefix: bytes) -> str:
+    is_text = prefix.isascii() and b"".join(prefix.split()).decode().isprintable()
+    return "a text file" if is_text else ""
 
 
 def convert_hint(name: str) -> str:
-    """The advice that ends a message about audio in the wrong format."""
+    """Return the last part of a message about audio in an unsupported format."""
     return f'convert it to {READABLE}, e.g. with: ffmpeg -i "{name}" out.wav'
 
 
@@ -162,8 +166,8 @@ def _inspect_wav(file: BinaryIO, name: str, size: int) -> Container:
             _require_whole_wav(name, form, declared=length, present=size - position)
             return Container(form.codec, form.layout)
     if form is None:
-        raise AudioError(f"{name} is a damaged wav without a format; export it again")
-    raise AudioError(f"{name} has no audio: it is a wav without a data chunk; export it again")
+        raise AudioError(f"{name} is damaged: a wav without a fmt chunk; export it again")
+    raise AudioError(f"{name} has no audio: a wav without a data chunk; export it again")
 
 
 def _chunks(file: BinaryIO, size: int, order: str = "<") -> Iterator[tuple[bytes, int, int]]:
@@ -193,29 +197,29 @@ def _require_whole_wav(name: str, form: _WavFormat, *, declared: int, present: i
     tolerated = form.rate * form.frame_bytes // TOLERANCE_HZ
     if declared == 0 and present > tolerated:
         raise AudioError(
-            f"{name} was not finished: its header says 0 bytes of audio, but {present} follow; "
+            f"{name} was not finalized: its header declares 0 bytes of audio, {present} follow; "
             f'stop the recorder properly, or repair the file: ffmpeg -i "{name}" out.wav'
         )
     if declared < _STREAMED and declared - present > tolerated:
-        promised, there = declared / form.frame_bytes, present / form.frame_bytes
-        raise cut_off(name, promised / form.rate, there / form.rate)
+        rate = form.frame_bytes * form.rate
+        raise cut_off(name, declared / rate, present / rate)
 
 
 def _inspect_aiff(file: BinaryIO, name: str, size: int) -> Container:
     for chunk, position, length in _chunks(file, size, ">"):
         if chunk == b"SSND" and length - (size - position) > _PAD and length < _STREAMED:
             raise AudioError(
-                f"{name} is cut off: its header promises {length} bytes of audio, "
-                f"{size - position} are there; copy or export it again"
+                f"{name} is cut off: its header declares {length} bytes of audio, "
+                f"got {size - position}; copy or export it again"
             )
     return Container()
 
 
-def cut_off(name: str, promised: float, there: float) -> AudioError:
-    """Error for a file with less audio than its header promises; both in seconds."""
+def cut_off(name: str, declared: float, present: float) -> AudioError:
+    """Return the error for a file with less audio than its header declares, both in seconds."""
     return AudioError(
-        f"{name} is cut off or damaged: its header promises {promised:.3f} s of audio, "
-        f"{there:.3f} s are there; copy or export it again"
+        f"{name} is cut off or damaged: its header declares {declared:.3f} s of audio, "
+        f"got {present:.3f} s; copy or export it again"
     )
 
 
@@ -228,8 +232,8 @@ def _inspect_ogg(file: BinaryIO, name: str, size: int) -> Container:
     page = tail.rfind(b"OggS")
     if page < 0 or not _is_last_page(tail[page:]):
         raise AudioError(
-            f"{name} is cut off: an ogg file ends with an end-of-stream page, this one does not; "
-            f'copy or export it again, or accept the loss: ffmpeg -i "{name}" out.wav'
+            f"{name} is cut off: it does not end with the end-of-stream page of an ogg file; "
+            f'copy or export it again, or keep what is left: ffmpeg -i "{name}" out.wav'
         )
     return Container("ogg")
 
@@ -241,11 +245,11 @@ def _is_last_page(page: bytes) -> bool:
     return len(segments) == page[26] and len(page) >= 27 + len(segments) + sum(segments)
 
 
-def _inspect_mp3(file: BinaryIO, head: bytes) -> Container:
-    """An mp3 knows its length, and its encoder's delay, only from the tag in its first frame."""
+def _inspect_mp3(file: BinaryIO, prefix: bytes) -> Container:
+    """Check for the tag in the first frame that defines length and encoder delay."""
     start = 0
-    if head[:3] == b"ID3" and len(head) >= 10:
-        a, b, c, d = head[6:10]
+    if prefix[:3] == b"ID3" and len(prefix) >= 10:
+        a, b, c, d = prefix[6:10]
         start = 10 + (a << 21 | b << 14 | c << 7 | d)
     frame = _read(file, start, 2048)
     return Container("mp3", exact_length=b"Xing" in frame or b"Info" in frame)

@@ -1,7 +1,7 @@
 """The definition of the model's input features: causal log-mel spectra.
 
-Training computes them here with numpy; the exported graph computes the same inside. Frame `j`
-sees samples `160 j - 240 .. 160 j + 160` and nothing later; before the first sample is silence.
+Training computes them here with numpy; the exported graph contains the same computation. Frame
+`j` covers samples `160 j - 240 .. 160 j + 160` and nothing later. The stream starts with silence.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
+from .resampler import SAMPLE_RATE
 
-RATE = 16_000
 HOP = 160
+"""Samples per frame."""
 WINDOW = 400
+"""Samples."""
 BANDS = 64
 LOW_HZ, HIGH_HZ = 50.0, 7600.0
 FLOOR = 1e-6
@@ -26,7 +28,7 @@ _FFT = 512
 
 @cache
 def window() -> Floats:
-    """(400,) Hann window."""
+    """Return the (400,) Hann window."""
     return np.hanning(WINDOW).astype(np.float32)
 
 
@@ -36,13 +38,13 @@ _COARSE_FROM = 1500.0
 
 @cache
 def bins() -> NDArray[np.intp]:
-    """Bins of the 512-point spectrum that any band needs."""
+    """Return the bins of the 512-point spectrum that the bands use."""
     return np.flatnonzero(_filters().any(axis=1))
 
 
 @cache
 def mel_matrix() -> Floats:
-    """(len(bins()), 64) triangular filters, equally spaced on the mel scale of HTK."""
+    """Return (len(bins()), 64) triangular filters, equally spaced on the mel scale of HTK."""
     return _filters()[bins()]
 
 
@@ -52,7 +54,7 @@ def _filters() -> Floats:
         return float(2595 * np.log10(1 + hz / 700))
 
     edges = 700 * (10 ** (np.linspace(mel(LOW_HZ), mel(HIGH_HZ), BANDS + 2) / 2595) - 1)
-    frequency = np.arange(_FFT // 2 + 1)[:, None] * (RATE / _FFT)
+    frequency = np.arange(_FFT // 2 + 1)[:, None] * (SAMPLE_RATE / _FFT)
     left, middle, right = edges[:-2], edges[1:-1], edges[2:]
     rising = (frequency - left) / (middle - left)
     falling = (right - frequency) / (right - middle)
@@ -65,14 +67,17 @@ def _filters() -> Floats:
 
 @cache
 def dft_matrices() -> tuple[Floats, Floats]:
-    """Windowed cosine and sine, each (400, len(bins())): `x @ cos`, `x @ sin` is the spectrum."""
+    """Return windowed cosine and sine matrices, each (400, len(bins())).
+
+    `x @ cosine` and `x @ sine` are the real part and the negative imaginary part of the spectrum.
+    """
     phase = 2 * np.pi / _FFT * np.outer(np.arange(WINDOW), bins())
     taper = window()[:, None]
     return (taper * np.cos(phase)).astype(np.float32), (taper * np.sin(phase)).astype(np.float32)
 
 
 def mel_power(samples: Floats) -> Floats:
-    """(N,) samples at 16 kHz as (N // 160, 64) band power."""
+    """Return the (N // 160, 64) band power of (N,) samples at 16 kHz."""
     padded = np.concatenate([np.zeros(WINDOW - HOP, np.float32), samples.astype(np.float32)])
     count = len(samples) // HOP
     if not count:
@@ -83,5 +88,5 @@ def mel_power(samples: Floats) -> Floats:
 
 
 def log_mel(samples: Floats) -> Floats:
-    """(N,) samples at 16 kHz as (N // 160, 64) natural logarithms of band power."""
+    """Return the (N // 160, 64) natural logarithm of the band power of (N,) samples at 16 kHz."""
     return np.asarray(np.log(mel_power(samples) + FLOOR), np.float32)

@@ -1,4 +1,4 @@
-"""What a recording is like: how loud, how clipped, how silent, how much like speech."""
+"""Measurements of a recording: loudness, clipping, silence and similarity to speech."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .resampler import SAMPLE_RATE
 from .samples import Samples
 
 FLOOR_DBFS = -120.0
-"""What digital silence is reported as, so that reports stay finite."""
+"""Reported level of digital silence, so that reports stay finite."""
 
 CLIPPED = 0.985
 SILENT_DBFS = -70.0
 SILENT_BELOW_VOICE_DB = 35.0
 
 _FRAMES_PER_SECOND = 50
-_WINDOW = 120  # frames: the 2.4 s over which Scheirer and Slaney integrate
+_WINDOW = 120  # frames: the 2.4 s of Scheirer and Slaney
 _HOP = 60
-_SHORTEST = 50  # frames: shorter sounds are not judged
+_SHORTEST = 50  # frames
 
-# from "no sign of speech" to "as in speech": see docs/audio.md for where these were measured
+# from "no sign of speech" to "as in speech"; measured as described in docs/audio.md
 _MODULATION = (0.10, 0.30)
 _LOW_ENERGY = (0.05, 0.20)
 _CROSSINGS_SPREAD = (0.24, 0.34)
@@ -35,11 +35,11 @@ Floats64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AudioReport:
-    """Measurements of one recording; all finite, so they can go into JSON."""
+    """The measurements of one recording, all finite."""
 
     seconds: float
     rms_dbfs: float
-    """Of everything, pauses included; a full-scale sine has -3.01."""
+    """RMS of the recording, pauses included; -3.01 for a full-scale sine."""
     voice_dbfs: float
     """RMS of the frames that are not silent."""
     peak_dbfs: float
@@ -48,16 +48,17 @@ class AudioReport:
     silent_share: float
     """0..1, share of 20 ms frames below -70 dBFS or 35 dB below the loud ones."""
     leading_silence: float
-    """Seconds; all of them when nothing is audible."""
+    """Seconds; the whole duration for a silent recording."""
     trailing_silence: float
     speech_likeness: float | None
     """0..1: near 0 for steady music and noise. None for less than a second of sound."""
 
 
 class LevelMeter:
-    """Measures mono audio block by block; the report does not depend on how it was cut."""
+    """A meter for mono audio in blocks; the report does not depend on their sizes."""
 
     def __init__(self, sample_rate: int = SAMPLE_RATE) -> None:
+        """`sample_rate` is in Hz."""
         self.sample_rate = sample_rate
         self._frame = sample_rate // _FRAMES_PER_SECOND
         self.reset()
@@ -72,9 +73,9 @@ class LevelMeter:
         self._samples = 0
 
     def push(self, samples: Samples) -> None:
-        """Measure (N,) more samples."""
+        """Measure (N,) more samples, full scale 1.0; raises `AudioError` for other shapes."""
         if samples.ndim != 1:
-            raise AudioError(f"the meter takes (N,) mono samples, got {samples.shape}")
+            raise AudioError(f"samples must be mono (N,), got {samples.shape}")
         if not len(samples):
             return
         size = np.abs(samples)
@@ -89,7 +90,7 @@ class LevelMeter:
         self._crossings.append(_crossings(frames))
 
     def report(self) -> AudioReport:
-        """The measurements so far."""
+        """Return the measurements so far."""
         power, crossings = self._frames()
         seconds = self._samples / self.sample_rate
         sounding = np.flatnonzero(~_silent(power))
@@ -110,7 +111,7 @@ class LevelMeter:
         )
 
     def _frames(self) -> tuple[Floats64, Floats64]:
-        """Power and crossings of all frames, the unfinished last one included."""
+        """Return the power and crossings of all frames, including the incomplete last one."""
         power, crossings = list(self._power), list(self._crossings)
         if len(self._rest):
             power.append(_power(self._rest[None]))
@@ -135,7 +136,7 @@ def _power(frames: Samples) -> Floats64:
 
 
 def _crossings(frames: Samples) -> Floats64:
-    """Share of neighbouring samples of unlike sign."""
+    """Return the share of neighboring samples with opposite signs."""
     signs = np.signbit(frames)
     return np.asarray((signs[:, 1:] != signs[:, :-1]).sum(axis=1) / frames.shape[1])
 
@@ -157,41 +158,41 @@ def _silent(power: Floats64) -> NDArray[np.bool_]:
 def _speech_likeness(
     power: Floats64, crossings: Floats64, sounding: NDArray[np.intp]
 ) -> float | None:
-    """How clearly three marks of speech show, on average over windows of 2.4 s.
+    """Return the minimum of three speech features, averaged over windows of 2.4 s.
 
     After Scheirer and Slaney (1997), "Construction and evaluation of a robust multifeature
-    speech/music discriminator": energy that is modulated at the pace of syllables, around 4 Hz;
-    many frames of low energy; and a zero-crossing rate that changes between vowels and hiss
-    (Saunders 1996). Speech has all three, so the weakest decides.
+    speech/music discriminator": modulation of the energy at the syllable rate, around 4 Hz; the
+    share of low-energy frames; and the variation of the zero-crossing rate between vowels and
+    fricatives (Saunders 1996).
     """
     if len(sounding) < _SHORTEST:
         return None
     span = slice(sounding[0], sounding[-1] + 1)
     rms, crossings = np.sqrt(power[span]), crossings[span]
-    heard = ~_silent(power)[span]
+    sounding_frames = ~_silent(power)[span]
     length = min(_WINDOW, len(rms))
     windows = sliding_window_view(rms, length)[::_HOP]
-    audible = sliding_window_view(heard, length)[::_HOP]
-    kept = audible.mean(axis=1) >= 0.4  # not the pauses
+    audible = sliding_window_view(sounding_frames, length)[::_HOP]
+    kept = audible.mean(axis=1) >= 0.4  # windows that are not mostly pauses
     if not kept.any():
         return None
     windows, audible = windows[kept], audible[kept]
     spread = _spread(sliding_window_view(crossings, length)[::_HOP][kept], audible)
-    marks = [
-        _mark(_syllable_modulation(windows), _MODULATION),
-        _mark(_low_energy_share(windows), _LOW_ENERGY),
-        _mark(spread, _CROSSINGS_SPREAD),
+    features = [
+        _scaled(_syllable_modulation(windows), _MODULATION),
+        _scaled(_low_energy_share(windows), _LOW_ENERGY),
+        _scaled(spread, _CROSSINGS_SPREAD),
     ]
-    return float(np.min(marks, axis=0).mean())
+    return float(np.min(features, axis=0).mean())
 
 
-def _mark(values: Floats64, span: tuple[float, float]) -> Floats64:
+def _scaled(values: Floats64, span: tuple[float, float]) -> Floats64:
     low, high = span
     return np.clip((values - low) / (high - low), 0, 1)
 
 
 def _syllable_modulation(windows: Floats64) -> Floats64:
-    """Depth of the 2 to 8 Hz modulation of the envelope, relative to its mean."""
+    """Return the depth of the envelope's 2 to 8 Hz modulation, relative to its mean."""
     taper = np.hanning(windows.shape[1])
     relative = windows / windows.mean(axis=1, keepdims=True) - 1
     spectrum = np.abs(np.fft.rfft(relative * taper, axis=1)) ** 2
@@ -201,12 +202,12 @@ def _syllable_modulation(windows: Floats64) -> Floats64:
 
 
 def _low_energy_share(windows: Floats64) -> Floats64:
-    """Share of frames with less than half the mean RMS of their window."""
+    """Return the share of frames with less than half the mean RMS of their window."""
     return np.asarray((windows < 0.5 * windows.mean(axis=1, keepdims=True)).mean(axis=1))
 
 
 def _spread(values: Floats64, counted: NDArray[np.bool_]) -> Floats64:
-    """Standard deviation over the counted frames of each window, relative to their mean."""
+    """Return the relative standard deviation over the counted frames of each window."""
     count = counted.sum(axis=1)
     mean = (values * counted).sum(axis=1) / count
     square = (values**2 * counted).sum(axis=1) / count

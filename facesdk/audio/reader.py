@@ -1,4 +1,4 @@
-"""Audio files as mono blocks at the rate of the models, in flat memory."""
+"""Streaming audio files as mono blocks at the model's sample rate."""
 
 from __future__ import annotations
 
@@ -22,42 +22,43 @@ from .samples import Samples
 
 MAX_HOURS = 24
 MAX_PIPE_BYTES = 4 * 2**30
-"""What is taken from a pipe; a wav cannot be longer anyway."""
+"""Largest input from a pipe, which is also the limit of a wav file."""
 
 _PIPE_IN_MEMORY = 16 * 2**20
 _COPY = 2**20
-_UNKNOWN = 2**62  # libsndfile's "no idea" is the largest integer
+_UNKNOWN = 2**62  # libsndfile reports an unknown length as the largest integer
 
 
 def open_audio(source: str | Path | BinaryIO, *, sample_rate: int = SAMPLE_RATE) -> AudioFile:
-    """An audio file, open for reading: a path, or a binary file such as `sys.stdin.buffer`.
+    """Open an audio file, given by path or as a binary file such as `sys.stdin.buffer`.
 
-    Raises `AudioError` when it is missing, empty, cut off, no audio, or outside what is supported.
+    Its blocks have `sample_rate` Hz. Raises `AudioError` when the file is missing, empty,
+    truncated, not audio, or not supported.
     """
     return AudioFile(source, sample_rate=sample_rate)
 
 
 def read_audio(source: str | Path | BinaryIO, *, sample_rate: int = SAMPLE_RATE) -> Samples:
-    """(N,) the whole file, mono."""
+    """Return (N,) mono samples of a whole file; see `open_audio`."""
     with open_audio(source, sample_rate=sample_rate) as audio:
         return np.concatenate(list(audio.blocks()))
 
 
 class AudioFile:
-    """One audio file: what it is, and its sound as mono float32 blocks."""
+    """An open audio file: its properties, and its audio as mono float32 blocks."""
 
     name: str
-    """For messages: the path as given, `<stdin>`, or `audio` for a nameless file."""
+    """Name in messages: the path as given, `<stdin>`, or `audio` for a file without a name."""
     path: Path | None
-    """None when it was given as an open file."""
+    """None for a file that was passed open."""
     sample_rate: int
     """Hz of the blocks."""
     source_rate: int
     channels: int
     source_frames: int | None
-    """As the header declares; None when it does not."""
+    """Declared in the header; None when it is not."""
     format: str
-    """`WAV`, `WAVEX`, `FLAC`, `OGG`, `MP3`, … as libsndfile names them."""
+    """libsndfile's name: `WAV`, `WAVEX`, `FLAC`, `OGG`, `MP3`, ..."""
     subtype: str
     """`PCM_16`, `FLOAT`, `VORBIS`, …"""
 
@@ -79,20 +80,20 @@ class AudioFile:
         self.close()
 
     def close(self) -> None:
-        """Close what was opened here; a file that came in open stays open."""
+        """Close the file; a file that was passed open stays open."""
         self._resources.close()
 
     @property
     def duration(self) -> Fraction | None:
-        """Seconds as the header declares; None when it does not."""
+        """Seconds declared in the header; None when it does not declare them."""
         return (
             None if self.source_frames is None else Fraction(self.source_frames, self.source_rate)
         )
 
     def blocks(self, seconds: float = 1.0) -> Iterator[Samples]:
-        """(M,) blocks of about `seconds`, from the beginning; one iteration at a time.
+        """Yield (M,) blocks of about `seconds` from the beginning; one iteration at a time.
 
-        Raises `AudioError` where the file turns out to be damaged, cut off or not finite.
+        Raises `AudioError` on reaching a damaged or truncated part or a value that is not finite.
         """
         if not seconds > 0:
             raise AudioError(f"blocks must last more than 0 s, got {seconds}")
@@ -135,14 +136,14 @@ class AudioFile:
             raise AudioError(f"{self.name} cannot be opened: {error.strerror}") from error
 
     def _spooled(self, pipe: BinaryIO, stack: contextlib.ExitStack) -> BinaryIO:
-        """The rest of a pipe as a file: in memory while it is small, then on disk."""
+        """Return the contents of a pipe as a file: in memory while small, then on disk."""
         spool = tempfile.SpooledTemporaryFile(max_size=_PIPE_IN_MEMORY)  # noqa: SIM115
         stack.callback(spool.close)
         for chunk in iter(lambda: pipe.read(_COPY), b""):
             spool.write(chunk)
             if spool.tell() > MAX_PIPE_BYTES:
                 raise AudioError(
-                    f"{self.name} brought more than {MAX_PIPE_BYTES // 2**30} GiB; "
+                    f"{self.name} has more than {MAX_PIPE_BYTES // 2**30} GiB; "
                     "save it to a file and pass the path"
                 )
         return cast(BinaryIO, spool)
@@ -153,7 +154,7 @@ class AudioFile:
             raise AudioError(f"{self.name} is closed; open it again")
         self._file.seek(0)
         try:
-            # by path where there is one: inside a callback of libsndfile a Ctrl-C would be lost
+            # by path where possible: Ctrl-C inside a callback of libsndfile would be lost
             decoder = _Decoder(self._file if self.path is None else str(self.path))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise self._unreadable(error) from error
@@ -164,23 +165,23 @@ class AudioFile:
         hint = convert_hint(self.name)
         if self._container.codec:
             return AudioError(f"{self.name} has {self._container.codec}, {_reason(error)}; {hint}")
-        return AudioError(f"{self.name} is not recognised as audio; expected {READABLE}")
+        return AudioError(f"{self.name} is not recognized as audio; expected {READABLE}")
 
     def _describe(self, decoder: soundfile.SoundFile) -> None:
         self.source_rate = decoder.samplerate
         self.channels = decoder.channels
         self.format = decoder.format
         self.subtype = decoder.subtype
-        known = decoder.frames < _UNKNOWN and self._container.exact_length
-        self.source_frames = decoder.frames if known else None
+        is_exact = decoder.frames < _UNKNOWN and self._container.exact_length
+        self.source_frames = decoder.frames if is_exact else None
         try:
             require_rate(self.source_rate)
         except AudioError as error:
             raise AudioError(f"{self.name}: {error}") from None
         if self.channels > MAX_CHANNELS:
             raise AudioError(
-                f"{self.name} has {self.channels} channels, at most {MAX_CHANNELS} are read; "
-                "export the voice alone"
+                f"{self.name} has {self.channels} channels, the limit is {MAX_CHANNELS}; "
+                "export only the voice"
             )
         if self.source_frames is not None:
             self._require_audible(self.source_frames)
@@ -198,9 +199,9 @@ class AudioFile:
                 try:
                     block = decoder.read(frames, dtype="float32", always_2d=True)
                 except soundfile.LibsndfileError as error:
-                    there = done / self.source_rate
+                    seconds = done / self.source_rate
                     raise AudioError(
-                        f"{self.name} is cut off or damaged after {there:.3f} s, "
+                        f"{self.name} is cut off or damaged after {seconds:.3f} s, "
                         f"{_reason(error)}; copy or export it again"
                     ) from error
                 if not len(block):
@@ -229,15 +230,15 @@ class AudioFile:
         if frames > MAX_HOURS * 3600 * self.source_rate:
             hours = frames / self.source_rate / 3600
             raise AudioError(
-                f"{self.name} lasts {hours:.1f} h, at most {MAX_HOURS} h are read; cut it in parts"
+                f"{self.name} lasts {hours:.1f} h, the limit is {MAX_HOURS} h; cut it into parts"
             )
 
 
 class _Decoder(soundfile.SoundFile):  # type: ignore[misc]
-    """A decoder that only runs forward.
+    """A forward-only decoder.
 
-    `SoundFile` seeks to where it already is after every read of a seekable file. That fails on a
-    flac without a length and makes an mp3 decoder start anew in the middle of its bit reservoir.
+    `SoundFile` seeks to its current position after every read of a seekable file. That fails on a
+    FLAC without a length, and makes an MP3 decoder restart in the middle of its bit reservoir.
     """
 
     def seekable(self) -> bool:
@@ -247,7 +248,7 @@ class _Decoder(soundfile.SoundFile):  # type: ignore[misc]
 def _is_seekable(file: BinaryIO) -> bool:
     try:
         return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    except (OSError, AttributeError):  # no file of the system: BytesIO and its like
+    except (OSError, AttributeError):  # not a file of the system, such as BytesIO
         return file.seekable()
 
 

@@ -1,4 +1,4 @@
-"""Any sample rate to another, chunk by chunk."""
+"""Streaming sample rate conversion."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from .polyphase import Polyphase
 from .samples import Samples, as_float32
 
 SAMPLE_RATE = 16_000
-"""Hz; what the models hear."""
+"""Hz; input of the models."""
 
 RATES = (8_000, 192_000)
-"""Hz; lowest and highest rate that is taken."""
+"""Hz; lowest and highest supported rate."""
 
 SILENCE = 1e-9
-"""Full scales, -180 dB; anything below counts as 0."""
+"""Magnitude relative to full scale, -180 dB; smaller samples become 0."""
 
-_SILENCE = np.array(SILENCE, np.float32)  # an array compares faster than a number of Python's
+_SILENCE = np.array(SILENCE, np.float32)  # compares faster than a Python float
 
 _QUALITY = "HQ"
 
 
 def require_rate(rate: int) -> int:
-    """The rate itself; `AudioError` outside 8 to 192 kHz."""
+    """Return the rate in Hz; raises `AudioError` outside 8 to 192 kHz."""
     low, high = RATES
-    if not low <= rate <= high:
+    if not isinstance(rate, int | np.integer) or not low <= rate <= high:
         raise AudioError(
             f"sample rate must lie in {low}..{high} Hz, got {rate}; resample the audio first"
         )
@@ -40,14 +40,12 @@ def require_rate(rate: int) -> int:
 
 
 class StreamResampler:
-    """One stream of audio as mono float32 at another rate.
+    """A converter of one audio stream to mono float32 at another rate.
 
-    The output does not depend on how the input was cut and lasts as long to one sample. It is not
-    shifted in time, but it comes late: see `latency`. Equal rates pass mono float32 through bit by
-    bit, but for samples below `SILENCE`. Values may exceed 1.0 where the input was mastered to
-    the edge; nothing is clipped.
-
-    `low_delay` takes a short filter, see `polyphase`: 1.5 to 3 ms late where soxr is 38 to 117.
+    The output does not depend on the chunk sizes, has the same duration to one sample, and is not
+    shifted in time; it is available with a delay, see `latency`. At equal rates mono float32 is
+    passed through bit by bit, except for samples below `SILENCE`. Nothing is clipped: values may
+    exceed 1.0 for input close to full scale.
     """
 
     def __init__(
@@ -59,6 +57,11 @@ class StreamResampler:
         layout: Sequence[str] | None = None,
         low_delay: bool = False,
     ) -> None:
+        """`layout` names the channels, see `Downmix`.
+
+        `low_delay` selects the short filter of `polyphase`: 1.5 to 3 ms of latency instead of 38
+        to 117 ms. Raises `AudioError` for rates or channels that are not supported.
+        """
         self.source_rate = require_rate(source_rate)
         self.target_rate = require_rate(target_rate)
         self._downmix = Downmix(channels, layout=layout)
@@ -70,15 +73,15 @@ class StreamResampler:
 
     @property
     def latency(self) -> Fraction:
-        """Seconds of audio that the stream may hold back before `flush`: the worst case."""
+        """Largest duration of audio, in seconds, that the stream holds back before `flush`."""
         if isinstance(self._stream, Polyphase):
             return self._stream.latency
         return _latency(self.source_rate, self.target_rate)
 
     def push(self, samples: ArrayLike) -> Samples:
-        """(M,) samples that the (N,) or (N, channels) input completes; may be none.
+        """Return the (M,) output samples that (N,) or (N, channels) more input completes.
 
-        Takes what `as_float32` takes, and raises `AudioError` as it does; after an error, `reset`.
+        Accepts the types of `as_float32` and raises its `AudioError`; call `reset` after an error.
         """
         audio = as_float32(samples, first=self._pushed)
         mono = _without_denormals(self._downmix(audio))
@@ -88,7 +91,7 @@ class StreamResampler:
         return _floats(self._stream.resample_chunk(np.ascontiguousarray(mono)))
 
     def flush(self) -> Samples:
-        """(M,) samples still held back. The stream has ended: the next push begins a new one."""
+        """Return the remaining (M,) samples; the next push begins a new stream."""
         rest = np.empty(0, np.float32)
         if self._stream is not None and self._pushed:
             rest = _floats(self._stream.resample_chunk(rest, last=True))
@@ -96,7 +99,7 @@ class StreamResampler:
         return rest
 
     def reset(self) -> None:
-        """Drop the stream; the next samples begin a new one."""
+        """Begin a new stream."""
         self._downmix.reset()
         self._pushed = 0
         if self._stream is not None:
@@ -108,9 +111,9 @@ def _stream(source_rate: int, target_rate: int) -> soxr.ResampleStream:
 
 
 def _without_denormals(samples: Samples) -> Samples:
-    """The end of a long fade would cost a processor fifty times its usual work."""
-    nothing = np.abs(samples) < _SILENCE
-    return np.where(nothing, np.float32(0), samples) if nothing.any() else samples
+    """Set tiny samples to 0: denormals at the end of a fade are about 50 times slower."""
+    tiny = np.abs(samples) < _SILENCE
+    return np.where(tiny, np.float32(0), samples) if tiny.any() else samples
 
 
 def _floats(samples: np.ndarray) -> Samples:
@@ -119,15 +122,15 @@ def _floats(samples: np.ndarray) -> Samples:
 
 @lru_cache
 def _latency(source_rate: int, target_rate: int) -> Fraction:
-    # soxr works in blocks whose size it does not tell: push silence by the millisecond and watch
+    # soxr does not report its block size: measure it with silence in steps of 1 ms
     if source_rate == target_rate:
         return Fraction(0)
     stream = _stream(source_rate, target_rate)
     step = np.zeros(max(1, source_rate // 1000), np.float32)
-    pushed = came = 0
+    pushed = received = 0
     worst = Fraction(0)
     while pushed < source_rate:
         pushed += len(step)
-        worst = max(worst, Fraction(pushed, source_rate) - Fraction(came, target_rate))
-        came += len(stream.resample_chunk(step))
+        worst = max(worst, Fraction(pushed, source_rate) - Fraction(received, target_rate))
+        received += len(stream.resample_chunk(step))
     return worst

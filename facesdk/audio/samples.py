@@ -1,4 +1,4 @@
-"""Samples of any type as float32, and what is refused at the door."""
+"""Conversion of samples to float32, with checks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ..errors import AudioError
 Samples = NDArray[np.float32]
 
 LOUDEST = 32.0
-"""Full scales; floats beyond it are integers in disguise. A hot mix stays far below."""
+"""Times full scale; larger floats are rejected as integers stored as floats."""
 
 _ZERO_AND_SCALE = {"u1": (128, 2**7), "i2": (0, 2**15), "i4": (0, 2**31)}
 
 
 def as_float32(samples: ArrayLike, *, first: int = 0) -> Samples:
-    """Samples as float32 with full scale at 1.0; float32 comes back as it is.
+    """Return samples as float32 with full scale at 1.0; float32 is returned unchanged.
 
-    Takes float32, float64, int16, int32 and uint8 (wav's 8 bit: 128 is zero). Raises `AudioError`
-    for other types, for NaN and infinity, and for floats beyond 32 full scales; `first` is the
-    position of the first frame in its stream, for that message.
+    Accepts float32, float64, int16, int32 and uint8 (8-bit WAV: 128 is zero). Raises `AudioError`
+    for other types, NaN, infinity, and floats beyond 32 times full scale; `first` is the position
+    of the first frame in its stream, for the message.
     """
     array = np.asarray(samples)
     if array.dtype.kind == "f":
@@ -36,7 +36,7 @@ def as_float32(samples: ArrayLike, *, first: int = 0) -> Samples:
 
 
 def _require_sane(array: NDArray[np.floating], first: int) -> None:
-    if not array.size or np.abs(array).max() <= LOUDEST:  # false for NaN too
+    if not array.size or np.abs(array).max() <= LOUDEST:  # also false for NaN
         return
     where = np.argwhere(~(np.abs(array) <= LOUDEST))[0]
     value = array[tuple(where)]
@@ -44,9 +44,9 @@ def _require_sane(array: NDArray[np.floating], first: int) -> None:
     if not np.isfinite(value):
         raise AudioError(
             f"sample {position} is {value}; samples must be finite: "
-            "look at the tool that wrote them, or replace such samples by 0"
+            "check the tool that wrote them, or set such samples to 0"
         )
     raise AudioError(
-        f"sample {position} is {value:g}, but full scale is 1.0: these look like integers stored "
-        "as floats; divide them by their full scale (32768 for 16 bit)"
+        f"sample {position} is {value:g}, but full scale is 1.0; "
+        "divide integers stored as floats by their full scale (32768 for 16 bit)"
     )

@@ -100,7 +100,7 @@ class LineBaker:
             return self._bake_phones(line, settings)
         session = self.model.session(**settings.session())
         levels, mouth = LevelMeter(session.sample_rate), MouthMeter()
-        session.watch(mouth)
+        session.on_units = mouth
         meta = {"performance": settings.performance.to_json()}
         with open_audio(self._source(line.audio), sample_rate=session.sample_rate) as file:
             metered = MeteredBlocks(file, levels=levels, mouth=mouth, on_progress=on_progress)
@@ -108,7 +108,7 @@ class LineBaker:
             facts = self._write(line, settings, source, lambda: source.count)
         facts |= {
             "audio": asdict(levels.report()),
-            "mouth": mouth.report(self.model.manifest.frame_rate),
+            "mouth": mouth.report(self.model.manifest.fps),
             "phones": None,
             "sketch": mouth.sketch(),
         }

@@ -42,12 +42,16 @@ def report_document(outcomes: Sequence[Outcome], settings: Settings) -> dict[str
 
 
 def write_report(outcomes: Sequence[Outcome], settings: Settings, path: str | Path) -> None:
-    """Write the report: HTML if the path ends in `.html` or `.htm`, else JSON."""
+    """Write the report: HTML if the path ends in `.html` or `.htm`, else JSON.
+
+    Its folder is created.
+    """
     document = report_document(outcomes, settings)
     if Path(path).suffix.lower() in (".html", ".htm"):
         text = page(document, {o.line.output: o.facts["sketch"] for o in outcomes if o.facts})
     else:
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 

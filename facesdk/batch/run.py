@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
+from ..errors import FaceSDKError
 from ..files import remove_leftovers
 from .cache import BakeCache
 from .line import LineBaker, OnProgress, Outcome
 from .plan import PIPE, Line, Plan
 from .pool import bake_in_workers, default_jobs
-from .settings import Settings, fingerprint
+from .settings import Settings, fingerprint, shared_files
 
 OnResult = Callable[[Outcome], None]
 """Called with the outcome of every line as soon as it is known."""
@@ -83,15 +84,19 @@ def _sorted_out(
     plan: Plan, settings: Settings, baker: LineBaker, cache: BakeCache | None, force: bool
 ) -> Iterator[_Task | Outcome]:
     """Yield an outcome for every line that is up to date, a task for every other line."""
+    shared: dict[str, str | None] | None = None
+    if cache is not None:
+        with suppress(FaceSDKError, OSError):  # baking reports the error in better words
+            shared = shared_files(settings)
     for line in plan.lines:
         own = settings.of_line(line, plan)
-        if cache is None:
+        if cache is None or shared is None:
             yield _Task(line, own, None)
             continue
         try:
             model = None if line.phones else baker.model_hash()
-            mark = fingerprint(line, own, model)
-        except OSError:  # baking it reports the error in better words
+            mark = fingerprint(line, own, model=model, shared=shared)
+        except OSError:  # as above
             yield _Task(line, own, None)
             continue
         facts = None if force else cache.finished(line.output, mark)

@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import __version__
 from ..articulation.phones import Alphabet
-from ..documents import read_json
+from ..documents import load_json
 from ..exporters import Format
 from ..exporters.options import OptionFields, Value
 from ..performance import Performance
@@ -117,11 +117,22 @@ def line_seed(seed: int, name: str) -> int:
     return int(hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:8], 16)
 
 
-def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None:
+def shared_files(settings: Settings) -> dict[str, str | None]:
+    """Return hashes of the files that all lines share: facesdk's data, a rig or table, a head."""
+    return {
+        "data": data_hash(),
+        "rig": _rig_hash(settings.rig),
+        "head": settings.head and _mesh_hash(settings.head),
+    }
+
+
+def fingerprint(
+    line: Line, settings: Settings, *, model: str | None, shared: Mapping[str, str | None]
+) -> str | None:
     """Return a hash of everything that determines a line's file; None for a line from stdin.
 
-    `model` is the hash of the model. Audio, phones and a rig or table file count by
-    their bytes, not by their names or times; a recording that the file refers to also counts by
+    `model` is the hash of the model and `shared` comes from `shared_files`. Audio and phones count
+    by their bytes, not by their names or times; a recording that the file refers to also counts by
     the path that is written.
     """
     if line.audio == PIPE:
@@ -129,11 +140,9 @@ def fingerprint(line: Line, settings: Settings, model: str | None) -> str | None
     document = {
         "facesdk": __version__,
         "facts": FACTS,
-        "data": data_hash(),
+        "shared": dict(shared),
         "model": None if line.phones else model,
         "settings": settings.to_json(),
-        "rig": _rig_hash(settings.rig),
-        "head": settings.head and _mesh_hash(settings.head),
         "link": settings.link_audio and settings.audio_reference(line, kind_for(settings.format)),
         "audio": line.audio and file_hash(line.audio),
         "phones": line.phones and file_hash(line.phones),
@@ -145,7 +154,7 @@ def _rig_hash(rig: str) -> str | None:
     """Hash of a rig, table or map file and the rig files that it names; None for a rig's name."""
     if not rig.endswith(".json"):
         return None
-    document = read_json(Path(rig), "rig, table or map")
+    document = load_json(Path(rig), "rig, table or map")
     named = [v for v in document.values() if isinstance(v, str) and v.endswith(".json")]
     files = [Path(rig), *(Path(rig).parent / name for name in named)]
     return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()

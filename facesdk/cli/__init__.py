@@ -30,12 +30,12 @@ from ..errors import FaceSDKError, MissingExtraError, error_text
 COMMANDS = {
     "bake": "turn speech recordings into animation files",
     "convert": "turn animation files into other formats, rigs and frame rates",
-    "datasets": "make the speech corpora of a recipe, or describe one",
+    "datasets": "build the speech corpora of a recipe, or describe one",
     "doctor": "check the installation: versions, extras, OpenGL, ffmpeg, a self test",
     "export-onnx": "write a model as one ONNX file for a game engine, rigs included",
-    "flame": "describe a FLAME model, or make the map that --rig flame needs",
+    "flame": "describe a FLAME model, or calibrate the map for --rig flame",
     "info": "describe the contents of an animation file",
-    "render": "draw animation files: videos with sound, pictures, contact sheets",
+    "render": "render animation files: videos with sound, images, contact sheets",
     "rigs": "list rigs and the conversions between them",
     "train": "train a model from a recipe, or learn output layers from annotated recordings",
 }

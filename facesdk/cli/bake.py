@@ -129,6 +129,8 @@ def _plan(args: argparse.Namespace) -> Plan:
 def _check_report(path: str, lines: Plan) -> None:
     if Path(path).suffix.lower() not in REPORT_EXTENSIONS:
         raise UsageError(f"--report must end in {' or '.join(REPORT_EXTENSIONS)}, got {path}")
+    if Path(path).is_dir():
+        raise UsageError(f"--report needs the name of a file, {path} is a folder")
     taken = {Path(p).resolve() for line in lines.lines for p in (line.audio, line.output) if p}
     if Path(path).resolve() in taken:
         raise UsageError(f"--report would replace {path}; give it another name")
@@ -140,6 +142,8 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     options = writing_options(args, format_, fps)
     if args.link_audio and ("audio" not in format_.options or format_.name == VIDEO):
         raise UsageError(f"format {format_.name!r} does not support --link-audio; leave it out")
+    if args.link_audio and any(line.audio in (None, PIPE) for line in lines.lines):
+        raise UsageError("--link-audio needs recordings that are files")
     return Settings(
         rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
         fps=fps,

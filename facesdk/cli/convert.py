@@ -121,30 +121,30 @@ def _convert(
     """Write one file and return a report per clip."""
     file = stdout() if target == PIPE else target
     with ExitStack() as stack:
-        takes: dict[str, tuple[str, Converted]] = {}
+        clips: dict[str, tuple[str, Converted]] = {}
         for path in paths:
             for name, source in _sources(path, args, stack).items():
-                name = _unused(name, takes)
-                takes[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
-        if len(takes) > 1:
-            _require_several(paths, takes, format_)
-            by_name = {name: result for name, (_, result) in takes.items()}
+                name = _unused(name, clips)
+                clips[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
+        if len(clips) > 1:
+            _require_several(paths, clips, format_)
+            by_name = {name: result for name, (_, result) in clips.items()}
             dropped = write_clips(by_name, file, format_, **options)
         else:
-            ((name, (_, result)),) = takes.items()
+            ((name, (_, result)),) = clips.items()
             keeps_name = format_.multi_clip and "name" not in options and PIPE not in paths
             named = OptionFields(name=name) if keeps_name else OptionFields()
             dropped = write_clip(result, file, format_, **(options | named))
     return [
         _report(path, target, format_, name, result, dropped)
-        for name, (path, result) in takes.items()
+        for name, (path, result) in clips.items()
     ]
 
 
-def _require_several(paths: Sequence[str], takes: Iterable[str], format_: Format) -> None:
+def _require_several(paths: Sequence[str], clips: Iterable[str], format_: Format) -> None:
     if not format_.multi_clip:
         raise ExportError(
-            f"{paths[0]} contains several clips ({some_names(list(takes))}), but format "
+            f"{paths[0]} contains several clips ({some_names(list(clips))}), but format "
             f"{format_.name!r} holds one; choose it with --clip NAME"
         )
 

@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the .onnx file, or a folder for model.onnx; "
              "the manifest is written next to it")  # fmt: skip
     add("--rig", action="append", default=[], metavar="RIG",
-        help="a rig or a table file to add as an output; repeatable (default: arkit)")  # fmt: skip
+        help="a rig, or a rig, table or map file, to add; repeatable (default: arkit)")  # fmt: skip
     add("--trunk", action="store_true", help="export unit curves only, without rigs")
     add("--look-ahead", type=option(_milliseconds), metavar="MS",
         help="future audio to wait for, or all for every look-ahead on an axis of its own "

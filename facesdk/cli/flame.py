@@ -93,11 +93,11 @@ def _report(made: Calibration, path: str, file: Path) -> dict[str, Any]:
 
 
 def _landmarks(path: str | None, vertices: int) -> dict[str, Any] | None:
-    from ..documents import read_json
+    from ..documents import load_json
 
     if path is None:
         return None
-    points = read_json(Path(path), "landmark")
+    points = load_json(Path(path), "landmark")
     if not isinstance(points, dict) or not all(_is_place(p, vertices) for p in points.values()):
         raise UsageError(
             f"{path} must map names to vertices below {vertices} or to positions, "

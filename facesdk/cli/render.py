@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from ..files import whole_file
 from ..rig import Rig, rig_names
 from ..source import FrameSource, collect
 from . import DONE, UsageError, log, option, print_json, stdin, stdout
+from .options import count, positive, seconds
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -58,24 +58,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="change the key, fill or rim light; a part may be left out: key=*1.5")  # fmt: skip
     add("--background", metavar="#RRGGBB", help="default: the color that goes with --light")
     add("--transparent", action="store_true", help="leave out the background (PNG only)")
-    add("--turntable", type=_seconds, default=0.0, metavar="SECONDS",
+    add("--turntable", type=seconds, default=0.0, metavar="SECONDS",
         help="turn around the head once per SECONDS")  # fmt: skip
     add("--wireframe", action="store_true", help="draw the edges of the triangles")
     add("--curves", type=_words, default=(), metavar="NAMES",
         help="controls to plot below the image, as in jawOpen,mouthClose")  # fmt: skip
-    add("--at", type=_seconds, metavar="SECONDS",
+    add("--at", type=seconds, metavar="SECONDS",
         help="moment of a single PNG; default: the middle of the clip")  # fmt: skip
     add("--sheet", metavar="WHAT",
         help=f"one page of images: WHAT is frames (of the clip), shapes (of the head), or a rig "
              f"for its controls ({', '.join(rig_names())})")  # fmt: skip
     add("--against", metavar="CLIP",
-        help="ground truth; shows it, the clip, and the vertex distance in color")  # fmt: skip
-    add("--largest-error", type=_millimeters, default=5.0, metavar="MM",
+        help="truth (clip or .npy); shows it, CLIP, and the vertex distance in color")  # fmt: skip
+    add("--largest-error", type=positive, default=5.0, metavar="MM",
         help="error at the end of the color ramp of --against; default: 5")  # fmt: skip
     add("--backend", choices=("auto", "gl", "software"), default="auto",
         help="gl is OpenGL, software is numpy; default: OpenGL if available")  # fmt: skip
     add("--draft", action="store_true", help="render without anti-aliasing, which is faster")
-    add("--jobs", type=_count, metavar="N", help="number of processes; default: one per core")
+    add("--jobs", type=count, metavar="N", help="number of processes; default: one per core")
     add("--from-format", type=option(format_for), metavar="NAME",
         help="format of the clip; default: from the file name")  # fmt: skip
     add("--from-rig", type=option(Rig.load), metavar="RIG",
@@ -376,24 +376,3 @@ def _setting(text: str) -> tuple[str, str]:
     if not (name and is_ and value):
         raise argparse.ArgumentTypeError(f"must be NAME=VALUE, got {text!r}")
     return name, value
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
-    return number
-
-
-def _millimeters(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return number

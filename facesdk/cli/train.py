@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import MissingExtraError, missing_extra
-from . import DONE, UsageError, log, option, print_json
+from . import DONE, UsageError, log, print_json
+from .options import count
 
 NAME = "train"
 HELP = "train a model from a recipe, or learn output layers from annotated recordings"
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-o", "--out", type=Path, metavar="DIR", help="folder for the model (default: in --work)")
     add("--corpus", action="append", default=[], metavar="NAME=DIR",
         help="use this folder for a corpus of the recipe instead of building it")  # fmt: skip
-    add("--steps", type=option(_count), metavar="N",
+    add("--steps", type=count, metavar="N",
         help="number of training steps (default: that of the recipe or the settings)")  # fmt: skip
     add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto",
         help="where to compute (default: auto, a GPU if torch finds one)")  # fmt: skip
@@ -87,13 +88,6 @@ def _train_extra() -> Iterator[None]:
         raise
     except ImportError as error:
         raise missing_extra("training", "train") from error
-
-
-def _count(text: str) -> int:
-    """Parse a whole number of at least 1."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"--steps must be a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def corpora(options: list[str]) -> dict[str, Path]:

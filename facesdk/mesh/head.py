@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import Floats, Indices
 from ..clip import Clip, Pose
 from ..errors import MeshError, unknown_name
+from ..frozen import Rebuilt, frozen_dict
 from ..rig import Rig
 from .drive import shape_weights
 from .rotation import matrices
@@ -62,7 +62,7 @@ class Joint:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Head:
+class Head(Rebuilt):
     """A neutral face, its shapes and its parts. Immutable; can be compared, copied and pickled.
 
     Meters, right-handed, Y up, looking along +Z, the character's left at +X. The origin is a point
@@ -137,7 +137,7 @@ class Head:
         if len(set(self.names)) != shapes:
             raise MeshError(f"head {self.name!r} names a shape twice")
         for name in ("joints", "masks", "landmarks", "gaze", "rest_transforms"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            object.__setattr__(self, name, frozen_dict(getattr(self, name)))
 
     def __repr__(self) -> str:
         return f"<Head {self.name!r}: {len(self.neutral)} vertices, {len(self.names)} shapes>"
@@ -148,20 +148,10 @@ class Head:
             return True
         if not isinstance(other, Head):
             return NotImplemented
-        return all(_equal(mine, other._given[name]) for name, mine in self._given.items())
+        return all(_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def __hash__(self) -> int:
         return hash((self.name, len(self.neutral), self.names))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and unpickle through the constructor, without cached arrays."""
-        return _rebuilt, (self._given,)
-
-    @property
-    def _given(self) -> dict[str, Any]:
-        """Return the fields, mappings as plain dicts."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {n: dict(v) if isinstance(v, Mapping) else v for n, v in given.items()}
 
     def index(self, shape: str) -> int:
         """Return the row of a shape; raises `UnknownNameError` with the nearest names."""
@@ -278,7 +268,7 @@ class Head:
         return {name: np.flatnonzero(self.masks[name] > 0) for name in EYES if name in self.masks}
 
     def _turn_head(self, points: Floats, angles: Floats) -> None:
-        """Turn neck, then head, in place, as far as their masks say."""
+        """Turn neck, then head, in place, scaled by their masks."""
         turns = matrices(angles[:, :2])
         for i, name in enumerate(("head", "neck")):
             if angles[:, i].any():
@@ -292,10 +282,6 @@ class Head:
     def _pivot(self, name: str) -> Floats:
         joint = self.joints.get(name)
         return np.zeros(3, np.float32) if joint is None else np.array(joint.center, np.float32)
-
-
-def _rebuilt(given: dict[str, Any]) -> Head:
-    return Head(**given)
 
 
 def _equal(one: Any, two: Any) -> bool:

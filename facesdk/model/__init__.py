@@ -1,4 +1,4 @@
-"""Audio to units to any rig: the model that all speakers share, the session of each speaker."""
+"""Audio to speech units to any rig: the shared model, and one session per speaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole lines at once: a session that is pushed everything and flushed."""
+"""Baking of whole lines, by pushing them through a session."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .rig_outputs import RigSpec
 from .session import MultiSession, Session
 
 BLOCK_SECONDS = 1.0
-"""Seconds of audio that are pushed at once."""
+"""Seconds of audio per push."""
 
 AudioSource = str | Path | BinaryIO | Floats | Sequence[float]
-"""A sound file by path or opened, or (N,) or (N, channels) samples."""
+"""A sound file by path or opened in binary mode, or (N,) or (N, channels) samples."""
 
 
 class LiveSource:
-    """A line as a `FrameSource`, computed while it is read: an hour takes flat memory."""
+    """A `FrameSource` that computes a line while it is read, in constant memory."""
 
     def __init__(
         self, session: Session, chunks: Iterable[Floats], *, meta: Mapping[str, Any] | None = None
@@ -41,7 +41,7 @@ class LiveSource:
         )
 
     def blocks(self) -> Iterator[Block]:
-        """Compute and yield the frames; can be read again if the chunks can."""
+        """Compute and yield the frames; can be repeated if the chunks can be iterated again."""
         self._session.reset()
         for chunk in self._chunks:
             yield from self._session.push_blocks(chunk)
@@ -60,16 +60,16 @@ def bake(
     performance: Performance | None = None,
     **options: Unpack[PerformanceFields],
 ) -> Clip:
-    """Return a finished clip for a line of speech.
+    """Return the finished clip of a line of speech.
 
     `audio` is the path of a sound file, an open binary file, or (N,) or (N, channels) samples at
-    `sample_rate` (the model's, 16 kHz, if not given). The clip is as long as its audio, to one
-    frame, plus the performance's `tail`. `rig` is anything that `RigSpec` allows.
-    `look_ahead_ms` None uses the longest look-ahead of the model. `motion` has motion of your own.
-    `performance`, or its fields as keywords such as `seed=7`, say how it is performed.
+    `sample_rate` (default: the model's, 16 kHz). The clip is as long as its audio, to one frame,
+    plus the performance's `tail`. `rig` is anything that `RigSpec` allows. `look_ahead_ms` None
+    uses the longest look-ahead of the model. `motion` adds motion parts of your own. Options of
+    the performance are given as a `performance` or as keywords such as `seed=7`.
 
-    Raises `AudioError` for audio that makes no sense, `ModelError`, `RigError` or
-    `PerformanceError` for settings that cannot be met.
+    Raises `AudioError` for audio that cannot be read, `ModelError`, `RigError` or
+    `PerformanceError` for settings that are not possible.
     """
     model = model or load()
     performance = Performance.of(performance, options)
@@ -93,7 +93,7 @@ def bake_rigs(
     performance: Performance | None = None,
     **options: Unpack[PerformanceFields],
 ) -> dict[str, Clip]:
-    """Return a line of speech on several rigs, computed in one pass: a clip by each rig's name.
+    """Return the clips of a line of speech on several rigs, by rig name, computed in one pass.
 
     Arguments and errors are those of `bake`.
     """
@@ -130,10 +130,10 @@ def _collected(session: MultiSession, chunks: Iterable[Floats]) -> dict[str, Cli
 def _chunks(
     audio: AudioSource, sample_rate: int | None, model: Model
 ) -> Iterator[tuple[Iterable[Floats], int | None, int]]:
-    """Yield chunks of audio, their sample rate and how many channels they have."""
+    """Yield chunks of audio, their sample rate and their number of channels."""
     if isinstance(audio, (str, Path)) or hasattr(audio, "read"):
         if sample_rate is not None:
-            raise AudioError("sample_rate is for samples in memory; a sound file has its own")
+            raise AudioError("sample_rate applies to samples in memory; a sound file has its own")
         source = cast("str | Path | BinaryIO", audio)
         with open_audio(source, sample_rate=model.manifest.sample_rate) as file:
             yield file.blocks(BLOCK_SECONDS), None, 1
@@ -145,7 +145,7 @@ def _chunks(
 def _samples(audio: Any) -> Floats:
     if isinstance(audio, (bytes, bytearray, memoryview)):
         raise AudioError(
-            "audio must be samples or a file, got bytes; for 16-bit PCM give "
+            "audio must be samples or a file, got bytes; for 16-bit PCM pass "
             'numpy.frombuffer(audio, "<i2")'
         )
     try:
@@ -158,5 +158,5 @@ def _samples(audio: Any) -> Floats:
             f"samples; got {type(audio).__name__} of shape {samples.shape} and {samples.dtype}"
         )
     if not len(samples):
-        raise AudioError("there are no samples to bake; give at least one")
+        raise AudioError("audio must have at least one sample, got none")
     return samples

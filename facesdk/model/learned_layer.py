@@ -23,34 +23,35 @@ _BLOCK = 500
 
 @dataclass(frozen=True, eq=False)
 class LearnedLayer:
-    """An output of a model that was learned from recordings, run as one speaker.
+    """An output layer of a model that was learned from recordings, in the style of one speaker.
 
-    Sessions and `facesdk.bake` take it as a rig. `run` returns the bare numbers, for research and
+    Sessions and `facesdk.bake` accept it as a rig. `run` returns its raw output, for research and
     for layers that predict vertices.
     """
 
     model: Model
     name: str
     facts: Mapping[str, Any]
+    """Entry of the layer in the manifest."""
     speaker: str | None
-    """Subject of the recordings whose style it takes; None for the pivot, which fits anybody."""
+    """Subject of the recordings whose style is used; None for the speaker-independent pivot."""
     identity: Floats | None
-    """(1, E) embedding of the speaker; None where the model does not tell speakers apart."""
+    """(1, E) embedding of the speaker; None for a model without speaker embeddings."""
 
     @classmethod
     def of(
         cls, model: Model, name: str | None = None, *, speaker: str | None = None
     ) -> LearnedLayer:
-        """Return a layer by name, by default the only one.
+        """Return a layer by name, or the only one of the model.
 
-        Raises `ModelError` for a model without such layers, `UnknownNameError` for a layer or a
-        speaker that does not exist.
+        Raises `ModelError` for a model without learned layers, `UnknownNameError` for an unknown
+        layer or speaker.
         """
         layers = model.manifest.learned
         if not layers:
             raise ModelError(
                 f"the model {model.manifest.name!r} has no learned layers; "
-                "make one with facesdk train --learn"
+                "train one with facesdk train --learn"
             )
         if name is None and len(layers) == 1:
             (name,) = layers
@@ -60,7 +61,7 @@ class LearnedLayer:
 
     def __repr__(self) -> str:
         rig = "vertices" if self.rig is None else f"rig {self.rig.name!r}"
-        return f"<LearnedLayer {self.name!r} as {self.speaker or 'anybody'}, {rig}>"
+        return f"<LearnedLayer {self.name!r} as {self.speaker or 'pivot'}, {rig}>"
 
     @property
     def output(self) -> str:
@@ -69,23 +70,23 @@ class LearnedLayer:
 
     @cached_property
     def rig(self) -> Rig | None:
-        """The rig of the numbers; None where they are coefficients of a basis of vertices."""
+        """The rig of the output; None for coefficients of a vertex basis."""
         if self.facts["rig"] is None:
             return None
         return Rig.load(self.model.folder / Path(self.facts["file"]).name)
 
     def run(self, samples: Floats, *, look_ahead_ms: float | None = None) -> Floats:
-        """Return (T, K) numbers of (N,) samples at the model's sample rate, at its frame rate.
+        """Return the (T, K) output for (N,) samples at the model's sample rate.
 
-        As many frames as steps begin in the audio. The look-ahead is the longest one that is not
-        above `look_ahead_ms`, by default the longest.
+        T is the number of steps that begin in the audio, at the model's frame rate. The look-ahead
+        is the longest not above `look_ahead_ms`, by default the longest of all.
         """
         manifest = self.model.manifest
         index = self.model.look_ahead(look_ahead_ms)
         delay = manifest.delay_steps(index)
         frames = -(-len(samples) // manifest.step_samples)
         size = (1 + frames + delay) * manifest.step_samples
-        audio = np.zeros((1, size), np.float32)  # one step of silence comes first
+        audio = np.zeros((1, size), np.float32)  # starts with one step of silence
         audio[0, manifest.step_samples :][: len(samples)] = samples
         runner = self.model.runner(outputs=[self.output], identity=self.identity)
         block = _BLOCK * manifest.step_samples
@@ -103,11 +104,11 @@ def _embedding(model: Model, name: str, speaker: str | None) -> Floats | None:
         return None
     if speaker is None:
         return np.array([facts["pivot"]], np.float32)
-    known = {
+    speakers = {
         full.partition("/")[2]: row
         for full, row in facts["speakers"].items()
         if full.startswith(f"{name}/")
     }
-    if speaker not in known:
-        raise unknown_name(f"the learned layer {name!r} has no speaker", speaker, known)
-    return np.array([known[speaker]], np.float32)
+    if speaker not in speakers:
+        raise unknown_name(f"the learned layer {name!r} has no speaker", speaker, speakers)
+    return np.array([speakers[speaker]], np.float32)

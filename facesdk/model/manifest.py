@@ -1,4 +1,4 @@
-"""The manifest of a model: the facts next to its ONNX file."""
+"""Manifests: the JSON files that describe models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ..documents import check_header
 from ..errors import ModelError
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts of a model, read from the JSON file next to its ONNX file."""
+    """The properties of a model, read from the `model.json` next to its ONNX file."""
 
     name: str
     version: str
@@ -22,26 +23,27 @@ class Manifest:
     file: str
     """Name of the ONNX file in the same folder."""
     sha256: str
-    """Of the ONNX file."""
+    """Hash of the ONNX file, hexadecimal."""
     sample_rate: int
-    """Hz of the audio it takes."""
-    frame_rate: Fraction
-    """Unit frames per second."""
+    """Hz of the input audio."""
+    fps: Fraction
+    """Unit frames per second; `frame_rate` in the file."""
     step_samples: int
-    """Audio arrives in whole steps of this many samples; one step gives one frame."""
+    """Input samples per step; every step returns one unit frame."""
     units: tuple[str, ...]
+    """Names of the unit curves, in the order of the network's output."""
     articulation: tuple[str, ...]
-    """Curves in time with the sound; empty in models without them."""
+    """Names of the curves that are synchronous with the sound; empty for models without them."""
     look_aheads_ms: tuple[int, ...]
-    """Future audio, one head each; ascending."""
+    """Look-ahead of each output head, ascending."""
     states: Mapping[str, tuple[int, ...]]
     """Shape of every state tensor without the batch axis."""
     facts: Mapping[str, Any]
-    """The whole document, training data and scores included."""
+    """The whole document, including training data and scores."""
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """Read a manifest; raises `ModelError` when it is missing or malformed."""
+        """Return the manifest in a file; raises `ModelError` if it is missing or malformed."""
         try:
             document = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
@@ -50,10 +52,7 @@ class Manifest:
             ) from None
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} cannot be read as a JSON manifest: {error}") from error
-        if not isinstance(document, dict) or document.get("format") != "facesdk.model":
-            raise ModelError(f'{path} is not a model manifest: expected "format": "facesdk.model"')
-        if document.get("version") != 1:
-            raise ModelError(f"{path}: this facesdk reads manifest version 1")
+        check_header(document, format="facesdk.model", source=str(path), error=ModelError)
         try:
             return cls._build(document)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -71,7 +70,7 @@ class Manifest:
             file=name,
             sha256=str(document["sha256"]),
             sample_rate=int(document["sample_rate"]),
-            frame_rate=Fraction(*document["frame_rate"]),
+            fps=Fraction(*document["frame_rate"]),
             step_samples=int(document["step_samples"]),
             units=tuple(document["units"]),
             articulation=tuple(document.get("articulation", ())),
@@ -82,10 +81,10 @@ class Manifest:
 
     @property
     def learned(self) -> Mapping[str, Any]:
-        """Facts about every output layer that was learned from recordings, by its name."""
+        """Properties of every output layer that was learned from recordings, by name."""
         layers: Mapping[str, Any] = self.facts.get("learned", {})
         return layers
 
     def delay_steps(self, look_ahead_index: int) -> int:
-        """Return how many steps the frames of a look-ahead are behind the audio."""
-        return round(Fraction(self.look_aheads_ms[look_ahead_index], 1000) * self.frame_rate)
+        """Return the delay of a look-ahead in steps."""
+        return round(Fraction(self.look_aheads_ms[look_ahead_index], 1000) * self.fps)

@@ -32,17 +32,17 @@ State = Mapping[str, Floats]
 DEFAULT_MODEL = "default"
 
 LIVE_LOOK_AHEAD_MS = 100
-"""Future audio that a session waits for unless told otherwise; baking waits for all it can."""
+"""Default look-ahead of sessions; baking uses the longest of the model."""
 
 
 class Model:
-    """An acoustic model: PCM to units. Read-only; sessions hold everything that changes."""
+    """An acoustic model: audio to speech units. Read-only; all state is in the sessions."""
 
     def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
-        """Load the model of a folder with `model.json`.
+        """Load the model in a folder with `model.json`.
 
-        `threads` is how many cores one call may use; one keeps results the same everywhere.
-        Raises `ModelError` when files are missing, damaged or not what the manifest says.
+        `threads` is the number of threads per call; results are reproducible with one. Raises
+        `ModelError` for files that are missing, damaged or differ from the manifest.
         """
         self.folder = Path(folder)
         self.manifest = Manifest.read(self.folder / "model.json")
@@ -72,7 +72,10 @@ class Model:
             described.append("articulation")
         found = {output.name: output.shape[-1] for output in self._graph.get_outputs()}
         if missing := [name for name in described if name not in found]:
-            raise ModelError(f"{self.folder / manifest.file} has no output {missing[0]!r}")
+            raise ModelError(
+                f"{self.folder / manifest.file} has no output {missing[0]!r}, "
+                "which its manifest describes"
+            )
         return {name: int(found[name]) for name in described}
 
     def __repr__(self) -> str:
@@ -91,23 +94,23 @@ class Model:
         found = hashlib.sha256(payload).hexdigest()
         if found != self.manifest.sha256:
             raise ModelError(
-                f"{path} is damaged or was changed: sha256 {found[:12]}…, "
-                f"its manifest says {self.manifest.sha256[:12]}…; install it again"
+                f"{path} is damaged or was changed: its sha256 is {found[:12]}…, "
+                f"expected {self.manifest.sha256[:12]}…; install it again"
             )
         return payload
 
     def start(self, batch: int = 1) -> State:
-        """Return the state of `batch` streams that have not begun."""
+        """Return the initial state of `batch` streams."""
         shapes = self.manifest.states.items()
         return {name: np.zeros((batch, *shape), np.float32) for name, shape in shapes}
 
     def step(self, audio: Floats, state: State) -> tuple[Floats, State]:
-        """Return the units of one chunk for a batch of streams, and the state that follows.
+        """Return the units of one chunk for a batch of streams, and the next state.
 
-        `audio` is (batch, steps * step_samples) at the model's rate; the units are
-        (batch, steps, look-aheads, units). Frame `i` of look-ahead `a` after `n` earlier steps
-        belongs to the instant `n + i - a` steps after the first sample, where the first step of
-        a stream must be silence. A plain function of its arguments; `runner` is faster.
+        `audio` is (batch, steps * step_samples) at the model's sample rate; the units are
+        (batch, steps, look-aheads, units). The first step of a stream must be silence. With a
+        look-ahead of `a` steps, frame `i` after `n` earlier steps is at `n + i - a` steps after
+        the first sample. A pure function; `runner` is faster.
         """
         runner = self.runner(len(audio))
         for name, tensor in runner.state.items():
@@ -122,11 +125,11 @@ class Model:
         outputs: Sequence[str] = ("units",),
         identity: Floats | None = None,
     ) -> Runner:
-        """Return the network with the state of a batch of streams, which it steps in place.
+        """Return a runner: the network with the state of a batch of streams.
 
-        `outputs` names what it returns: `units`, `articulation` (the curves in time with the
-        sound), outputs of learned layers; `identity` is the (1, E) embedding that those take.
-        Raises `ModelError` for an output that the model does not have.
+        `outputs` are `units`, `articulation` (the curves that are synchronous with the sound) or
+        outputs of learned layers; `identity` is the (1, E) speaker embedding of the latter. Raises
+        `ModelError` for an output that the model does not have.
         """
         from .runner import Runner
 
@@ -140,7 +143,7 @@ class Model:
         return Runner(self._graph, self.manifest, outputs=sizes, batch=batch, identity=identity)
 
     def stream(self, outputs: RigOutputs, *, look_ahead_index: int) -> LocalStream:
-        """Return a stream of the unit frames that rig outputs need."""
+        """Return a stream of the unit frames that rig outputs require."""
         from .stream import LocalStream, UnitDecoder
 
         further = {name: outputs.network_size(name) for name in outputs.network_outputs}
@@ -148,21 +151,24 @@ class Model:
         return LocalStream(runner, UnitDecoder(self.manifest, further, look_ahead_index))
 
     def batcher(self, *, capacity: int = 64, articulation: bool = False) -> Batcher:
-        """Return a batcher: many streams stacked into one call of the network."""
+        """Return a batcher, which steps many streams in one call of the network."""
         from .stream import Batcher
 
         return Batcher(self, capacity=capacity, articulation=articulation)
 
     def look_ahead(self, milliseconds: float | None) -> int:
-        """Index of the look-ahead that fits best: the longest not above the wish."""
+        """Return the index of the longest look-ahead not above `milliseconds`; None for the last.
+
+        Raises `ModelError` if all are longer.
+        """
         offered = self.manifest.look_aheads_ms
         if milliseconds is None:
             return len(offered) - 1
         fitting = [i for i, ms in enumerate(offered) if ms <= milliseconds]
         if not fitting:
             raise ModelError(
-                f"look-ahead must be at least {offered[0]} ms; this model offers "
-                f"{', '.join(map(str, offered))} ms, got {milliseconds}"
+                f"look-ahead must be at least {offered[0]} ms, got {milliseconds}; "
+                f"this model has {', '.join(map(str, offered))} ms"
             )
         return fitting[-1]
 
@@ -179,16 +185,16 @@ class Model:
         performance: Performance | None = None,
         **options: Unpack[PerformanceFields],
     ) -> Session:
-        """Return a session: one speaker on one rig.
+        """Return a session of one speaker on one rig.
 
-        `rig` is anything that `RigSpec` allows. `look_ahead_ms` None waits for the longest
-        look-ahead that the model has. `sample_rate` (the model's if not given) and `channels` are
-        those of the audio pushed; `low_delay` resamples it with the short filter of
-        `StreamResampler`. `motion` has motion of your own. `performance`, or its fields as
-        keywords such as `seed=7`, say how it is performed.
+        `rig` is anything that `RigSpec` allows. `look_ahead_ms` None uses the longest look-ahead
+        of the model. `sample_rate` (default: the model's) and `channels` are those of the pushed
+        audio; `low_delay` resamples it with the short filter of `StreamResampler`. `motion` adds
+        motion parts of your own. Options of the performance are given as a `performance` or as
+        keywords such as `seed=7`.
 
-        Raises `ModelError`, `RigError`, `AudioError` or `PerformanceError` for settings that
-        cannot be met.
+        Raises `ModelError`, `RigError`, `AudioError` or `PerformanceError` for settings that are
+        not possible.
         """
         from .session import Session
 
@@ -211,7 +217,7 @@ class Model:
         performance: Performance | None = None,
         **options: Unpack[PerformanceFields],
     ) -> MultiSession:
-        """Return a session of one speaker on several rigs at once; see `session`."""
+        """Return a session of one speaker on several rigs; see `session`."""
         from .session import MultiSession
 
         return MultiSession(
@@ -222,7 +228,11 @@ class Model:
 
 
 def load(path: Path | str | None = None, *, threads: int = 1) -> Model:
-    """A model from its folder, or the default model that comes with facesdk."""
+    """Return the model in a folder, or the built-in default model.
+
+    `path` may also be the `model.json` or ONNX file in the folder. `threads` is the number of
+    threads per call. Raises `ModelError` for files that are missing or damaged.
+    """
     if path is not None:
         folder = Path(path)
         return Model(

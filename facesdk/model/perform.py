@@ -1,4 +1,4 @@
-"""Unit curves from elsewhere, such as articulated phones, as a finished clip on a rig."""
+"""Clips from existing unit curves, such as those of timed phones."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ def perform(
     performance: Performance | None = None,
     **options: Unpack[PerformanceFields],
 ) -> Clip:
-    """Return a clip on a rig: what a session makes of the units it computes, from known units.
+    """Return unit curves as a clip on a rig, with the motion and resampling of a session.
 
-    `seconds` is the exact length of the line, by default that of `units`; the
-    performance's `tail` comes on top. For rig `articulation`, `units` are taken as curves in time
-    with the sound. Raises `ClipError` when `units` is on another rig.
+    `units` is a clip on rig `units`. `seconds` is the exact duration of the line, by default that
+    of `units`; the performance's `tail` is added. For rig `articulation`, the units are used as
+    curves that are synchronous with the sound. The other arguments are those of `bake`. Raises
+    `ClipError` when `units` is on another rig.
     """
     if units.rig.name != "units":
         raise ClipError(f"expected a clip on rig 'units', got rig {units.rig.name!r}")

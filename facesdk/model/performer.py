@@ -1,4 +1,4 @@
-"""Unit frames to the frames of rigs, for one speaker: motion, rig outputs, clock."""
+"""Unit frames to rig frames for one speaker: motion, rig outputs, frame rate conversion."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from ..rig import Rig
 from .rig_outputs import RigOutputs
 
 OnUnits = Callable[[Floats], None]
-"""Receives (T, units) final unit curves, motion and settling included."""
+"""A callback that receives (T, units) final unit curves, including motion and settling."""
 
 _ANGLES = 12
 
 
 class Performer:
-    """One speaker's way from unit frames to the frames of one rig or several.
+    """The second half of a session: unit frames to the frames of one or more rigs.
 
-    Owns the state of motion and clock. Frames do not depend on how the units were cut.
+    Owns the state of motion and frame rate conversion. Frames do not depend on how the units are
+    divided into calls.
     """
 
     def __init__(
@@ -38,16 +39,16 @@ class Performer:
         motion: Sequence[MotionPart] = (),
         held_back: int | None = None,
     ) -> None:
-        """`unit_fps` is the rate of the units, `fps` that of the frames.
+        """`unit_fps` is the frame rate of the units, `fps` that of the frames.
 
-        `held_back` is how many unit frames arrive with `flush` at least: the return to rest, which
-        must not touch frames that are out already, happens in these. None where all units arrive
-        with one call.
+        `held_back` is the smallest number of unit frames that arrive with `flush`. The return to
+        rest is limited to these, because earlier frames may already be emitted. None if all units
+        arrive in one call.
         """
-        self._outputs, self._performance = outputs, performance
+        self._outputs = outputs
         self.rigs = outputs.rigs
         self.fps, self.unit_fps = fps, unit_fps
-        self._layer = MotionLayer(unit_fps, performance, more=motion)
+        self._layer = MotionLayer(unit_fps, performance, extra=motion)
         self._curves = LinearResampler(unit_fps, fps)
         self._tail = Fraction(performance.tail)
         longest = int(SETTLE_SECONDS * unit_fps)
@@ -55,13 +56,14 @@ class Performer:
             longest = min(longest, held_back + int(self._tail * unit_fps))
         self._settle_frames = max(0, longest) if performance.settle else 0
         self._rest = self._rest_of_columns()
-        self._on_units: OnUnits | None = None
+        self.on_units: OnUnits | None = None
+        """Called with every block of unit curves as it is computed."""
         self._has_pose = self._poses_of(self._rest[None])
         self._any_pose = any(self._has_pose)
         self.reset()
 
     def _rest_of_columns(self) -> Floats:
-        """Return the rest of units and of the further columns, (columns,)."""
+        """Return the (columns,) rest values of the units and of the further network outputs."""
         parts = [Rig.load("units").rest]
         for output, rig in zip(self._outputs.outputs, self.rigs, strict=True):
             if output.network_output is not None:
@@ -78,31 +80,27 @@ class Performer:
         self._layer.reset()
         self._curves.reset()
         self.received = 0
-        """Unit frames so far."""
+        """Unit frames received so far."""
         self.emitted = 0
-        """Frames so far."""
+        """Frames returned so far."""
 
     @property
     def latency(self) -> Fraction:
-        """Seconds that a frame waits for units later than itself, at most."""
+        """Largest time in seconds between a frame and the last unit frame that it needs."""
         parts = (self.unit_fps / self.fps).denominator
         between = Fraction(parts - 1, parts)
         return (between + self._layer.delay) / self.unit_fps
 
-    def watch(self, on_units: OnUnits | None) -> None:
-        """Call `on_units` with every block of unit curves as it is made."""
-        self._on_units = on_units
-
     def frames_in(self, duration: Fraction) -> int:
-        """Return how many frames a line of `duration` seconds has, its tail included."""
+        """Return the number of frames of a line of `duration` seconds, including its tail."""
         return math.ceil((duration + self._tail) * self.fps)
 
     def units_for(self, frames: int) -> int:
-        """Return how many unit frames that many frames need."""
+        """Return the number of unit frames that a number of frames requires."""
         return math.ceil(Fraction(max(0, frames - 1)) * self.unit_fps / self.fps) + 1
 
     def push(self, units: Floats) -> list[Block]:
-        """Return the frames that became due with (T, columns) more units: a block for each rig.
+        """Return the frames that (T, columns) more units complete, as one block per rig.
 
         Columns are those of rig `units`, then those of `RigOutputs.network_outputs`.
         """
@@ -110,10 +108,10 @@ class Performer:
         return self._emit(self._layer.push(units), None)
 
     def flush(self, units: Floats, frames: int) -> list[Block]:
-        """Return the remaining frames, up to `frames` in all: a block for each rig.
+        """Return the remaining frames, `frames` in total, as one block per rig.
 
-        `units` are the last ones; the face eases to rest in them where the performance asks for
-        it.
+        `units` are the last ones of the line, in which the face eases to rest if the performance
+        has `settle`.
         """
         units = units[: max(0, self.units_for(frames) - self.received)]
         self.received += len(units)
@@ -123,9 +121,9 @@ class Performer:
         return self._emit(motion, frames)
 
     def _emit(self, motion: Motion, frames: int | None) -> list[Block]:
-        if self._on_units is not None:
-            self._on_units(motion.units[:, : len(Rig.load("units"))])
-        due = self._curves.feed(self._rows(motion))
+        if self.on_units is not None:
+            self.on_units(motion.units[:, : len(Rig.load("units"))])
+        due = self._curves.push(self._rows(motion))
         if frames is not None:
             last = list(self._curves.flush(frames))
             due = np.concatenate([due, last]) if last else due
@@ -134,7 +132,7 @@ class Performer:
         return self._blocks(due)
 
     def _rows(self, motion: Motion) -> Floats:
-        """Return the controls of all rigs with the angles of their poses behind them."""
+        """Return (T, columns): the controls of all rigs, then the angles of their poses."""
         values, poses = self._outputs(motion)
         if not self._any_pose:
             return values

@@ -1,8 +1,8 @@
-"""Rig outputs: units and pose become the controls of one rig or several, in one pass.
+"""Rig outputs: conversion of units and pose to the controls of one or more rigs, in one pass.
 
-A rig's controls come from one of three sources: the model itself (`units`, `articulation`), a rig
-table that reads the units, or an output layer of the model that was learned from recordings. Maps
-of `facesdk.retarget` may follow, to rigs without a table of their own.
+A rig's controls come from one of three sources: the network itself (rigs `units` and
+`articulation`), a rig table applied to the units, or a learned output layer of the model. For rigs
+without a table of their own, maps of `facesdk.retarget` follow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..arrays import Columns, Floats
-from ..documents import read_json
+from ..documents import load_json
 from ..errors import ModelError, RigError, unknown_name
 from ..motion import Motion
 from ..retarget import RigMap, conversion, reachable
@@ -29,40 +29,39 @@ if TYPE_CHECKING:
     from .model import Model
 
 RigSpec = str | Path | Rig | RigTable | RigMap | LearnedLayer
-"""What a caller may give as a rig: the name of a rig or of a learned layer (`layer` or
+"""A rig as callers specify it: the name of a rig or of a learned layer (`layer` or
 `layer:speaker`), the path of a rig, table or map file, or one of these as an object."""
 
 MODEL_RIGS = ("units", "articulation")
-"""Rigs that the network computes itself; all others are computed from units or learned."""
+"""Rigs whose controls are outputs of the network."""
 
 
 @dataclass(frozen=True, eq=False)
 class RigOutput:
-    """How the controls of one rig come about.
+    """The computation of one rig's controls.
 
-    A rig's own table may leave controls to the table of another rig (`fallback_rig`), or serve
-    only until a map leads there from another table (`superseded_by`): FLAME before a model was
-    calibrated.
+    A rig's own table may leave controls to the table of another rig (`fallback_rig`), or be
+    replaced once a map from another table's rig exists (`superseded_by`), as for FLAME after
+    calibration.
     """
 
     rig: Rig
-    """The rig that comes out."""
+    """The target rig."""
     table: RigTable | None = None
-    """What reads the units; None where the network computes the controls itself."""
+    """Table that is applied to the units; None if the network computes the controls."""
     maps: tuple[RigMap, ...] = ()
-    """From the table's rig, or the learned layer's, to the one that comes out."""
+    """Maps from the table's rig to the target rig."""
     override: RigTable | None = None
-    """Table of this rig that moves some controls in place of table and maps."""
+    """Table of the target rig that replaces the result of table and maps for its controls."""
     learned: LearnedLayer | None = None
-    """The learned layer; `table` is then what brings motion to its rig, where it has one."""
+    """The learned layer; table and maps, if any, then add only the motion layer's movement."""
 
     @classmethod
     def of(cls, spec: RigSpec, model: Model | None = None) -> RigOutput:
-        """Return the output for a rig as a caller names it.
+        """Return the output for a rig as a caller specifies it.
 
-        `model` is the one whose learned layers may be named. Raises `UnknownNameError` for a name
-        that nobody has, `RigError` for a file that is neither rig, table nor map, or a rig that
-        nothing leads to.
+        `model` provides the names of learned layers. Raises `UnknownNameError` for an unknown
+        name, `RigError` for a file of another kind or a rig without a table or map.
         """
         if isinstance(spec, LearnedLayer):
             return cls._of_learned(spec)
@@ -74,8 +73,8 @@ class RigOutput:
             return cls._of_rig(spec)
         if not isinstance(spec, (str, Path)):
             raise RigError(
-                "a rig is given by name, by the path of a rig, table or map file, or as an object "
-                f"of these; got {type(spec).__name__}"
+                "a rig must be a name, the path of a rig, table or map file, or an object of "
+                f"these; got {type(spec).__name__}"
             )
         if Path(spec).suffix == ".json":
             return cls._of_file(Path(spec))
@@ -93,7 +92,7 @@ class RigOutput:
 
     @classmethod
     def _of_file(cls, path: Path) -> RigOutput:
-        document = read_json(path, "rig, table or map")
+        document = load_json(path, "rig, table or map")
         kind = document.get("format") if isinstance(document, dict) else None
         if kind == "facesdk.table":
             return cls._of_table(RigTable.from_json(document, source=str(path), folder=path.parent))
@@ -115,7 +114,7 @@ class RigOutput:
             )
         try:
             moved = cls._of_rig(layer.rig)
-        except RigError:  # nothing leads there from units: motion does not reach this rig
+        except RigError:  # no table or map: the motion layer cannot move this rig
             return cls(layer.rig, learned=layer)
         return cls(layer.rig, moved.table, moved.maps, moved.override, layer)
 
@@ -140,7 +139,7 @@ class RigOutput:
             return cls(rig)
         if rig.name in table_names():
             return cls._of_table(RigTable.load(rig.name))
-        # MetaHuman's own table serves its control board, ARKit's serves the rest
+        # the control board uses the table of MetaHuman, all other rigs that of ARKit
         return cls._through("metahuman" if rig.name.startswith("metahuman") else "arkit", rig)
 
     @classmethod
@@ -151,29 +150,29 @@ class RigOutput:
 
     @classmethod
     def _by_names(cls, rig: Rig) -> RigOutput:
-        """Return the output of an own rig whose controls are called like those of a known one."""
-        known = [Rig.load(name) for name in table_names()]
-        best = max(known, key=lambda other: sum(name in other for name in rig.names))
+        """Return the output of a custom rig whose controls have names of a built-in rig."""
+        builtin = [Rig.load(name) for name in table_names()]
+        best = max(builtin, key=lambda other: sum(name in other for name in rig.names))
         shared = [name for name in rig.names if name in best]
         if not shared:
             raise RigError(
-                f"rig {rig.name!r} shares no control with {', '.join(r.name for r in known)}, so "
-                "nothing says what moves it; give a table (units to its controls) or a map from "
-                "one of these rigs in place of the rig"
+                f"rig {rig.name!r} shares no control with {', '.join(r.name for r in builtin)}; "
+                "use a table (units to its controls) or a map from one of these rigs instead of "
+                "the rig"
             )
         same = RigMap(best, rig, {name: {name: 1.0} for name in shared})
         return cls._of_map(same)
 
     @property
     def source(self) -> Literal["model", "table", "learned"]:
-        """Where the controls come from."""
+        """Origin of the controls."""
         if self.learned is not None:
             return "learned"
         return "model" if self.table is None else "table"
 
     @property
     def provenance(self) -> str:
-        """One line for files: where the controls come from."""
+        """Description of the origin of the controls, one line for files."""
         if self.learned is not None:
             return f"learned layer {self.learned.name!r}"
         if self.table is None:
@@ -183,67 +182,67 @@ class RigOutput:
 
     @property
     def stand_in(self) -> RigTable | None:
-        """The table in use, where it moves less than the map that will supersede it."""
+        """The table in use, if a map is to supersede it; else None."""
         waits = self.table is not None and self.table.superseded_by is not None
         return self.table if waits else None
 
     @property
     def network_output(self) -> str | None:
-        """Output of the network that is needed in addition to the units."""
+        """Output of the network that is required in addition to the units; None for none."""
         if self.learned is not None:
             return self.learned.output
         return "articulation" if self.rig.name == "articulation" and self.table is None else None
 
     def __call__(self, units: Floats) -> Floats:
-        """Return (T, controls) for (T, columns): units, then the network output that is needed."""
-        values, _ = self._alone(Motion(units, None))
+        """Return (T, controls) for (T, columns): units, then the required network output."""
+        values, _ = self._single(Motion(units, None))
         return values
 
     @cached_property
-    def _alone(self) -> RigOutputs:
+    def _single(self) -> RigOutputs:
         return RigOutputs([self])
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """How the columns of one rig are computed."""
+    """The computation of one rig's columns."""
 
     output: RigOutput
     columns: slice
-    """Where the rig's controls stand in the result."""
+    """Columns of the rig in the result."""
     source: slice
-    """Where the maps' source stands: in the bank, or in the motion's own columns."""
+    """Source columns, in the table bank or in the motion's units."""
     override: Columns
-    """Columns of the result that another table moves."""
+    """Columns of the result that come from the override table."""
     override_source: Columns
-    """Where these stand in the bank."""
+    """Their columns in the table bank."""
     by_table: RigOutputs | None = None
-    """What motion does to the rig of a learned layer, where something leads there from units."""
+    """For a learned layer: outputs that add the motion layer's movement."""
     rest: Floats | None = None
-    """(1, C) of that at rest."""
+    """(1, C) result of `by_table` at rest."""
 
 
 class RigOutputs:
-    """Units and pose to the controls of one rig or several.
+    """The conversion of units and pose to the controls of one or more rigs.
 
-    Tables are evaluated in one bank: what they have in common is computed once.
+    Tables are evaluated in one bank, so common factors and products are computed once.
     """
 
     def __init__(self, rigs: Sequence[RigSpec | RigOutput], model: Model | None = None) -> None:
-        """Raises `ModelError` unless there is at least one rig and none twice."""
+        """Raises `ModelError` without a rig or with one twice, and the errors of `RigOutput.of`."""
         outputs = [rig if isinstance(rig, RigOutput) else RigOutput.of(rig, model) for rig in rigs]
         self.outputs: tuple[RigOutput, ...] = tuple(outputs)
         self.rigs: tuple[Rig, ...] = tuple(output.rig for output in outputs)
         names = [rig.name for rig in self.rigs]
         if not outputs or len(set(names)) != len(names):
-            raise ModelError(f"give at least one rig and none twice, got {names}")
+            raise ModelError(f"rigs must be one or more different ones, got {names}")
         ends = np.cumsum([len(rig) for rig in self.rigs]).tolist()
         self.columns = tuple(
             slice(end - len(rig), end) for rig, end in zip(self.rigs, ends, strict=True)
         )
-        """Where the controls of each rig stand."""
-        needed = (output.network_output for output in outputs)
-        self.network_outputs = tuple(dict.fromkeys(name for name in needed if name is not None))
+        """Columns of each rig in the result."""
+        required = (output.network_output for output in outputs)
+        self.network_outputs = tuple(dict.fromkeys(name for name in required if name is not None))
         """Outputs of the network whose columns follow the units, in this order."""
         self._units = Rig.load("units")
         self._count = len(self._units)
@@ -254,25 +253,25 @@ class RigOutputs:
             self._part(output, columns, offsets)
             for output, columns in zip(outputs, self.columns, strict=True)
         ]
-        # nothing but tables: the bank's columns are the result's
+        # only tables: the columns of the bank are those of the result
         self._plain = len(self._places) == len(outputs) and not any(
             o.maps or o.override or o.learned for o in outputs
         )
 
     @property
     def identity(self) -> Floats | None:
-        """(1, E) embedding of the speaker that learned layers take; None without any.
+        """(1, E) speaker embedding for learned layers; None without such layers.
 
-        Raises `ModelError` where two layers are asked for different speakers.
+        Raises `ModelError` for layers of different speakers.
         """
         layers = [o.learned for o in self.outputs if o.learned is not None]
-        given = [layer.identity for layer in layers if layer.identity is not None]
-        if any(not np.array_equal(given[0], other) for other in given[1:]):
+        identities = [layer.identity for layer in layers if layer.identity is not None]
+        if any(not np.array_equal(identities[0], other) for other in identities[1:]):
             raise ModelError(
-                "one session runs its learned layers as one speaker; got "
+                "the learned layers of a session must have the same speaker, got "
                 + ", ".join(f"{layer.name}:{layer.speaker}" for layer in layers)
             )
-        return given[0] if given else None
+        return identities[0] if identities else None
 
     def _tables(self, outputs: Sequence[RigOutput]) -> tuple[TableBank | None, Mapping[int, slice]]:
         tables = {id(t): t for o in outputs for t in (o.table, o.override) if t is not None}
@@ -282,7 +281,7 @@ class RigOutputs:
         return bank, dict(zip(tables, bank.columns, strict=True))
 
     def _offsets(self) -> Mapping[str, int]:
-        """Return where the columns of each further network output begin."""
+        """Return the first column of each further network output."""
         offsets, begin = {}, len(self._units)
         for name in self.network_outputs:
             offsets[name] = begin
@@ -290,7 +289,7 @@ class RigOutputs:
         return offsets
 
     def network_size(self, name: str) -> int:
-        """Return how many columns a further network output has."""
+        """Return the number of columns of a further network output."""
         if name == "articulation":
             return len(Rig.load("articulation"))
         return next(len(o.rig) for o in self.outputs if o.network_output == name)
@@ -327,33 +326,33 @@ class RigOutputs:
             if part.output.learned is not None:
                 poses.append(self._learned(part, values, motion))
                 continue
-            found = (units if part.output.table is None else from_tables)[:, part.source]
+            controls = (units if part.output.table is None else from_tables)[:, part.source]
             angles = pose
             for rig_map in part.output.maps:
-                found, angles = rig_map(found, angles)
-            values[:, part.columns] = found
+                controls, angles = rig_map(controls, angles)
+            values[:, part.columns] = controls
             if len(part.override):
                 values[:, part.override] = from_tables.take(part.override_source, axis=1)
             poses.append(angles)
         return values, poses
 
     def _learned(self, part: _Part, values: Floats, motion: Motion) -> Floats | None:
-        """Write a learned layer's controls; what motion alone does to the rig is added."""
+        """Write a learned layer's controls and add the movement of the motion layer."""
         output = part.output
-        found = values[:, part.columns]
-        found[:] = motion.units[:, part.source]
+        controls = values[:, part.columns]
+        controls[:] = motion.units[:, part.source]
         pose = motion.pose
         if part.by_table is not None and part.rest is not None:
-            face = np.tile(self._units.rest, (len(found), 1))
+            face = np.tile(self._units.rest, (len(controls), 1))
             face[:, self._face] = motion.units[:, self._face]
             moved, (pose,) = part.by_table(Motion(face, pose))
-            found += moved - part.rest
-        np.maximum(found, output.rig.minimum, out=found)
-        np.minimum(found, output.rig.maximum, out=found)
+            controls += moved - part.rest
+        np.maximum(controls, output.rig.minimum, out=controls)
+        np.minimum(controls, output.rig.maximum, out=controls)
         return pose
 
     @cached_property
     def _face(self) -> Sequence[int]:
-        """Units that only the motion layer moves."""
+        """Indices of the units that only the motion layer moves."""
         articulation = Rig.load("articulation")
         return [i for i, name in enumerate(self._units.names) if name not in articulation]

@@ -1,8 +1,8 @@
-"""Rig tables: what each unit does to each control of a rig, as data.
+"""Rig tables: the conversion of units to the controls of a rig, as data.
 
-A table is a sum of products: every control is a weighted sum of units, of products of units and
-of their complements. That is enough for lips that seal whatever the jaw does, and little enough
-to be a constant layer of an exported graph.
+Every control is a weighted sum of units, of their complements, and of products of these. Products
+keep lips sealed at any jaw opening, and the whole table can be a constant layer of an exported
+graph.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
+from ..documents import check_header, load_json
 from ..errors import FaceSDKError, RigError, unknown_name
 from ..frozen import Rebuilt
 from ..rig import Rig
@@ -28,40 +29,40 @@ if TYPE_CHECKING:
 
 
 class Layers(NamedTuple):
-    """A table as arrays: `clip(units @ scale + offset, 0, 1)`, products of these, weights."""
+    """A table as arrays: factors `clip(units @ scale + offset, 0, 1)`, terms, weights."""
 
     scale: Floats
     """(units, factors)."""
     offset: Floats
     """(factors,)."""
     terms: NDArray[np.intp]
-    """(K, terms) factors whose product is each term."""
+    """(K, terms) factors; their product along K is the term."""
     weights: Floats
     """(terms, controls)."""
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A unit stretched: 0 below `begin`, 1 above `end`, linear between."""
+    """A rescaled unit: 0 below `begin`, 1 above `end`, linear between."""
 
     name: str
     unit: str
     begin: float
     end: float
     less: str | None = None
-    """Unit that is taken off first."""
+    """Unit that is subtracted first."""
 
     def __post_init__(self) -> None:
         if not self.begin < self.end:
             raise RigError(
-                f"derived unit {self.name!r} must go from less to more, "
+                f"derived unit {self.name!r}: `from` must be less than `to`, "
                 f"got {self.begin} to {self.end}"
             )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RigTable(Rebuilt):
-    """Units to the controls of one rig."""
+    """A table that computes the controls of one rig from units."""
 
     rig: Rig
     units: Rig
@@ -69,13 +70,13 @@ class RigTable(Rebuilt):
     """Weight by control and by term; a term is `unit`, `a*b`, `~a` (1 - a) or `1`."""
     derived: tuple[Derived, ...] = ()
     remainder_control: str | None = None
-    """Control that takes what all others leave of 1; they are scaled to fit in 1 together."""
+    """Control that gets 1 minus the sum of all others, which are scaled to a sum of at most 1."""
     fallback_rig: str | None = None
-    """Rig whose table, carried over by a map, moves all controls that this table does not."""
+    """Rig whose table and map compute the controls that are not in this table."""
     superseded_by: str | None = None
-    """Rig whose table replaces this one as soon as a map leads here from it."""
+    """Rig whose table replaces this one if a map from it to this rig exists."""
     layers: Layers = field(init=False, repr=False, compare=False)
-    """The same as constant arrays, for graphs and training."""
+    """The table as constant arrays, for graphs and training."""
 
     def __post_init__(self) -> None:
         names = sorted({term for weights in self.controls.values() for term in weights})
@@ -91,7 +92,7 @@ class RigTable(Rebuilt):
         return f"<RigTable for {self.rig.name!r}, {len(self.moved)} of {len(self.rig)} controls>"
 
     def _factors(self) -> tuple[Floats, Floats, dict[str, int]]:
-        """Every factor as `clip(units @ scale + offset, 0, 1)`, and its column by name.
+        """Return `scale` and `offset` of all factors, and the column of each by name.
 
         Factors are the units, the derived units, the complements of both, and 1.
         """
@@ -111,7 +112,7 @@ class RigTable(Rebuilt):
         return scale, offset, columns
 
     def _products(self, names: Sequence[str], columns: Mapping[str, int]) -> NDArray[np.intp]:
-        """(K, terms) columns of the factors whose product is each term."""
+        """Return the (K, terms) factor columns of each term."""
         rows = []
         for name in names:
             factors = [factor.strip() for factor in name.split("*")]
@@ -130,7 +131,7 @@ class RigTable(Rebuilt):
         return (*self.controls, *rest)
 
     def __call__(self, units: Floats) -> Floats:
-        """(T, units) curves to (T, controls), inside the rig's ranges."""
+        """Return (T, controls) within the rig's ranges for (T, units) curves."""
         return self._bank(units)
 
     @cached_property
@@ -145,14 +146,11 @@ class RigTable(Rebuilt):
     ) -> RigTable:
         """Build a table from its JSON document; `source` names it in errors.
 
-        Its rig is given by name, or by the path of a rig file relative to `folder`.
+        The `rig` in it is a name, or the path of a rig file relative to `folder`. Raises
+        `RigError` for another kind or version of document or for wrong fields, and
+        `UnknownNameError` for unknown units or controls.
         """
-        if not isinstance(document, dict) or document.get("format") != "facesdk.table":
-            raise RigError(f'{source} is not a rig table: expected "format": "facesdk.table"')
-        if document.get("version") != 1:
-            raise RigError(
-                f"{source} has version {document.get('version')!r}; this facesdk reads 1"
-            )
+        check_header(document, format="facesdk.table", source=source)
         try:
             derived = tuple(
                 Derived(name, d["unit"], float(d["from"]), float(d["to"]), d.get("less"))
@@ -177,19 +175,19 @@ class RigTable(Rebuilt):
 
     @classmethod
     def load(cls, table: str | Path) -> RigTable:
-        """The built-in table of a rig (`"arkit"`), or one from a JSON file."""
+        """Return the built-in table of a rig (`"arkit"`), or one from a JSON file.
+
+        Raises `UnknownNameError` for a rig without a table, and the errors of `from_json`.
+        """
         path = Path(table)
         if path.suffix == ".json":
-            try:
-                document = json.loads(path.read_text("utf-8"))
-            except (OSError, ValueError) as error:
-                raise RigError(f"{path} cannot be read as a JSON rig table: {error}") from error
+            document = load_json(path, "table")
             return cls.from_json(document, source=str(path), folder=path.parent)
         return _builtin(str(table))
 
 
 def table_names() -> tuple[str, ...]:
-    """Rigs that have a table of their own."""
+    """Return the names of the rigs with a built-in table."""
     files = (resources.files("facesdk") / "data" / "tables").iterdir()
     return tuple(sorted(f.name.removesuffix(".json") for f in files if f.name.endswith(".json")))
 

@@ -1,4 +1,4 @@
-"""Run the network step by step without allocations where a step needs none."""
+"""Stepwise execution of the network in preallocated buffers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Lane:
-    """Buffers for one shape of audio, bound to the graph."""
+    """The buffers for one shape of audio, bound to the graph."""
 
     audio: Floats
     outputs: Sequence[Floats]
     bindings: Sequence[Any]
-    """From the first set of states to the second, and back."""
+    """Bindings from the first set of states to the second, and back."""
 
 
 class Runner:
     """The network and the state of a batch of streams, stepped in place.
 
-    Two sets of state buffers are read and written in turn. Streams occupy the first rows; a step
-    may take fewer rows than there are. Not thread-safe: it belongs to one session or batcher.
+    Two sets of state buffers are read and written alternately. A step may use fewer rows than the
+    batch has, always the first ones. Not thread-safe: it belongs to one session or batcher.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Runner:
     ) -> None:
         """Use `Model.runner`; `graph` is an `onnxruntime.InferenceSession`.
 
-        `outputs` has the number of curves of each wanted output by name.
+        `outputs` has the number of curves of each requested output by name.
         """
         self._graph, self._manifest, self._batch = graph, manifest, batch
         self._outputs = dict(outputs)
@@ -58,21 +58,21 @@ class Runner:
         self._turn = 0
 
     def reset(self) -> None:
-        """Begin all streams again."""
+        """Start all streams again."""
         for states in self._states:
             for tensor in states.values():
                 tensor.fill(0)
 
     @property
     def state(self) -> Mapping[str, Floats]:
-        """State tensors (batch, ...) by name, to be read and written between steps."""
+        """State tensors (batch, ...) by name, which may be changed between steps."""
         return self._states[self._turn]
 
     def step(self, audio: Floats) -> Sequence[Floats]:
-        """Return (rows, steps, look-aheads, curves) for every output, in the order asked for.
+        """Return (rows, steps, look-aheads, curves) for every output, in the requested order.
 
-        `audio` is (rows, steps * step_samples); rows are the first ones. As in `Model.step`. The
-        arrays are used again: read them before the next step.
+        `audio` is (rows, steps * step_samples) for the first rows of the batch; frames are those
+        of `Model.step`. The arrays are reused: read them before the next step.
         """
         rows, steps = len(audio), audio.shape[1] // self._manifest.step_samples
         lane = self._lane(rows, steps)
@@ -83,7 +83,7 @@ class Runner:
         return lane.outputs
 
     def _keep_rows(self, rows: int) -> None:
-        """Carry the streams that took no part over to the other set of states."""
+        """Copy the state of rows that were not stepped to the other set."""
         if rows == self._batch:
             return
         before, after = self._states[self._turn], self._states[1 - self._turn]
@@ -105,8 +105,8 @@ class Runner:
             for count in self._outputs.values()
         ]
         first, second = self._states
-        ways = ((first, second), (second, first))
-        return _Lane(audio, outputs, [self._bind(rows, audio, outputs, *way) for way in ways])
+        orders = ((first, second), (second, first))
+        return _Lane(audio, outputs, [self._bind(rows, audio, outputs, *o) for o in orders])
 
     def _bind(
         self,

@@ -1,4 +1,4 @@
-"""One speaker talking: audio in as it comes, frames out as soon as they are known."""
+"""Sessions: audio of one speaker in chunks, frames as soon as they can be computed."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MultiFrame:
-    """One instant on several rigs."""
+    """The frames of one instant on several rigs."""
 
     index: int
     """Position in the stream, from 0."""
     sample: int
     """Audio sample the frame belongs to, rounded down."""
     frames: Mapping[str, Frame]
-    """The frame of every rig, by the rig's name."""
+    """Frames by rig name."""
 
     def __getitem__(self, rig: str) -> Frame:
         return self.frames[rig]
 
 
 class _Speaker:
-    """What sessions on one rig and on several have in common: step buffer, stream, performer."""
+    """The common part of sessions on one and on several rigs: step buffer, stream, performer."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class _Speaker:
         manifest = model.manifest
         index = model.look_ahead(look_ahead_ms)
         self.look_ahead_ms = manifest.look_aheads_ms[index]
-        """Future audio that a frame waits for."""
+        """Look-ahead in use."""
         self._delay = manifest.delay_steps(index)
         self.performance = performance
         self._outputs = RigOutputs(rigs, model)
         self._stream = model.stream(self._outputs, look_ahead_index=index)
         self._performer = Performer(
             self._outputs,
-            unit_fps=manifest.frame_rate,
+            unit_fps=manifest.fps,
             fps=exact_fps(fps),
             performance=performance,
             motion=motion,
@@ -74,7 +74,7 @@ class _Speaker:
         )
         self.fps = self._performer.fps
         self.sample_rate = manifest.sample_rate
-        """Hz of the clock that frames count their samples in."""
+        """Hz of the clock of `Frame.sample`."""
         self._ticks, self._parts = self.sample_rate * self.fps.denominator, self.fps.numerator
         self._buffer = StepBuffer(
             manifest.sample_rate,
@@ -88,7 +88,7 @@ class _Speaker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next push begins a new line by the same speaker."""
+        """Begin a new line by the same speaker."""
         self._buffer.reset()
         self._stream.reset()
         self._performer.reset()
@@ -107,17 +107,17 @@ class _Speaker:
 
     @property
     def latency(self) -> Fraction:
-        """Seconds between a frame's instant and the last audio it needs, at most.
+        """Largest time in seconds between a frame's instant and the last audio that it needs.
 
-        Look-ahead, plus what is missing to the next unit frame where `fps` asks for
-        interpolation, plus what the motion layer and the audio resampler hold back.
+        The sum of look-ahead, interpolation between unit frames, and the delays of the motion
+        layer and of the audio resampler. Computing time is not included.
         """
         look_ahead = Fraction(self.look_ahead_ms, 1000)
         return look_ahead + self._performer.latency + self._buffer.latency
 
     @property
     def metas(self) -> Sequence[dict[str, Any]]:
-        """What a clip file says about the origin of its curves, for every rig; JSON values."""
+        """Metadata of each rig's clip: model, look-ahead, origin of the curves; JSON values."""
         manifest = self._manifest
         facts = {
             "generator": "facesdk",
@@ -129,21 +129,26 @@ class _Speaker:
         }  # fmt: skip
         return [facts | {"controls_from": o.provenance} for o in self._outputs.outputs]
 
-    def watch(self, on_units: OnUnits | None) -> None:
-        """Call `on_units` with every block of unit curves, (T, units) at the model's frame rate.
+    @property
+    def on_units(self) -> OnUnits | None:
+        """Callback for every block of unit curves, (T, units) at the model's frame rate.
 
-        They are the final ones, motion and settling included.
+        The curves are final: they include motion and settling.
         """
-        self._performer.watch(on_units)
+        return self._performer.on_units
+
+    @on_units.setter
+    def on_units(self, callback: OnUnits | None) -> None:
+        self._performer.on_units = callback
 
     def push_blocks(self, samples: ArrayLike) -> list[Block]:
-        """Return what `push` returns as arrays: a block for each rig."""
+        """Return the frames of `push` as arrays: one block per rig."""
         if self._ended:
             raise ModelError("this session was flushed; reset() it before the next line")
         return self._performer.push(self._units(self._buffer.push(samples)))
 
     def flush_blocks(self) -> list[Block]:
-        """Return what `flush` returns as arrays: a block for each rig."""
+        """Return the frames of `flush` as arrays: one block per rig."""
         frames = 0 if self._ended else self._performer.frames_in(self._buffer.duration)
         self._ended = True
         if not frames:
@@ -158,15 +163,15 @@ class _Speaker:
         return np.concatenate(parts) if parts else np.empty((0, self._columns), np.float32)
 
     def _sample(self, index: int) -> int:
-        return index * self._ticks // self._parts  # as clip.frame_sample, for every live frame
+        return index * self._ticks // self._parts  # clip.frame_sample without its divisions
 
 
 class Session(_Speaker):
-    """One speaker on one rig: owns all that changes while the shared model stays as it is.
+    """One speaker on one rig, with all the state of the stream. Created by `Model.session`.
 
-    Frames do not depend on how the audio was cut into pushes (to float rounding). Frame `i` shows
-    the face at `i / fps` seconds. At the end, `flush` returns the frames that were waiting for
-    future audio, easing to rest in the last of them. Made by `Model.session`.
+    Frames do not depend on how the audio is divided into pushes (to float rounding). Frame `i` is
+    the face at `i / fps` seconds. At the end of a line, `flush` returns the remaining frames, in
+    which the face eases to rest.
     """
 
     def __repr__(self) -> str:
@@ -182,21 +187,21 @@ class Session(_Speaker):
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What a clip file says about the origin of its curves; JSON values."""
+        """Metadata of the clip: model, look-ahead, origin of the curves; JSON values."""
         return self.metas[0]
 
     def push(self, samples: ArrayLike) -> list[Frame]:
-        """Return the frames that became known with more audio.
+        """Return the frames that more audio completes; may be none.
 
-        `samples` is (N,) or (N, channels) at the session's sample rate: floats in -1..1 or
-        integers in full scale. Any N, also 0. Raises `AudioError` for anything else and
-        `ModelError` after `flush`.
+        `samples` is (N,) or (N, channels) at the sample rate that the session was created with:
+        floats in -1..1 or integers in full scale, any N. Raises `AudioError` for anything else
+        and `ModelError` after `flush`.
         """
         (block,) = self.push_blocks(samples)
         return self._frames(block)
 
     def flush(self) -> list[Frame]:
-        """Return the remaining frames: the line has ended."""
+        """Return the remaining frames, at the end of the line."""
         (block,) = self.flush_blocks()
         return self._frames(block)
 
@@ -209,19 +214,19 @@ class Session(_Speaker):
 
 
 class MultiSession(_Speaker):
-    """One speaker on several rigs at once. Made by `Model.multi_session`."""
+    """One speaker on several rigs. Created by `Model.multi_session`."""
 
     @property
     def rigs(self) -> Sequence[Rig]:
-        """The rigs, in the order asked for."""
+        """The rigs, in the requested order."""
         return self._outputs.rigs
 
     def push(self, samples: ArrayLike) -> list[MultiFrame]:
-        """Return the frames that became known with more audio; see `Session.push`."""
+        """Return the frames that more audio completes; see `Session.push`."""
         return self._frames(self.push_blocks(samples))
 
     def flush(self) -> list[MultiFrame]:
-        """Return the remaining frames: the line has ended."""
+        """Return the remaining frames, at the end of the line."""
         return self._frames(self.flush_blocks())
 
     def _frames(self, blocks: Sequence[Block]) -> list[MultiFrame]:

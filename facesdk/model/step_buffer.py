@@ -1,4 +1,4 @@
-"""Audio of any rate and any cut to whole steps of the network."""
+"""Conversion of audio chunks of any rate and size to whole steps of the network."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..arrays import Floats
 from ..audio import StreamResampler
 
 _LARGEST_BLOCK = 50
-"""Steps that leave at once."""
+"""Most steps per array."""
 
 
 class StepBuffer:
-    """One speaker's audio on its way to the network: mono, resampled, cut into whole steps.
+    """The input buffer of one speaker: mono, resampled, divided into whole steps.
 
-    The first step is silence, so frame 0 needs no audio of its own.
+    The first step is silence, as the network requires.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class StepBuffer:
         channels: int = 1,
         low_delay: bool = True,
     ) -> None:
-        """`sample_rate` is the network's; `source_rate` and `channels` are those of the audio.
+        """`sample_rate` is the network's, `source_rate` and `channels` are those of the audio.
 
         `low_delay` resamples with the short filter of `StreamResampler`. Raises `AudioError` for
         rates or channels that are not supported.
@@ -47,11 +47,11 @@ class StepBuffer:
         self._fill = self._step
         self._pushed = 0
         self.steps = 0
-        """Steps that have left, the first silent one included."""
+        """Steps returned so far, including the silent one."""
 
     @property
     def latency(self) -> Fraction:
-        """Seconds of audio that the resampler may hold back."""
+        """Largest duration of audio, in seconds, that the resampler holds back."""
         return self._audio.latency
 
     @property
@@ -60,10 +60,10 @@ class StepBuffer:
         return Fraction(self._pushed, self._rate)
 
     def push(self, samples: ArrayLike) -> Iterator[Floats]:
-        """Yield (steps * step_samples,) of the whole steps that more audio completes.
+        """Yield (steps * step_samples,) arrays of the whole steps that more audio completes.
 
         `samples` is (N,) or (N, channels): floats in -1..1 or integers in full scale. The arrays
-        are used again: read each before the next.
+        are reused: read each before the next.
         """
         audio = np.asarray(samples)
         converted = self._audio.push(audio)
@@ -71,7 +71,7 @@ class StepBuffer:
         return self._whole_steps(converted)
 
     def flush(self, steps: int) -> Iterator[Floats]:
-        """Yield the rest, filled up with silence until `steps` steps have left in all."""
+        """Yield the rest, padded with silence to `steps` steps in total."""
         rest = self._audio.flush()
         missing = max(0, (steps - self.steps) * self._step)
         silence = np.zeros(max(0, missing - len(rest) - self._fill), np.float32)

@@ -1,4 +1,4 @@
-"""Streams of unit frames: the network for one speaker, alone or stacked with others."""
+"""Streams of unit frames: the network for one speaker, separately or in a batch."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """Audio steps in, unit frames out, for one speaker, with state of its own."""
+    """The network for one speaker, with its own state: audio steps to unit frames."""
 
     def step(self, audio: Floats) -> Floats:
         """Return the (T, columns) unit frames that (steps * step_samples,) audio completes."""
         ...
 
     def reset(self) -> None:
-        """Begin again; the first step must be silence."""
+        """Start again; the first step must be silence."""
         ...
 
 
 class UnitDecoder:
-    """Outputs of the network to the unit frames of one speaker.
+    """A decoder of network outputs to the unit frames of one speaker.
 
-    Takes the curves of one look-ahead, puts them into the columns of rig `units` and the further
-    outputs behind them, and leaves out what lies before the first frame.
+    It selects one look-ahead, orders the curves as in rig `units` with further outputs after
+    them, and drops the frames before the first sample.
     """
 
     def __init__(
         self, manifest: Manifest, outputs: Mapping[str, int], look_ahead_index: int
     ) -> None:
-        """`outputs` has the number of columns of every output beside `units` by name."""
+        """`outputs` has the number of columns of every output in addition to `units`, by name."""
         units = Rig.load("units")
         columns = [[units.index(name) for name in manifest.units]]
         rest, begin = [units.rest], len(units)
@@ -59,11 +59,11 @@ class UnitDecoder:
         self.reset()
 
     def reset(self) -> None:
-        """Begin again."""
+        """Start again."""
         self._early = self._delay
 
     def __call__(self, outputs: Sequence[Floats]) -> Floats:
-        """Return (T, columns) for outputs (steps, look-aheads, curves), T at most the steps."""
+        """Return (T, columns), T <= steps, for outputs (steps, look-aheads, curves)."""
         early = min(self._early, len(outputs[0]))
         self._early -= early
         frames = self._rest.repeat(len(outputs[0]) - early, axis=0)
@@ -73,14 +73,14 @@ class UnitDecoder:
 
 
 class LocalStream:
-    """A stream that runs the network by itself."""
+    """A stream with its own calls of the network."""
 
     def __init__(self, runner: Runner, decoder: UnitDecoder) -> None:
         """Use `Model.stream`."""
         self._runner, self._decoder = runner, decoder
 
     def reset(self) -> None:
-        """Begin again; the first step must be silence."""
+        """Start again; the first step must be silence."""
         self._runner.reset()
         self._decoder.reset()
 
@@ -90,23 +90,26 @@ class LocalStream:
 
 
 class BatchedStream:
-    """A speaker's place in a `Batcher`."""
+    """One speaker in a `Batcher`."""
 
     def __init__(self, decoder: UnitDecoder) -> None:
         """Use `Batcher.join`."""
         self._decoder = decoder
-        self._row = -1  # kept by the batcher; -1 after leaving
+        self._row = -1  # set by the batcher; -1 after leaving
 
 
 class Batcher:
-    """Many streams stacked into one call of the network; they join and leave at any time.
+    """Many streams in one call of the network; they join and leave at any time.
 
-    A server steps all streams that have a step of audio waiting. Each stream's frames are those
-    of a stream that runs alone, to float rounding. Not thread-safe.
+    A server steps all streams that have a step of audio. Frames equal those of a separate stream,
+    to float rounding. Not thread-safe.
     """
 
     def __init__(self, model: Model, *, capacity: int = 64, articulation: bool = False) -> None:
-        """`capacity` is the largest number of streams; `articulation` adds those curves."""
+        """`capacity` is the largest number of streams; `articulation` adds its curves.
+
+        Raises `ModelError` for a capacity below 1.
+        """
         if capacity < 1:
             raise ModelError(f"capacity must be 1 or more streams, got {capacity}")
         self._model, self.capacity = model, capacity
@@ -119,9 +122,11 @@ class Batcher:
         return len(self._streams)
 
     def join(self, *, look_ahead_ms: float | None = None) -> BatchedStream:
-        """Return a place for one more speaker; raises `ModelError` when all are taken."""
+        """Return a stream for one more speaker; raises `ModelError` when the batcher is full."""
         if len(self._streams) == self.capacity:
-            raise ModelError(f"all {self.capacity} places of this batcher are taken")
+            raise ModelError(
+                f"this batcher is full with {self.capacity} streams; give a larger capacity"
+            )
         index = self._model.look_ahead(look_ahead_ms)
         stream = BatchedStream(UnitDecoder(self._model.manifest, self._outputs, index))
         for tensor in self._runner.state.values():
@@ -131,21 +136,22 @@ class Batcher:
         return stream
 
     def leave(self, stream: BatchedStream) -> None:
-        """Give up a place; raises `ModelError` for a stream that has none here."""
+        """Remove a stream; raises `ModelError` if it is not in this batcher."""
         self._swap(self._row(stream), len(self._streams) - 1)
         self._streams.pop()._row = -1
 
     def restart(self, stream: BatchedStream) -> None:
-        """Begin a stream again; its first step must be silence."""
+        """Start a stream again; its first step must be silence."""
         row = self._row(stream)
         for tensor in self._runner.state.values():
             tensor[row] = 0
         stream._decoder.reset()
 
     def step(self, audio: Mapping[BatchedStream, Floats]) -> Mapping[BatchedStream, Floats]:
-        """Return the (T, columns) unit frames, T of 0 or 1, of every stream that is stepped.
+        """Return the (T, columns) unit frames, T of 0 or 1, of every stepped stream.
 
-        `audio` has one step, (step_samples,), for each of them; the others stay as they are.
+        `audio` has one step, (step_samples,), per stream; streams that are not in it keep their
+        state. Raises `ModelError` for a stream that is not in this batcher.
         """
         if not audio:
             return {}
@@ -163,7 +169,7 @@ class Batcher:
     def _row(self, stream: BatchedStream) -> int:
         row = stream._row
         if not 0 <= row < len(self._streams) or self._streams[row] is not stream:
-            raise ModelError("this stream is not in this batcher, or has left it; join again")
+            raise ModelError("this stream is not in this batcher or has left it; join again")
         return row
 
     def _swap(self, one: int, other: int) -> None:
@@ -177,7 +183,7 @@ class Batcher:
 
 
 def _as_slice(columns: list[int]) -> slice | list[int]:
-    """Return the same columns as a slice where they follow each other: faster to write to."""
+    """Return consecutive columns as a slice, which is faster to write to."""
     first, count = columns[0], len(columns)
-    follows = columns == list(range(first, first + count))
-    return slice(first, first + count) if follows else columns
+    consecutive = columns == list(range(first, first + count))
+    return slice(first, first + count) if consecutive else columns

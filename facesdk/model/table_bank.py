@@ -1,4 +1,4 @@
-"""Rig tables of several rigs computed at once, made for one row at a time."""
+"""Joint evaluation of the tables of several rigs, optimized for single rows."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from ..arrays import Floats
 from .rig_table import RigTable
 
-_ZERO, _ONE = np.zeros((), np.float32), np.ones((), np.float32)  # faster than Python's
+_ZERO, _ONE = np.zeros((), np.float32), np.ones((), np.float32)  # faster than Python floats
 
 Factor = bytes
-"""One column of a table's `scale` and its `offset`: alike in all tables that stretch alike."""
+"""One column of a table's `scale` and its `offset`, as a key to find factors in common."""
 
 
 class TableBank:
-    """Tables for the same units; their controls stand side by side.
+    """Several tables for the same units as one, with their controls next to each other.
 
-    What tables have in common, a unit stretched alike or a product, is computed once. Equal to
-    each table called by itself, to float rounding.
+    Factors and products in common are computed once. Results equal those of the separate tables,
+    to float rounding.
     """
 
     def __init__(self, tables: Sequence[RigTable]) -> None:
-        """At least one table."""
+        """`tables` has at least one table."""
         ends = np.cumsum([len(table.rig) for table in tables]).tolist()
         starts = [0, *ends[:-1]]
         self.columns = tuple(slice(*span) for span in zip(starts, ends, strict=True))
-        """Where each table's controls stand."""
+        """Columns of each table in the result."""
         self._minimum = np.concatenate([table.rig.minimum for table in tables])
         self._maximum = np.concatenate([table.rig.maximum for table in tables])
         self._shared = [
@@ -36,7 +36,7 @@ class TableBank:
             if table.remainder_control is not None
         ]
         rows = self._rows(tables, ends[-1])
-        # the longest terms first: later factors then multiply fewer and fewer of them
+        # longest terms first: each further factor multiplies only a prefix of the terms
         terms = sorted(rows, key=lambda term: (-len(term), term))
         self._weights = np.array([rows[term] for term in terms])
         for columns, rest in self._shared:
@@ -44,7 +44,7 @@ class TableBank:
         self._compile(terms, len(tables[0].units))
 
     def _rows(self, tables: Sequence[RigTable], width: int) -> dict[tuple[Factor, ...], Floats]:
-        """Weights of every term that any table has; the empty product carries the rest."""
+        """Return the weights of all terms of all tables; the empty product has the rest values."""
         rows: dict[tuple[Factor, ...], Floats] = {(): np.zeros(width, np.float32)}
         for table, columns in zip(tables, self.columns, strict=True):
             rows[()][columns] = table.rig.rest
@@ -56,7 +56,7 @@ class TableBank:
         return rows
 
     def _compile(self, terms: Sequence[tuple[Factor, ...]], units: int) -> None:
-        """Every factor as `clip(units @ scale + offset, 0, 1)`, and which ones a term takes."""
+        """Build `scale` and `offset` of the factors, and the factor indices of the terms."""
         one = np.append(np.zeros(units, np.float32), np.float32(1)).tobytes()
         factors = sorted({one, *(factor for term in terms for factor in term)})
         columns = np.array([np.frombuffer(factor, np.float32) for factor in factors]).T
@@ -70,29 +70,29 @@ class TableBank:
         ]
 
     def __call__(self, units: Floats) -> Floats:
-        """(T, units) curves to (T, controls of all rigs), inside their ranges."""
+        """Return (T, controls of all rigs) within their ranges for (T, units) curves."""
         factors = units @ self._scale
         factors += self._offset
-        cut(factors, _ZERO, _ONE)
+        clip_in_place(factors, _ZERO, _ONE)
         first, *others = self._picks
         terms = factors.take(first, axis=1)
         for pick in others:
             terms[:, : len(pick)] *= factors.take(pick, axis=1)
         values: Floats = terms @ self._weights
         for columns, rest in self._shared:
-            _share_out(values[:, columns], rest)
-        cut(values, self._minimum, self._maximum)
+            _normalize_shares(values[:, columns], rest)
+        clip_in_place(values, self._minimum, self._maximum)
         return values
 
 
-def cut(values: Floats, low: Floats, high: Floats) -> None:
-    """Cut values to a range where they stand; for one row `np.clip` takes longer than the work."""
+def clip_in_place(values: Floats, low: Floats, high: Floats) -> None:
+    """Limit values to a range in place; faster than `np.clip` for single rows."""
     np.maximum(values, low, out=values)
     np.minimum(values, high, out=values)
 
 
 def _factors(table: RigTable) -> list[Factor | None]:
-    """The factors of a table's terms, None for the one that is always 1."""
+    """Return the factors of a table's terms; None for the constant 1."""
     scale, offset, *_ = table.layers
     return [
         None if not column.any() and constant >= 1 else np.append(column, constant).tobytes()
@@ -100,8 +100,8 @@ def _factors(table: RigTable) -> list[Factor | None]:
     ]
 
 
-def _share_out(values: Floats, rest: int) -> None:
-    """Scale rows down to a sum of 1 and give the rest column, now 0, what is left."""
+def _normalize_shares(values: Floats, rest: int) -> None:
+    """Scale rows to a sum of at most 1 and set column `rest`, which is 0, to the remainder."""
     np.maximum(values, 0, out=values)
     total = np.add.reduce(values, 1, keepdims=True)
     values /= np.maximum(total, 1)

@@ -1,4 +1,4 @@
-"""What the voice does not determine: blinks and, at the end of a line, the return to rest."""
+"""Motion that is added to the units of the voice: blinks, and the return to rest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""When a speaker blinks, and how.
+"""Blinks.
 
-Statistics of EmoFace (Liu et al. 2024), measured on MEAD videos: the momentary rate is log-normal
-in blinks a minute, and one blink takes 13 frames at 60 fps, closing faster than opening.
+Statistics of EmoFace (Liu et al. 2024), measured on MEAD videos: the rate in blinks per minute is
+log-normal, and one blink takes 13 frames at 60 fps, closing faster than opening.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from ..rig import Rig
 from .part import Motion, MotionPart
 
 RATE_MEAN, RATE_DEVIATION = 3.518, 0.532
-"""Of the logarithm of blinks a minute."""
+"""Mean and standard deviation of the logarithm of blinks per minute."""
 RATE_RANGE = (15.0, 100.0)
-"""Blinks a minute."""
+"""Blinks per minute."""
 PROFILE = (0.05, 0.25, 0.45, 0.7, 1.0, 0.95, 0.85, 0.75, 0.65, 0.55, 0.4, 0.25, 0.1)
-"""How far the lids are closed, a value every 1/60 s."""
+"""Lid closure at 60 fps."""
 PROFILE_FPS = 60
 
 _STREAM = 0xB11
 _SHAPE = np.array([0.0, *PROFILE, 0.0], np.float32)
 DURATION = (len(_SHAPE) - 1) / PROFILE_FPS
-"""Seconds."""
+"""Seconds of one blink."""
 
 
 class Blinks:
-    """Lid closure over time, 0..1; the same seed blinks at the same times."""
+    """A generator of lid closure over time, 0..1; deterministic for a seed."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -46,11 +46,11 @@ class Blinks:
 
     @property
     def next(self) -> float:
-        """Seconds at which the lids move next, or have begun to."""
+        """Start of the next or current blink in seconds."""
         return self._start
 
     def __call__(self, times: Doubles) -> Floats:
-        """(T,) lid closure at ascending times in seconds, not before those asked for last."""
+        """Return (T,) lid closure at ascending times in seconds, later than those of past calls."""
         closed = np.zeros(len(times), np.float32)
         while len(times) and self._start <= times[-1]:
             phase = (times - self._start) * PROFILE_FPS
@@ -63,10 +63,10 @@ class Blinks:
 
 
 class Blinking(MotionPart):
-    """Blinks on the lids of rig `units`: the wider closed of the two wins."""
+    """A motion part that blinks; where units close the lids further, they are kept."""
 
     def __init__(self, fps: Fraction, seed: int) -> None:
-        """`fps` is the rate of the units."""
+        """`fps` is the frame rate of the units."""
         units = Rig.load("units")
         self._fps = float(fps)
         self._lids = [units.index("blink_left"), units.index("blink_right")]
@@ -77,7 +77,7 @@ class Blinking(MotionPart):
         self._blinks.reset()
 
     def __call__(self, motion: Motion, first: int) -> Motion:
-        """Return the motion with the lids closed where they blink."""
+        """Return the motion with blinks added; `first` is the index of its first frame."""
         units = motion.units
         if self._blinks.next > (first + len(units) - 1) / self._fps:
             return motion

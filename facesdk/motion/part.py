@@ -1,4 +1,4 @@
-"""Motion: units and a pose that travel together, and one part of what moves them."""
+"""Motion (units and pose), and the base class of everything that adds to it."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from ..arrays import Floats
 
 
 class Motion(NamedTuple):
-    """Consecutive unit frames and the pose that goes with them."""
+    """Consecutive unit frames with their pose."""
 
     units: Floats
-    """(T, U + n): the curves of rig `units`; n columns behind them pass through untouched, such as
-    curves in time with the sound or the output of a learned layer."""
+    """(T, U + n): the curves of rig `units`, then n further network outputs, such as those of a
+    learned layer, which parts return unchanged."""
     pose: Floats | None
-    """(T, 4, 3) radians as in `Pose.angles`; None throughout where nothing turns a joint."""
+    """(T, 4, 3) radians as in `Pose.angles`; None if no part sets `moves_pose`."""
 
 
 class MotionPart(ABC):
-    """One thing that moves a face: blinks, a turning head.
+    """A source of motion for one speaker, such as blinks or head movement.
 
-    Belongs to one speaker. Frames arrive in order and in any number at once, and what comes out
-    must not depend on how they were cut. A part may hold frames back to see further ahead: it
-    declares how many in `delay` and returns them with later calls, the last ones from `flush`.
+    Frames arrive in order, any number per call, and the result must not depend on how they are
+    divided into calls. A part may hold frames back to look ahead: it declares their number in
+    `delay` and returns them from later calls, the last ones from `flush`.
     """
 
     delay: int = 0
-    """Unit frames that are held back."""
+    """Unit frames that the part holds back."""
     moves_pose: bool = False
-    """Whether the part turns joints. Where one part does, every part receives a pose."""
+    """Whether the part rotates joints. If one part does, all parts receive a pose."""
 
     @abstractmethod
     def __call__(self, motion: Motion, first: int) -> Motion:
-        """Return the motion with this part added; its first frame is frame `first` of the stream.
+        """Return the motion with this part added; `first` is the index of its first frame.
 
-        Arrays that come in are copied before they are changed.
+        Implementations copy arrays before they change them.
         """
 
     def flush(self) -> Motion | None:
-        """Return the frames held back: the stream has ended."""
+        """Return the frames held back, at the end of the stream; None for none."""
         return None
 
     @abstractmethod
     def reset(self) -> None:
-        """Start again as at the first frame."""
+        """Start again from the first frame."""

@@ -1,4 +1,4 @@
-"""The return to a resting face at the end of a line."""
+"""The return to rest at the end of a line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from ..arrays import Floats
 
 SETTLE_SECONDS = 0.2
-"""Duration of the return to rest at the end of a line, where the look-ahead allows it."""
+"""Duration of the return to rest; shorter if the look-ahead is shorter."""
 
 
 def settle(curves: Floats, rest: Floats, frames: int) -> Floats:
-    """Return (T, C) curves whose last frames ease to `rest` (C,); the very last one equals it."""
+    """Return (T, C) curves whose last `frames` frames ease to `rest` (C,), which is reached."""
     count = min(frames, len(curves))
     if not count:
         return curves

@@ -150,7 +150,7 @@ class _EngineGraph:
         self._look_aheads = [self._look_aheads[index]]
 
     def _units_for_rigs(self) -> str:
-        """(batch, steps, units) of one look-ahead, (batch, steps, look-aheads, units) of all."""
+        """Add (batch, steps, units) of one look-ahead; for all there is an axis before the last."""
         if self._options.look_ahead_ms is None:
             return "units"
         units = self._builder.add("Squeeze", "units", self._builder.constant([2], np.int64))
@@ -263,7 +263,7 @@ def _rig_facts(output: RigOutput) -> dict[str, Any]:
 
 
 def _table_hash(table: RigTable) -> str:
-    """SHA-256 of the content of a table, whatever the layout of its file."""
+    """Return the SHA-256 of a table's content, whatever the layout of its file."""
     derived = [[d.name, d.unit, d.less, d.begin, d.end] for d in table.derived]
     content = [table.controls, derived, table.remainder_control]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

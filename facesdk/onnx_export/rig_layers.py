@@ -106,7 +106,7 @@ def table_factors(table: RigTable, names: Sequence[str]) -> tuple[Floats, Floats
 
 
 def _factors_of_terms(table: RigTable, names: Sequence[str], count: int) -> tuple[Floats, Floats]:
-    """(count, units, terms) scale and (count, terms) offset of the factors of every term.
+    """Return (count, units, terms) scale and (count, terms) offset of the factors of all terms.
 
     Terms with fewer than `count` factors are filled up with the factor 1, which is the last one.
     """
@@ -117,7 +117,7 @@ def _factors_of_terms(table: RigTable, names: Sequence[str], count: int) -> tupl
 
 
 def _range(table: RigTable) -> tuple[Floats, Floats]:
-    """Range of every control; shares of a remainder are limited by their sum, not one by one."""
+    """Return the range of every control; shares of a remainder are limited by their sum only."""
     if table.remainder_control is None:
         return table.rig.minimum, table.rig.maximum
     return np.zeros(len(table.rig), np.float32), np.full(len(table.rig), LARGE, np.float32)
@@ -162,7 +162,7 @@ def map_layers(
 
 
 def _matrix(rig_map: RigMap) -> tuple[Floats, set[str]]:
-    """(source, target) weights of a map, and the names of everything that weights write."""
+    """Return (source, target) weights of a map, and the names of all controls they write."""
     matrix = np.zeros((len(rig_map.source), len(rig_map.target)), np.float32)
     written = set()
     for name, row in rig_map.weights.items():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..errors import RenderError, unknown_name
+from ..frozen import Rebuilt, frozen_dict
 
 Color = tuple[float, float, float]
 """sRGB in 0..1."""
@@ -42,7 +42,7 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Lighting:
+class Lighting(Rebuilt):
     """Named lamps, ambient light, and the background that goes with them. Picklable."""
 
     lamps: Mapping[str, Light]
@@ -57,16 +57,11 @@ class Lighting:
     """Darkness of creases, 0 to 1."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lamps", MappingProxyType(dict(self.lamps)))
+        object.__setattr__(self, "lamps", frozen_dict(self.lamps))
 
     def relit(self, changes: Mapping[str, Light]) -> Lighting:
         """Return the lighting with some lamps changed or added."""
         return replace(self, lamps={**self.lamps, **changes})
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        """Copy and unpickle through the constructor."""
-        facts = (dict(self.lamps), self.sky, self.ground, self.background)
-        return Lighting, (*facts, self.ambient, self.exposure, self.shadow)
 
 
 LIGHTINGS = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Floats
 from ..mesh import Head
-from ..processes import WorkerPool, default_workers
+from ..processes import WorkerPool, check_workers_allowed, default_workers
 from .look import Image
 from .renderer import Renderer, Shot
 
@@ -49,10 +49,12 @@ def render_frames(
     frames need only this process. Closing the generator ends the workers at once. Raises
     `WorkerError` for several jobs in a script without a main guard.
     """
+    jobs = default_jobs() if jobs is None else jobs
+    if jobs > 1:
+        check_workers_allowed()  # for short clips too, so that a script does not fail later
     first = list(islice(frames, MIN_FRAMES))
     every = chain(first, frames)
-    jobs = default_jobs() if jobs is None else max(1, jobs)
-    if jobs == 1 or len(first) < MIN_FRAMES:
+    if jobs <= 1 or len(first) < MIN_FRAMES:
         render = _renderer(head, shot)
         while block := list(islice(every, _BLOCK)):
             yield from render(block)

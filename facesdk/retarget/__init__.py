@@ -1,9 +1,9 @@
-"""Retargeting: a performance on one rig, carried over to another.
+"""Retargeting: transfer a performance from one rig to another.
 
 A conversion is data: a map file `<source>-to-<target>.json` in `facesdk/data/maps/` or in the
 user's cache, where `facesdk flame calibrate` puts one, or a file given by its path. Controls are
-always matched by name. What weights cannot express is left to a few named rules. Each target
-control is written by one thing only: weights, a rule or a fit of poses.
+always matched by name. Named rules cover what weights cannot express. Each target
+control is written by exactly one of weights, a rule, or a pose fit.
 """
 
 from __future__ import annotations

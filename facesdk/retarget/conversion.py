@@ -19,12 +19,12 @@ from .rig_map import RigMap
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """Values on one rig to values on another, through one map or a chain of them."""
+    """A conversion from one rig to another, through one map or a chain of them."""
 
     source: Rig
     target: Rig
     maps: tuple[RigMap, ...] = ()
-    """Applied in order; none when both rigs are the same."""
+    """Applied in order; empty if both rigs are the same."""
 
     def __post_init__(self) -> None:
         rigs = [self.source, *(rig for m in self.maps for rig in (m.source, m.target)), self.target]
@@ -41,7 +41,7 @@ class Conversion:
         return "-to-".join([self.source.name, *(m.target.name for m in self.maps)])
 
     def __call__(self, values: Floats, pose: Floats | None = None) -> tuple[Floats, Floats | None]:
-        """(..., C) values and (..., 4, 3) pose angles, or None, on the target rig."""
+        """Return (..., C) values and (..., 4, 3) pose angles, or None, on the target rig."""
         if values.shape[-1:] != (len(self.source),):
             raise ClipError(
                 f"values must be (..., {len(self.source)}) for rig {self.source.name!r}, "
@@ -53,14 +53,14 @@ class Conversion:
         return values, pose
 
     def clip(self, clip: Clip) -> Clip:
-        """The same performance on the target rig."""
+        """Return the same performance on the target rig."""
         require_rig(clip.rig, self.source)
         values, angles = self(clip.values, None if clip.pose is None else clip.pose.angles)
         pose = None if angles is None else Pose(angles)
         return replace(clip, rig=self.target, values=values, pose=pose)
 
     def then(self, other: Conversion) -> Conversion:
-        """This conversion followed by another."""
+        """Return this conversion followed by another."""
         return Conversion(self.source, other.target, self.maps + other.maps)
 
     @property
@@ -73,16 +73,16 @@ class Conversion:
         return tuple(name for name in self.source.names if name not in alive)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON document of the conversion's map; raises `RigError` for a chain of them."""
+        """Return the JSON document of the conversion's map; raises `RigError` for a chain."""
         if len(self.maps) != 1:
-            raise RigError(f"{self.name!r} is {len(self.maps)} maps; write each one by itself")
+            raise RigError(f"{self.name!r} is a chain of {len(self.maps)} maps; write each one")
         return self.maps[0].to_json()
 
     @classmethod
     def from_json(
         cls, document: Any, *, source: str = "map", folder: Path | None = None
     ) -> Conversion:
-        """Conversion through the one map that a JSON document holds."""
+        """Build a conversion through the one map in a JSON document."""
         rig_map = RigMap.from_json(document, source=source, folder=folder)
         return cls(rig_map.source, rig_map.target, (rig_map,))
 

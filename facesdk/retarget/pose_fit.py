@@ -20,31 +20,34 @@ Weights = Mapping[str, Mapping[str, float]]
 class PoseFit:
     """Target controls that each stand for a pose of the source rig: visemes, emotions.
 
-    A frame becomes the mix of poses, none of them negative, that comes nearest to it. One pose may
-    be empty; it is the face at rest, and then the weights are shares that sum to 1.
+    A frame becomes the nearest nonnegative mix of poses. One pose may be empty: it is the face at
+    rest, and then the weights sum to 1.
     """
 
     poses: Weights
     """Target control -> source control -> value in its pose."""
     metric: Weights = field(default_factory=dict)
-    """Source control -> what it counts as, in source controls; one not listed counts as itself."""
+    """Source control -> its weights in source controls when frames are compared with poses; those
+    that are not listed count as themselves."""
 
     def __post_init__(self) -> None:
         if not self._shapes or len(self.poses) > len(self._shapes) + 1:
-            raise RigError("a mix needs poses, and only one of them may be empty")
+            raise RigError("a pose fit needs poses, at most one of them empty")
         lengths = self._solver[2]
         if not lengths.all():
-            raise RigError(f"pose {self._shapes[int(lengths.argmin())]!r} counts as no pose")
+            raise RigError(
+                f"pose {self._shapes[int(lengths.argmin())]!r} has no length under the metric"
+            )
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """Source controls that the mix looks at."""
+        """Source controls that the fit reads."""
         seen = [name for pose in self.poses.values() for name in pose]
         return tuple(dict.fromkeys(n for s in seen for n in (s, *self.metric.get(s, ()))))
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
-        """Target controls in the order of the mix's result, the one for rest last."""
+        """Target controls in the order of the fit's result, the one for rest last."""
         return (*self._shapes, *(name for name, pose in self.poses.items() if not pose))
 
     @property
@@ -69,7 +72,7 @@ class PoseFit:
         return counts.T @ seen.T, seen @ seen.T, lengths
 
     def __call__(self, inputs: Floats) -> Floats:
-        """(..., outputs) weights of the mix that comes nearest to (..., inputs)."""
+        """Return (..., outputs) weights of the mix of poses nearest to (..., inputs)."""
         projection, products, lengths = self._solver
         weights = _nonnegative(inputs @ projection, products) / lengths
         if len(self.outputs) > len(self._shapes):
@@ -81,7 +84,7 @@ class PoseFit:
 def _nonnegative(
     projected: NDArray[np.float64], products: NDArray[np.float64], *, steps: int = 150
 ) -> NDArray[np.float64]:
-    """(..., n) weights w >= 0 that minimise w P w / 2 - w b, by accelerated projected gradient."""
+    """Return (..., n) w >= 0 that minimize w P w / 2 - w b, by accelerated projected gradient."""
     rate = 1 / np.linalg.eigvalsh(products)[-1]
     weights = ahead = np.zeros_like(projected)
     for step in range(steps):

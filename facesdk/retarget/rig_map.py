@@ -1,4 +1,4 @@
-"""One map file: what every control of one rig does on another."""
+"""Map files: the effect of every control of one rig on another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..clip import POSE_ANGLES
-from ..documents import json_lines
+from ..documents import check_header, json_lines
 from ..errors import RigError, UnknownNameError
 from ..rig import Rig
 from .pose_fit import PoseFit, Weights
@@ -23,7 +23,7 @@ from .rules import Rule
 
 @dataclass(frozen=True, eq=False)
 class RigMap:
-    """One map file: what every control of the source does on the target.
+    """One map file: the effect of every source control on the target.
 
     Raises `RigError` or `UnknownNameError` when a name is on neither rig, or two things write the
     same target control.
@@ -32,12 +32,12 @@ class RigMap:
     source: Rig
     target: Rig
     weights: Weights = field(default_factory=dict)
-    """What controls and pose angles add, as they move away from rest, to the target's rest; an
-    empty row is for a control that means rest itself."""
+    """Added to the target's rest, by controls and pose angles, in proportion to their distance from
+    rest; an empty row is for a control that stands for rest."""
     rules: tuple[Rule, ...] = ()
     pose_fit: PoseFit | None = None
     clamp: bool = True
-    """Cut the result to the target's ranges; off where a map only gives controls other names."""
+    """Clip the result to the target's ranges; off for maps that only rename controls."""
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class RigMap:
 
     @property
     def parts(self) -> tuple[Rule | PoseFit, ...]:
-        """The rules, and the mix where there is one."""
+        """The rules, and the pose fit if there is one."""
         return self.rules if self.pose_fit is None else (*self.rules, self.pose_fit)
 
     @cached_property
@@ -77,7 +77,7 @@ class RigMap:
 
     @cached_property
     def _steps(self) -> list[_Step]:
-        """Rules, those of a kind at once, and the mix, with the columns they read and write."""
+        """Rules grouped by kind, and the pose fit, with the columns they read and write."""
         alike: dict[tuple[str, int, int], list[Rule]] = {}
         for rule in self.rules:
             alike.setdefault((rule.name, len(rule.inputs), len(rule.outputs)), []).append(rule)
@@ -95,7 +95,7 @@ class RigMap:
         ]
 
     def __call__(self, values: Floats, pose: Floats | None) -> tuple[Floats, Floats | None]:
-        """(..., C) values and (..., 4, 3) angles on the target rig."""
+        """Return (..., C) values and (..., 4, 3) angles on the target rig."""
         result: Floats
         if pose is None and not self._linear.replaced:
             moved: Floats = np.subtract(values, self.source.rest)
@@ -111,7 +111,7 @@ class RigMap:
         return result, pose
 
     def _with_pose(self, values: Floats, pose: Floats | None) -> tuple[Floats, Floats]:
-        """What weights alone make of values and pose."""
+        """Apply only the weights to values and pose."""
         frames = values.shape[:-1]
         sums = _room(frames, self.target, pose)
         sums[..., : len(self.target)] = self.target.rest
@@ -123,7 +123,7 @@ class RigMap:
 
     @cached_property
     def _matrix(self) -> Floats:
-        """(source, target) weights between controls: quicker than columns while the pose rests."""
+        """(source, target) weights between controls: faster than columns without a pose."""
         matrix = np.zeros((len(self.source), len(self.target)), np.float32)
         for name, row in self.weights.items():
             for other, factor in row.items():
@@ -132,7 +132,7 @@ class RigMap:
         return matrix
 
     def to_json(self) -> dict[str, Any]:
-        """JSON document that `from_json` reads."""
+        """Return the JSON document that `from_json` reads."""
         document: dict[str, Any] = {
             "format": "facesdk.map",
             "version": 1,
@@ -155,7 +155,7 @@ class RigMap:
         return document
 
     def to_text(self) -> str:
-        """Text of a map file, one control a line."""
+        """Return the text of a map file, one control per line."""
         return json_lines(self.to_json())
 
     @classmethod
@@ -164,12 +164,7 @@ class RigMap:
 
         Rigs are given by name, or by the path of a rig file relative to `folder`.
         """
-        if not isinstance(document, dict) or document.get("format") != "facesdk.map":
-            raise RigError(f'{source} is no map file: expected "format": "facesdk.map"')
-        if document.get("version") != 1:
-            raise RigError(
-                f"{source} has map file version {document.get('version')!r}; this facesdk reads 1"
-            )
+        check_header(document, format="facesdk.map", source=source)
         try:
             return cls(
                 source=_rig_of_map(document["source"], folder),
@@ -192,12 +187,12 @@ class RigMap:
 
 
 _Step = tuple[Rule | PoseFit, NDArray[np.intp], NDArray[np.intp]]
-"""What computes, (k, inputs) columns of the source and (k, outputs) columns of the target."""
+"""A rule or fit, (k, inputs) columns of the source and (k, outputs) columns of the target."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Linear:
-    """Weights as columns, sorted by target: a few gathers and sums instead of a wide matrix."""
+    """Weights as columns, sorted by target: a few gathers and sums replace a wide matrix."""
 
     sources: NDArray[np.intp]
     factors: Floats
@@ -237,7 +232,7 @@ def _channels(rig: Rig) -> tuple[str, ...]:
 
 
 def _room(frames: tuple[int, ...], rig: Rig, pose: Floats | None) -> Floats:
-    """(..., C + 12) room for the controls of a rig, and the pose behind them."""
+    """Return (..., C + 12) zeros for the controls of a rig, followed by the pose."""
     room = np.zeros((*frames, len(rig) + len(POSE_ANGLES)), np.float32)
     if pose is not None:
         room[..., len(rig) :] = pose.reshape(*frames, len(POSE_ANGLES))
@@ -251,7 +246,7 @@ def _check_names(rig: Rig, names: Sequence[str]) -> None:
 
 
 def _short(row: Mapping[str, float]) -> str | dict[str, float]:
-    """A row as maps write it: just the name for a control that is passed on as it is."""
+    """Return a row as maps write it: only the name for a control that is passed on unchanged."""
     return next(iter(row)) if list(row.values()) == [1.0] else dict(row)
 
 

@@ -1,4 +1,4 @@
-"""Which maps there are, and the shortest chain of them between two rigs."""
+"""Maps by name, and the shortest chain of them between two rigs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from ..clip import Clip
-from ..documents import read_json
+from ..documents import load_json
 from ..errors import RigError
 from ..files import cache_folder
 from ..rig import Rig
@@ -17,11 +17,11 @@ from .conversion import Conversion
 from .rig_map import RigMap
 
 _MADE_BY_USERS = {"flame": "Make one from your own FLAME model: facesdk flame calibrate MODEL"}
-"""What to do for a map that cannot come with facesdk, by target rig."""
+"""Instructions for maps that cannot be distributed, by target rig."""
 
 
 def conversion(source: str | Rig, target: str | Rig) -> Conversion:
-    """Way from one rig to another through the fewest maps; nothing to do for the same rig.
+    """Return the conversion from one rig to another through the fewest maps.
 
     Raises `RigError` naming the rigs that can be reached when no map leads to the target.
     """
@@ -33,37 +33,37 @@ def conversion(source: str | Rig, target: str | Rig) -> Conversion:
     if goal.name not in paths:
         known = ", ".join(reachable(start.name)) or "none"
         raise RigError(
-            f"no map leads from rig {start.name!r} to rig {goal.name!r}; it reaches: {known}. "
+            f"no map leads from rig {start.name!r} to rig {goal.name!r}; reachable rigs: {known}. "
             + _MADE_BY_USERS.get(goal.name, "Give a map file of your own")
         )
     return Conversion(start, goal, tuple(_map(name) for name in paths[goal.name]))
 
 
 def convert(clip: Clip, target: str | Rig) -> Clip:
-    """The same performance on another rig."""
+    """Return the same performance on another rig."""
     return conversion(clip.rig, target).clip(clip)
 
 
 def conversion_from_file(path: str | Path) -> Conversion:
-    """Conversion through a map file of the user's own."""
+    """Load a conversion through a map file."""
     file = Path(path)
-    document = read_json(file, "map")
+    document = load_json(file, "map")
     return Conversion.from_json(document, source=str(file), folder=file.parent)
 
 
 def reachable(rig: str) -> tuple[str, ...]:
-    """Names of the rigs that facesdk's own maps, and those in `user_maps`, lead to from a rig."""
+    """Return the rigs that built-in maps and those in `user_maps` lead to from a rig."""
     return tuple(sorted(_paths(rig)))
 
 
 def map_names() -> tuple[str, ...]:
-    """Names of the maps that come with facesdk, `<source>-to-<target>`."""
+    """Return the names of the built-in maps, `<source>-to-<target>`."""
     files = (f.name for f in _map_folder().iterdir())
     return tuple(sorted(f.removesuffix(".json") for f in files if f.endswith(".json")))
 
 
 def user_maps() -> Path:
-    """Folder of maps that were made on this machine; they are used like facesdk's own."""
+    """Return the folder of maps made on this machine, which are used like built-in ones."""
     return cache_folder() / "maps"
 
 
@@ -73,7 +73,7 @@ def _user_map_names() -> tuple[str, ...]:
 
 
 def _paths(start: str) -> dict[str, tuple[str, ...]]:
-    """Every rig that maps lead to, with the fewest maps on the way."""
+    """Return every rig that maps lead to, with the shortest chain of map names."""
     steps = [(name, *name.split("-to-")) for name in (*map_names(), *_user_map_names())]
     paths: dict[str, tuple[str, ...]] = {start: ()}
     queue = deque([start])
@@ -95,10 +95,10 @@ def _map(name: str) -> RigMap:
     if name in map_names():
         return _builtin_map(name)
     file = user_maps() / f"{name}.json"
-    return RigMap.from_json(read_json(file, "map"), source=str(file), folder=file.parent)
+    return RigMap.from_json(load_json(file, "map"), source=str(file), folder=file.parent)
 
 
 @cache
 def _builtin_map(name: str) -> RigMap:
     with resources.as_file(_map_folder() / f"{name}.json") as path:
-        return RigMap.from_json(read_json(path, "map"), source=f"map {name!r}")
+        return RigMap.from_json(load_json(path, "map"), source=f"map {name!r}")

@@ -14,7 +14,7 @@ from ..errors import RigError, unknown_name
 
 
 def lips_together(jaw_and_close: Floats) -> Floats:
-    """ARKit (jawOpen, mouthClose) -> MetaHuman lips together: the share of the jaw they close.
+    """Convert ARKit (jawOpen, mouthClose) to MetaHuman lips together: the closed share.
 
     As in Epic's `ABP_MH_LiveLink`: clamp(mouthClose / jawOpen, 0, 1), and 0 with a shut jaw.
     """
@@ -24,7 +24,7 @@ def lips_together(jaw_and_close: Floats) -> Floats:
 
 
 def mouth_close(jaw_and_lips: Floats) -> Floats:
-    """MetaHuman (jawOpen, lips together of several quadrants) -> ARKit mouthClose.
+    """Convert MetaHuman (jawOpen, lips together of several quadrants) to ARKit mouthClose.
 
     The inverse of `lips_together`; the quadrants count with their mean.
     """
@@ -33,7 +33,7 @@ def mouth_close(jaw_and_lips: Floats) -> Floats:
 
 
 def jaw_beside_close(jaw_and_close: Floats) -> Floats:
-    """ARKit (jawOpen, mouthClose) -> Audio2Face (JawOpen, MouthClose).
+    """Convert ARKit (jawOpen, mouthClose) to Audio2Face (JawOpen, MouthClose).
 
     Audio2Face's MouthClose contains the jaw that it closes (MouthClose = ARKit's jawOpen +
     mouthClose as shapes), so what is closed is taken out of JawOpen. The inverse is a weight.
@@ -44,23 +44,23 @@ def jaw_beside_close(jaw_and_close: Floats) -> Floats:
 
 
 def split(slider: Floats) -> Floats:
-    """Slider from -1 to 1 -> (positive part, negated negative part); several sliders add up."""
+    """Split sliders from -1 to 1, added up, into (positive part, negated negative part)."""
     total = slider.sum(-1, keepdims=True)
     return _positive(np.concatenate([total, -total], -1))
 
 
 def sticky_phases(slider: Floats) -> Floats:
-    """Slider -> three phases: each one fades into the next, the last stays at 1."""
+    """Convert a slider to three phases: each fades into the next, the last stays at 1."""
     return _positive(1 - np.abs(slider * 3 - np.arange(1, 4)))
 
 
 def swallow_phases(slider: Floats) -> Floats:
-    """Slider -> four phases: each one fades into the next, the last fades out at 1."""
+    """Convert a slider to four phases: each fades into the next, the last fades out at 1."""
     return _positive(1 - np.abs(slider * 5 - np.arange(1, 5)))
 
 
 def swallow_position(phases: Floats) -> Floats:
-    """Four swallow phases -> slider, the inverse of `swallow_phases`; all at rest is 0."""
+    """Convert four swallow phases to a slider, the inverse of `swallow_phases`."""
     last = phases[..., 3:]
     rising = (phases * np.arange(1, 5)).sum(-1, keepdims=True) / 5
     leaving = (last > 0) & (phases[..., :3] <= 0).all(-1, keepdims=True)
@@ -68,11 +68,11 @@ def swallow_position(phases: Floats) -> Floats:
 
 
 def inner_brow(brow: Floats) -> Floats:
-    """MetaHuman (raiseIn, raiseOuter, lateral) of either side -> ARKit browInnerUp, the mean.
+    """Convert MetaHuman (raiseIn, raiseOuter, lateral) of both sides to ARKit browInnerUp.
 
     ARKit's inner and outer raise both lift raiseIn; the inner share is what the outer raise leaves.
     Where raiseIn is at its end that share is cut off, and lateral, which only the inner raise
-    moves in Epic's poses, still tells it. Lateral alone is a frown and counts nothing.
+    moves in Epic's poses, still shows it. Lateral by itself is a frown and does not count.
     """
     raise_in, raise_outer, lateral = (brow[..., i::3] for i in range(3))
     inner = np.maximum(raise_in - raise_outer, np.minimum(lateral, raise_in))
@@ -80,7 +80,7 @@ def inner_brow(brow: Floats) -> Floats:
 
 
 def shared_blink(lids: Floats) -> Floats:
-    """(left, right) -> (both, left, right): what the eyes share, and what each adds to it."""
+    """Convert (left, right) to (both, left, right): the shared part, and what each side adds."""
     both = np.min(lids, -1, keepdims=True)
     return np.asarray(np.concatenate([both, lids - both], -1), np.float32)
 
@@ -137,5 +137,5 @@ class Rule:
         return self.inputs, self.outputs
 
     def __call__(self, inputs: Floats) -> Floats:
-        """(..., outputs) of (..., inputs), or (..., 1) for one value that all outputs get."""
+        """Return (..., outputs) for (..., inputs), or (..., 1) for one value in all outputs."""
         return RULES[self.name].function(inputs)

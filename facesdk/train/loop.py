@@ -118,8 +118,9 @@ class Loop:
         """Train to the end of the schedule, saving regularly; return the network in eval mode.
 
         With averaged weights that is the average, else the network itself. Progress is reported
-        `every` so many steps, and at the end.
+        after every `every` steps, and at the end.
         """
+        self.network.train()
         started, recent = time.monotonic(), list[dict[str, Tensor]]()
         while self.step < self.schedule.steps:
             recent.append(self.advance())
@@ -171,7 +172,7 @@ class Loop:
             torch.save({**self._facts, "step": self.step, **parts}, file)
 
     def _parts(self) -> dict[str, Any]:
-        """Everything with a state of its own."""
+        """Return everything with a state of its own."""
         parts = {"network": self.network, "optimizer": self._optimizer, "average": self._average}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -194,13 +195,13 @@ class Loop:
 
 
 def _means(records: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-    """Mean of every part over the records that have it."""
+    """Return the mean of every part over the records that have it."""
     names = dict.fromkeys(name for record in records for name in record)
     return {n: float(torch.stack([r[n] for r in records if n in r]).mean()) for n in names}
 
 
 def _averaged(network: nn.Module, keep: float) -> torch.optim.swa_utils.AveragedModel:
-    """Exponential average of weights that forgets its beginning faster than `keep`."""
+    """Return an exponential average of weights that forgets its beginning faster than `keep`."""
 
     def update(averages: Tensors, weights: Tensors, count: Tensor | int) -> None:
         share = min(keep, (1 + int(count)) / (10 + int(count)))

@@ -206,7 +206,7 @@ def _region(head: Head, name: str) -> NDArray[Any] | None:
 
 
 def _factor(moves: Doubles, counts: Doubles) -> Doubles:
-    """(C, C) square root of the quadratic form B W Bᵀ in mm², from its eigenvectors."""
+    """Return the (C, C) square root of the quadratic form B W Bᵀ in mm², by eigenvectors."""
     seen = np.flatnonzero(counts)
     flat = (moves[:, seen] * (MILLIMETERS * np.sqrt(counts[seen]))[:, None]).reshape(len(moves), -1)
     values, vectors = np.linalg.eigh(flat @ flat.T)

@@ -229,7 +229,7 @@ def test_unrelated_channels_are_mixed_not_chosen():
 
 
 def test_layout_must_fit_the_channels():
-    with pytest.raises(AudioError, match="does not name 3 channels"):
+    with pytest.raises(AudioError, match="must name 3 channels, got 2"):
         Downmix(3, layout=("FL", "FR"))
     with pytest.raises(AudioError, match="1 to 32 channels, got 33"):
         Downmix(33)
@@ -425,17 +425,17 @@ def test_missing_file_and_folder(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\n", "run: git lfs pull"),
         (b"\x89PNG\r\n\x1a\n" + bytes(900), "is a PNG image"),
         (b"\0\0\0\x20ftypM4A " + bytes(900), "is MPEG-4 (m4a or mp4); convert it to wav"),
-        (bytes(range(256)) * 9, "is not recognised as audio"),
-        (b"RIFF\x24\0\0\0WAVE", "is a damaged wav"),
+        (bytes(range(256)) * 9, "is not recognized as audio"),
+        (b"RIFF\x24\0\0\0WAVE", "is damaged: a wav"),
         (wav_bytes(b""), "has no audio: 0 samples"),
         (wav_bytes(bytes(2000), rate=4000), "8000..192000 Hz, got 4000"),
         (wav_bytes(bytes(2000), rate=2_000_000_000), "got 2000000000"),
         (wav_bytes(bytes(2000), rate=0), "cannot decode"),
-        (wav_bytes(bytes(4000), channels=40), "40 channels, at most 32"),
+        (wav_bytes(bytes(4000), channels=40), "40 channels, the limit is 32"),
         (wav_bytes(bytes(2000), tag=0x11, bits=8, channels=3), "3 channels of 8-bit IMA ADPCM"),
         (wav_bytes(bytes(2000), tag=0x161), "16-bit Windows Media Audio"),
-        (wav_bytes(bytes(2000), declared=4000), "promises 0.125 s of audio, 0.062 s are there"),
-        (wav_bytes(bytes(2000), declared=0), "was not finished"),
+        (wav_bytes(bytes(2000), declared=4000), "declares 0.125 s of audio, got 0.062 s"),
+        (wav_bytes(bytes(2000), declared=0), "was not finalized"),
         (wav_bytes(bytes(2), rate=48_000), "has 1 samples at 48000 Hz, less than one at 16000"),
     ],
 )
@@ -510,7 +510,7 @@ def test_more_than_a_day_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("facesdk.audio.reader.MAX_HOURS", Fraction(1, 3600))
     path = tmp_path / "line.wav"
     soundfile.write(path, voice(2.0), 16_000)
-    assert "cut it in parts" in error_of(path)
+    assert "cut it into parts" in error_of(path)
     monkeypatch.setattr("facesdk.audio.reader.MAX_PIPE_BYTES", 30_000)
     assert "save it to a file and pass the path" in error_of(Pipe(path.read_bytes()))
 

@@ -67,8 +67,8 @@ def test_a_value_that_is_not_finite_is_refused(bad):
         Clip(RIG, values, Fraction(60))
 
 
-def test_values_that_are_no_numbers_are_refused():
-    with pytest.raises(ClipError, match="no array of numbers"):
+def test_values_must_be_numbers():
+    with pytest.raises(ClipError, match="got list: could not convert"):
         Clip(RIG, [["a"] * 5], Fraction(60))
 
 
@@ -220,7 +220,7 @@ def test_events_move_with_their_clip_when_joined():
 def test_clips_that_do_not_fit_are_not_joined_or_mixed():
     with pytest.raises(ClipError, match="cannot join rig 'toy' at 60 fps"):
         concat([ramp(3), ramp(3, 30)])
-    with pytest.raises(ClipError, match="must agree in rig, rate and length"):
+    with pytest.raises(ClipError, match="must have the same rig, rate and length"):
         ramp(3).mix(ramp(4), 0.5)
     with pytest.raises(ClipError, match="crossfade"):
         concat([ramp(3), ramp(3)], crossfade=4)

@@ -422,7 +422,7 @@ def test_a_closed_mouth_stays_closed_from_audio2face_to_metahuman():
 
 
 def test_no_way_names_the_rigs_in_reach():
-    with pytest.raises(RigError, match="'arkit' to rig 'flame'; it reaches: a2f, livelink"):
+    with pytest.raises(RigError, match="'arkit' to rig 'flame'; reachable rigs: a2f, livelink"):
         conversion("arkit", "flame")
     assert {"a2f", "livelink", "metahuman", "metahuman-gui", "oculus"} < set(reachable("arkit"))
     assert reachable("flame") == ()
@@ -478,7 +478,7 @@ def test_own_rigs_need_their_own_maps():
     arkit = Rig.load("arkit")
     with pytest.raises(RigError, match="with 51 controls is not the rig 'arkit' with 52"):
         conversion(replace(arkit, controls=arkit.controls[:-1]), "metahuman")
-    with pytest.raises(RigError, match="it reaches: none"):
+    with pytest.raises(RigError, match="reachable rigs: none"):
         conversion(replace(arkit, name="mine"), "metahuman")
 
 
@@ -513,14 +513,14 @@ def test_own_maps_join_the_chain(tmp_path):
     assert named("oculus", row) == {"sil": 1, "aa": 0.25, "oh": 0.5}
     assert_array_equal(kept, pose)
     assert way.target.name == "robot"
-    with pytest.raises(RigError, match="is 2 maps"):
+    with pytest.raises(RigError, match="is a chain of 2 maps"):
         way.to_json()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "facesdk.rig"}, "is no map file"),
+        ({"format": "facesdk.rig"}, "is not a map file"),
         ({"version": 9}, "version 9"),
         ({"weights": {"jawOpn": "aa"}}, "rig 'arkit' has no control 'jawOpn'; did you mean"),
         ({"weights": {"jawOpen": "aaa"}}, "rig 'robot' has no control 'aaa'"),
@@ -533,8 +533,8 @@ def test_own_maps_join_the_chain(tmp_path):
         ({"rules": [rule("split", ["jawOpen"], ["E"])]}, "writes 2 controls, got 1"),
         ({"rules": [rule("mouth_close", ["jawOpen"], ["E"])]}, "reads 5 controls, got 1"),
         ({"rules": [rule("split", ["jawOpen"], ["aa", "E"])]}, "written twice: aa"),
-        ({"poses": {"E": {}, "ih": {}}}, "only one of them"),
-        ({"poses": {"E": {"jawOpen": 0}}}, "counts as no pose"),
+        ({"poses": {"E": {}, "ih": {}}}, "at most one of them"),
+        ({"poses": {"E": {"jawOpen": 0}}}, "has no length"),
     ],
 )
 def test_broken_map_files_are_refused(tmp_path, change, message):

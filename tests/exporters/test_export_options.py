@@ -29,7 +29,7 @@ from facesdk.exporters import (
     write_clip,
     write_clips,
 )
-from facesdk.exporters.keys import LinearKeys, hermite, hermite_keys, linear_keys, slopes
+from facesdk.exporters.keys import LinearKeys, hermite_keys, slopes
 from facesdk.exporters.options import OPTIONS, OptionFields
 from facesdk.exporters.spool import spooled
 from facesdk.exporters.timeline import moved, seconds_of
@@ -56,6 +56,26 @@ def curves(draw):
 
 
 # ------------------------------------------------------------------------ keys
+
+
+def linear_keys(curve, tolerance):
+    """Frames of a (T,) curve that are keys of its linear interpolation."""
+    chooser = LinearKeys(1, tolerance)
+    column = np.asarray(curve, np.float32).reshape(-1, 1)
+    return np.flatnonzero(np.concatenate([chooser.push(column), chooser.flush()]))
+
+
+def hermite(frames, keys, values, tangents):
+    """Values at frames of cubic Hermite curves through keys, by the textbook's basis."""
+    k, v, m = (np.asarray(a, np.float64) for a in (keys, values, tangents))
+    if len(k) == 1:
+        return np.full(np.shape(frames), v[0])
+    i = np.clip(np.searchsorted(k, frames, "right") - 1, 0, len(k) - 2)
+    span = k[i + 1] - k[i]
+    u = (np.asarray(frames) - k[i]) / span
+    h00, h10 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2
+    h01, h11 = u**2 * (3 - 2 * u), u**2 * (u - 1)
+    return h00 * v[i] + h10 * span * m[i] + h01 * v[i + 1] + h11 * span * m[i + 1]
 
 
 @given(curves(), TOLERANCES)
@@ -255,13 +275,13 @@ GIVEN = {
 
 @pytest.mark.parametrize("name", facesdk.exporters.formats())
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_is_honoured_or_refused_by_name(name, option):
+def test_an_option_is_supported_or_refused_by_name(name, option):
     format_ = facesdk.exporters.format_for(name)
     options = WriteOptions(**{option: GIVEN[option]})
     if option in format_.options:
         assert format_.checked(options).asked == {option}
         return
-    with pytest.raises(ExportError, match=f"{name!r} cannot honour {option}"):
+    with pytest.raises(ExportError, match=f"{name!r} does not support {option}"):
         format_.checked(options)
 
 
@@ -333,11 +353,11 @@ def test_several_clips_go_into_one_file(names, tmp_path):
 
 
 def test_what_cannot_hold_several_clips_says_so(names):
-    with pytest.raises(ExportError, match=r"'csv' holds one clip a file; several: .*names"):
+    with pytest.raises(ExportError, match=r"'csv' holds one clip per file; .* clips: .*names"):
         write_clips([probe()], io.BytesIO(), "csv")
     with pytest.raises(ExportError, match="at least one"):
         write_clips([], io.BytesIO(), "names")
-    with pytest.raises(ExportError, match="a name is for one clip"):
+    with pytest.raises(ExportError, match="the option name is for one clip"):
         write_clips([probe()], io.BytesIO(), "names", name="x")
     with pytest.raises(ExportError, match="has no setting 'j'; its settings: k"):
         write_clip(probe(), io.BytesIO(), "names", settings={"j": 1})
@@ -390,7 +410,7 @@ def test_convert_joins_several_inputs_into_a_file_that_can(folder, capsys):
 def test_convert_does_not_lose_clips_of_an_input(folder, capsys):
     write_clips({"a": probe(), "b": probe()}, "x.names", start=3)
     assert main(["convert", "x.names", "-o", "x.json"]) == 1
-    assert "holds several clips (a, b)" in capsys.readouterr().err
+    assert "contains several clips (a, b)" in capsys.readouterr().err
     assert main(["convert", "x.names", "-o", "x.json", "--clip", "b"]) == 0
     assert read_clip("x.json").meta["name"] == "b"
     assert main(["convert", "x.names", "-o", "y.names"]) == 0
@@ -412,19 +432,25 @@ def test_info_lists_the_clips_of_a_file(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["-o", "x.csv", "--tolerance", "0.1"], "'csv' cannot honour tolerance"),
-        (["-o", "x.csv", "--name", "x"], "cannot honour --name"),
-        (["-o", "x.csv", "--head", "x.obj"], "holds no mesh"),
-        (["-o", "x.csv", "--audio", "x.wav"], "cannot honour --audio"),
+        (["-o", "x.csv", "--tolerance", "0.1"], "'csv' does not support tolerance"),
+        (["-o", "x.csv", "--name", "x"], "does not support --name"),
+        (["-o", "x.csv", "--head", "x.obj"], "has no mesh"),
+        (["-o", "x.csv", "--audio", "x.wav"], "does not support --audio"),
         (["-o", "x.csv", "--set", "k=1"], "has no setting 'k'"),
         (["-o", "x.names", "--set", "k"], "NAME=VALUE"),
         (["-o", "x.names", "--set", "k=x"], "whole number"),
-        (["-o", "x.names", "--tolerance", "-1"], "0 or more"),
     ],
 )
-def test_convert_refuses_options_that_a_format_cannot_honour(words, error, folder, capsys):
+def test_convert_refuses_options_that_a_format_does_not_support(words, error, folder, capsys):
     assert main(["convert", "two.json", *words]) == 2
     assert error in capsys.readouterr().err
+    assert {p.name for p in folder.iterdir()} == {"one.json", "two.json"}
+
+
+def test_convert_refuses_numbers_out_of_range_before_anything_else(folder, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["convert", "two.json", "-o", "x.names", "--tolerance", "-1"])
+    assert "0 or more" in capsys.readouterr().err
     assert {p.name for p in folder.iterdir()} == {"one.json", "two.json"}
 
 
@@ -436,6 +462,6 @@ def test_bake_passes_options_on(folder, capsys):
     assert main([*words, "-o", "hello.names", "--set", "k=5", "--json"]) == 0
     assert json.loads((folder / "hello.names").read_text("utf-8")) == {"hello": [0, 5]}
     assert main([*words, "-o", "hello.csv", "--tolerance", "0.1"]) == 2
-    assert "'csv' cannot honour tolerance" in capsys.readouterr().err
+    assert "'csv' does not support tolerance" in capsys.readouterr().err
     assert main([*words, "-o", "hello.csv", "--link-audio"]) == 2
-    assert "no place for --link-audio" in capsys.readouterr().err
+    assert "does not support --link-audio" in capsys.readouterr().err

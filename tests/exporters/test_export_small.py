@@ -133,7 +133,7 @@ ROW = ",".join(["0"] * 174)
 BAD_BOARDS = {
     "empty": ("", "is empty"),
     "blank": ("\n \n", "is empty"),
-    "short": ("0,1,2\n", "expected 174 numbers a line, got 3"),
+    "short": ("0,1,2\n", "expected 174 numbers per line, got 3"),
     "short later": (f"{ROW}\n0,1\n", "line 2: expected 174 values, got 2"),
     "text later": (f"{ROW}\n{ROW[:-1]}x\n", "line 2"),
     "not finite": (f"{ROW}\n{ROW[:-1]}nan\n", "line 2: not finite"),

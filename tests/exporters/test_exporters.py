@@ -487,7 +487,7 @@ def test_other_packages_add_formats(monkeypatch):
 
     entries(mine)
     assert "mine" in formats()
-    with pytest.raises(FileFormatError, match="writes mine but cannot read"):
+    with pytest.raises(FileFormatError, match="writes mine but does not read"):
         read_clip(io.BytesIO(b"x"), "mine")
     entries(ImportError("no such thing"))
     with warnings.catch_warnings():

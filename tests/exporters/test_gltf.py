@@ -83,7 +83,7 @@ def drawn(path, head, part, time):
 
 
 @pytest.mark.parametrize("frame", [0, 31])
-@pytest.mark.parametrize("part", ["skin", "eye_left", "eye_right"])
+@pytest.mark.parametrize("part", ["skin", "left_eye", "right_eye"])
 def test_three_draws_every_vertex_where_the_head_has_it(frame, part, folder):
     clip = probe()
     path = folder / "drawn.glb"
@@ -129,7 +129,7 @@ def test_a_head_survives_its_file(whole):
     np.testing.assert_allclose(back.uvs, head.uvs[used], atol=1e-6)
     np.testing.assert_allclose(back.colors, head.colors[used], atol=2e-6)
     np.testing.assert_array_equal(back.deltas, head.basis.reshape(len(head.names), -1, 3)[:, used])
-    for eye in ("eye_left", "eye_right"):
+    for eye in ("left_eye", "right_eye"):
         np.testing.assert_allclose(back.joints[eye].center, head.joints[eye].center, atol=2e-3)
 
 

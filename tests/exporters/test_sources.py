@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -12,8 +15,8 @@ import pytest
 from facesdk import exporters
 from facesdk.cli import main
 from facesdk.clip import Clip, Event, Pose
-from facesdk.errors import ClipError
-from facesdk.exporters import Format, read_clip, write_clip
+from facesdk.errors import ClipError, ExportError
+from facesdk.exporters import Format, read_clip, write_clip, write_clips
 from facesdk.exporters.fbx.stacks import SpooledSource
 from facesdk.exporters.scene.head_curves import HeadCurves, default_head
 from facesdk.exporters.spool import spooled
@@ -151,7 +154,43 @@ def test_a_format_of_others_inside_convert_reports_as_ours_do(tmp_path, capsys):
     (entry,) = json.loads(out)["files"]
     assert entry["frames"] == 40 == len((tmp_path / "line.peaks").read_text().splitlines())
     assert {"browInnerUp", "pose"} <= set(entry["dropped"])
-    assert "rig 'oculus' cannot carry" in log
+    assert "rig 'oculus' drops" in log
+
+
+# ------------------------------------------------------- misspelled options, extensions
+
+
+def test_an_unknown_option_is_named_with_those_there_are(tmp_path):
+    clip = speech(count=3)
+    with pytest.raises(
+        ExportError, match=r"no option 'foo'; known: tolerance, start, offset, head"
+    ):
+        write_clip(clip, tmp_path / "x.csv", foo=1)
+    with pytest.raises(ExportError, match=r"no option 'mesh'; settings=\{'mesh': ...\}"):
+        write_clip(clip, tmp_path / "x.fbx", mesh=False)
+    with pytest.raises(ExportError, match="no option 'foo'"):
+        write_clips([clip], tmp_path / "x.fbx", foo=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_extension_gives_the_same_message_in_every_run():
+    """Hash seeds differ from run to run."""
+    code = (
+        "from facesdk.exporters import format_for\n"
+        "try: format_for('x.qqq')\nexcept KeyError as error: print(error)"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        ).stdout
+        for seed in (1, 2, 3)
+    }
+    assert len(texts) == 1
+    assert "no format for files called '.qqq'; known: .anim, .csv, .fbx" in texts.pop()
 
 
 class Foreign:

@@ -217,7 +217,7 @@ def test_what_a_graph_cannot_say_is_told():
     assert "CTRL_C_neck_swallow.ty" in document["null_outputs"]
     off = compared(way, document)
     assert max(v for n, v in off.items() if n not in unset) < 1e-6
-    with pytest.raises(RigError, match="mixes poses"):
+    with pytest.raises(RigError, match="fits poses"):
         definition(conversion("arkit", "oculus"))
 
 

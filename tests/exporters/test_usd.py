@@ -172,7 +172,7 @@ def test_parts_have_their_materials(stage):
         faces[subset.GetPrim().GetName()] = (len(subset.GetIndicesAttr().Get()), tuple(color))
         assert shader.GetInput("ior").Get() == pytest.approx(1.5)
     assert {n: count for n, (count, _) in faces.items()} == {
-        "skin": 12, "eye_left": 4, "eye_right": 4,
+        "skin": 12, "left_eye": 4, "right_eye": 4,
     }  # fmt: skip
     srgb = np.array([0.8, 0.6, 0.5])
     np.testing.assert_allclose(faces["skin"][1], ((srgb + 0.055) / 1.055) ** 2.4, atol=1e-6)
@@ -187,7 +187,7 @@ def test_joints_hang_on_each_other(stage):
     query = UsdSkel.Cache().GetSkelQuery(skeleton)
     rest = query.ComputeJointSkelTransforms(0, atRest=True)
     np.testing.assert_allclose([m.ExtractTranslation() for m in rest], bind, atol=1e-12)
-    assert skeleton.GetJointsAttr().Get()[3] == "root/neck/head/eye_left"
+    assert skeleton.GetJointsAttr().Get()[3] == "root/neck/head/left_eye"
 
 
 # ----------------------------------------------------------------------------- time

@@ -118,7 +118,7 @@ def test_what_is_not_a_table_is_one_array_called_data(tmp_path):
 @pytest.mark.parametrize("place", [Command(), {"v": Command()}, {"v": np.array([Command()])}])
 def test_a_pickle_that_asks_for_a_program_is_refused_by_name(tmp_path, capfd, place, protocol):
     path = pickled(tmp_path, place, protocol)
-    with pytest.raises(FileFormatError, match=rf"model.pkl: it asks for {os.name}.system"):
+    with pytest.raises(FileFormatError, match=rf"model.pkl: it refers to {os.name}.system"):
         load_arrays(path)
     assert "harm" not in capfd.readouterr().out
 
@@ -126,11 +126,11 @@ def test_a_pickle_that_asks_for_a_program_is_refused_by_name(tmp_path, capfd, pl
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no pickle"),
-        (b"junk", "no pickle"),
-        (pickle.dumps(ARRAYS)[:-20], "no pickle"),
+        (b"", "not a pickle"),
+        (b"junk", "not a pickle"),
+        (pickle.dumps(ARRAYS)[:-20], "not a pickle"),
         (b"r\xff\xff\xff\xff.", "more than"),  # a memo of 4 billion entries
-        (b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\x00\x00.", "no pickle"),  # 2**48 bytes to come
+        (b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\x00\x00.", "not a pickle"),  # 2**48 bytes to come
         (b"cbuiltins\neval\n(S'1'\ntR.", "builtins.eval"),
         (b"cnumpy\nload\n(S'x'\ntR.", "numpy.load"),
         (b"cnumpy.core.multiarray\n_reconstruct\n(cbuiltins\nbytearray\ntR.", "rebuilds"),
@@ -253,7 +253,7 @@ def test_small_models_have_fewer_expressions(tmp_path, directions, expressions):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"weights": None}, FileFormatError, "lacks weights"),
+        ({"weights": None}, FileFormatError, "missing: weights"),
         ({"kintree_table": np.zeros((2, 24))}, FileFormatError, "a body or a hand"),
         ({"posedirs": np.zeros((120, 3, 9))}, MeshError, "posedirs of model must be"),
         ({"f": np.full((1, 3), 500)}, MeshError, "vertices it does not have"),
@@ -455,7 +455,7 @@ def test_info_tells_what_a_model_holds(model_file, capsys):
     ("text", "code", "message"),
     [
         ('{"chin": 999999}', 2, "vertices below"),
-        ("[1]", 2, "by name"),
+        ("[1]", 2, "must map names"),
         ("{", 1, "landmark file"),
     ],
 )

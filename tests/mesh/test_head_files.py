@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -227,6 +227,7 @@ def test_truncated_files_are_refused(tmp_path_factory, length):
 
 
 @given(place=st.integers(0, len(GLB) - 1), value=st.integers(0, 255))
+@example(place=1103, value=95)
 def test_changed_bytes_never_crash(tmp_path_factory, place, value):
     path = tmp_path_factory.mktemp("changed") / "head.glb"
     path.write_bytes(GLB[:place] + bytes([value]) + GLB[place + 1 :])
@@ -257,7 +258,7 @@ def test_a_folder_of_obj_files_is_a_head(tmp_path):
 
 def test_an_obj_is_a_head_at_rest(saved):
     text = b"v 0 0 0\nv 1 0 0 0.5 0.5 0.5\nv 1 1 0\nv 0 1 0\nf -4 -3 -2 -1\n"
-    with pytest.raises(FileFormatError, match="no OBJ file"):
+    with pytest.raises(FileFormatError, match="not an OBJ file"):
         load_head(saved(text, "head.obj"))
     head = load_head(saved(text.replace(b" 0.5 0.5 0.5", b""), "head.obj"))
     assert np.array_equal(head.triangles, [[0, 1, 2], [0, 2, 3]])
@@ -277,7 +278,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path):
     "text", [b"", b"v 1 2\n", b"v 0 0 x\n", b"v 0 0 nan\n", b"v 0 0 0\nf 1 2 3\n", b"f 1 2 3\n"]
 )
 def test_broken_obj_files_are_refused(saved, text):
-    with pytest.raises(FileFormatError, match=r"OBJ|finite|does not have"):
+    with pytest.raises(FileFormatError, match=r"OBJ|finite|missing vertices"):
         load_head(saved(text, "head.obj"))
 
 
@@ -420,7 +421,7 @@ def test_paths_that_are_no_heads_say_what_is(tmp_path, saved):
         load_head(tmp_path / "nobody.glb")
     with pytest.raises(FileFormatError, match=r"\.glb, \.gltf"):
         load_head(saved(b"", "head.fbx"))
-    with pytest.raises(MeshError, match="belong to the built-in head"):
+    with pytest.raises(MeshError, match="apply to the built-in head"):
         load_head(saved(PLY, "head.ply"), identity={"age": 30})
     three = saved(pickle.dumps({"a": POINTS[:3].astype(float)}, protocol=2), "t.pkl")
     surface = saved(PLY, "s.ply")

@@ -17,7 +17,7 @@ from facesdk.mesh.builtin.head import builtin_head
 from facesdk.mesh.fit.register import (
     Correspondence,
     Face,
-    balls,
+    eyeballs,
     nearest,
     pieces,
     register,
@@ -204,7 +204,7 @@ def test_eyeballs_of_another_mesh_turn_about_their_own_centre(stranger, arrived)
 
 def test_a_bare_mesh_with_eyeballs_gets_all_shapes(stranger):
     face, true = stranger
-    assert_allclose(balls(face), face.eyes, atol=1e-3)
+    assert_allclose(eyeballs(face), face.eyes, atol=1e-3)
     neutral = face.points.astype(np.float32)
     bare = Head("scan", neutral, face.triangles, (), np.zeros((0, *neutral.shape), np.float32))
     head = transfer_to(HEAD, bare)

@@ -252,8 +252,8 @@ def test_a_damaged_model_is_refused(model, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": "other"}, "not a model manifest"),
-        ({"version": 2}, "reads manifest version 1"),
+        ({"format": "other"}, "not a model file"),
+        ({"version": 2}, "reads version 1"),
         ({"file": "../model.onnx"}, "plain name"),
         ({"states": None}, "lacks or misspells"),
     ],

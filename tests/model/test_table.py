@@ -112,13 +112,13 @@ def test_terms_multiply_and_complement():
         ({"controls": {"jawOpn": {"jaw": 1}}}, UnknownNameError, "did you mean 'jawOpen'"),
         ({"controls": {"jawOpen": {"jav": 1}}}, UnknownNameError, "did you mean 'jaw'"),
         ({"rig": "arkitt"}, UnknownNameError, "did you mean 'arkit'"),
-        ({"format": "other"}, RigError, "not a rig table"),
-        ({"version": 2}, RigError, "reads 1"),
+        ({"format": "other"}, RigError, "not a table file"),
+        ({"version": 2}, RigError, "reads version 1"),
         ({"controls": None}, RigError, "lacks or misspells"),
         (
             {"derived": {"seal": {"unit": "closure", "from": 0.5, "to": 0.5}}},
             RigError,
-            "from less to more",
+            "`from` must be less",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: by hand, by brute force, by what must hold."""
+"""The benchmarks' figures and degradations: by hand, by brute force, by properties."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def made_up(seed, speaker="a", *, frames=400, noise=0.4):
     sounds = rng.choice(kinds, frames // 10)
     phones = [(str(p), i / 10, (i + 1) / 10) for i, p in enumerate(sounds)]
     labels = np.repeat(sounds, 10)
-    told = {"closure": "p", "labiodental": "f", "sibilant": "s", "rounding": "u", "jaw": "ɑ"}
-    curves = {u: (labels == p) + rng.normal(0, noise, len(labels)) for u, p in told.items()}
+    sound_of = {"closure": "p", "labiodental": "f", "sibilant": "s", "rounding": "u", "jaw": "ɑ"}
+    curves = {u: (labels == p) + rng.normal(0, noise, len(labels)) for u, p in sound_of.items()}
     return track(curves, phones, speaker)
 
 
@@ -85,9 +85,9 @@ def test_a_late_curve_is_best_at_its_lag():
 def test_intervals_hold_the_figures_and_narrow_with_more_speakers():
     few = [made_up(seed, str(seed), noise=1.0) for seed in range(4)]
     many = few + [made_up(seed, str(seed), noise=1.0) for seed in range(4, 40)]
-    told, sure, surer = measures.figures(many), *map(measures.intervals, (few, many))
-    assert set(sure) == set(told)
-    for figure, value in told.items():
+    values, sure, surer = measures.figures(many), *map(measures.intervals, (few, many))
+    assert set(sure) == set(values)
+    for figure, value in values.items():
         low, high = surer[figure]
         assert low <= value <= high
         assert high - low < sure[figure][1] - sure[figure][0]
@@ -158,7 +158,7 @@ def test_fewer_lines_come_from_all_parts():
 
 
 def test_curves_come_at_a_hundred_frames_a_second():
-    curves = labelled.Listener("units").curves(HELLO.astype("f4"), labelled.facesdk.load())
+    curves = labelled.CurveRunner("units").curves(HELLO.astype("f4"), labelled.facesdk.load())
     assert {len(curve) for curve in curves.values()} == {len(HELLO) // 160}
 
 
@@ -249,8 +249,10 @@ def test_a_picture_shows_both_curves_where_they_are():
     times = np.arange(100) / 25
     tracked, predicted = np.full(100, 1.0), np.full(100, 0.0)
     shuts = ([(1.0, 0.9, 1.1, True)], [(2.0, 1.9, 2.1, False)])
-    told = pictures.Story("a", "b", times, tracked, predicted, shuts, times, np.full(100, -20.0))
-    picture = pictures.draw(told)
+    figure = pictures.ClipFigure(
+        "a", "b", times, tracked, predicted, shuts, times, np.full(100, -20.0)
+    )
+    picture = pictures.draw(figure)
     column = picture[pictures.GAP[0] : pictures.GAP[1], 800].astype(int)
     rows = {
         name: np.flatnonzero((np.abs(column - color).sum(1)) < 30).mean()

@@ -29,7 +29,6 @@ LEVELS = (
         "errors",
         "frozen",
         "files",
-        "interrupts",
         "resample",
         "rig",
         "clip",
@@ -216,7 +215,8 @@ def modules_after(code: str) -> set[str]:
     )
     assert done.returncode == 0, done.stderr
     names = {_root(m) for m in json.loads(done.stdout.splitlines()[-1])}
-    return {n for n in names - set(sys.stdlib_module_names) - {"facesdk"} if not n.startswith("_")}
+    names -= {*sys.stdlib_module_names, "facesdk", "cython_runtime"}  # the last comes with numpy 1
+    return {n for n in names if not n.startswith("_")}
 
 
 def test_importing_facesdk_is_free():

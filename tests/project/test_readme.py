@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
@@ -9,7 +10,10 @@ import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -104,6 +108,9 @@ def python(*words: str | Path) -> str:
         timeout=300,
         check=False,
     )
+    *_, last = done.stderr.splitlines() or [""]
+    if last.startswith("facesdk.errors.MissingExtraError"):
+        pytest.skip(last.partition(": ")[2])
     assert done.returncode == 0, done.stderr or done.stdout
     return done.stdout
 
@@ -176,9 +183,48 @@ def test_watch_example_runs(folder):
 
 
 def test_export_example_runs(folder):
-    told = python("examples/export_formats.py", "examples/hello.wav", folder, "vrma", "json", "vmc")
+    output = python(
+        "examples/export_formats.py", "examples/hello.wav", folder, "vrma", "json", "vmc"
+    )
     assert {"hello.vrma", "hello.json", "hello.osc"} <= {path.name for path in folder.iterdir()}
-    assert "hello.vrma" in told
+    assert "hello.vrma" in output
+
+
+def test_own_rig_example_runs(folder):
+    assert "ShutterL" in python("examples/own_rig.py", "examples/hello.wav", folder)
+    assert facesdk.Rig.load(folder / "robot.json").name == "robot"
+    header, first = (folder / "hello.csv").read_text("utf-8").splitlines()[:2]
+    assert "JawAngle" in header
+    assert len(first.split(",")) == len(header.split(","))
+
+
+def test_own_motion_example_runs(folder):
+    python("examples/own_motion.py", "examples/hello.wav", folder)
+    clip = read_clip(folder / "hello.csv", "livelink-csv")
+    assert abs(clip.curve("HeadPitch")).max() > 0.02
+    assert read_clip(folder / "hello.glb").pose.angles[:, 0, 1].max() > 0.02
+
+
+def test_many_speakers_example_runs(folder):
+    output = python("examples/many_speakers.py", "3", "1")
+    (difference,) = re.findall(r"difference (\S+)", output)
+    assert float(difference) < 1e-5
+    assert output.count("real-time factor") == 2
+
+
+@pytest.mark.parametrize(
+    "program", ["bake_line", "export_formats", "own_motion", "own_rig", "stream_line", "watch_line"]
+)
+def test_an_example_reports_a_missing_file_without_a_traceback(folder, program):
+    done = subprocess.run(
+        [sys.executable, f"examples/{program}.py", "absent.wav"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: absent.wav does not exist")
 
 
 def test_engine_example_runs(folder):
@@ -206,8 +252,8 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_commands_exist(page):
-    blocks = re.findall(r"^```(?:sh)?\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
-    lines = [line for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    lines = [line for kind, block in blocks if kind in ("", "sh") for line in block.splitlines()]
     named = {m[1] for line in lines if (m := re.match(r"(?:\S*/)?facesdk ([a-z][a-z-]*)", line))}
     assert named <= set(COMMANDS)
 
@@ -222,3 +268,61 @@ def test_every_page_is_on_the_site():
     nav = (ROOT / "mkdocs.yml").read_text("utf-8")
     names = {p.name for p in ROOT.glob("docs/*.md")}
     assert sorted(n for n in names if f": {n}\n" not in nav) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_named_on_a_page_exist(page):
+    """Paths from the root of the repository, in code."""
+    top = "benchmarks|datasets|docs|examples|exporters|facesdk|tests|tools"
+    named = re.findall(rf"(?:`|python |pytest )((?:{top})/[\w./-]+)", page.read_text("utf-8"))
+    installed = {"facesdk/exporters": "exporters", "facesdk/datasets": "datasets"}
+    places = (re.sub("|".join(installed), lambda m: installed[m[0]], name) for name in named)
+    assert sorted({name for name in places if not (ROOT / name).exists()}) == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=page_id)
+def test_names_of_the_package_on_a_page_exist(page):
+    """Such as `facesdk.mesh.Head`; the changelog also names what is gone."""
+    names = re.findall(r"`(facesdk(?:\.\w+)+)[`(]", page.read_text("utf-8"))
+    formats = ("facesdk.clip", "facesdk.map", "facesdk.model", "facesdk.rig", "facesdk.events")
+    assert [name for name in sorted(set(names)) if name not in formats and not _exists(name)] == []
+
+
+def _exists(name: str) -> bool:
+    """Whether a dotted name is defined, as far as the installed extras show it."""
+    try:
+        resolve_name(name)
+    except (AttributeError, ModuleNotFoundError) as error:
+        return isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("facesdk")
+    return True
+
+
+COMMAND = re.compile(r"(?:^|[`(/ ])facesdk ([a-z][a-z-]*)((?: [^`\n|]*)?)", re.M)
+
+
+@cache
+def options_of(command: str) -> frozenset[str]:
+    """Options in the help of a command, and of its actions."""
+    help_ = io.StringIO()
+    with redirect_stdout(help_), pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    found = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", help_.getvalue()))
+    actions = re.search(r"\{([a-z,-]+)\} \.\.\.|ACTION \.\.\.", help_.getvalue())
+    for action in ACTIONS.get(command, ()) if actions else ():
+        found |= options_of(f"{command} {action}")
+    return frozenset(found)
+
+
+ACTIONS = {"flame": ("info", "calibrate"), "datasets": ("build", "info")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_options_of_commands_exist(page):
+    wrong = [
+        f"{command} {option}"
+        for command, rest in COMMAND.findall(page.read_text("utf-8"))
+        if command in COMMANDS
+        for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest.partition(" #")[0])
+        if option not in options_of(command)
+    ]
+    assert wrong == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,32 @@ import ufbx
 from probe import tiny_head
 
 from . import Curves, Row, Track
-from .gltf import NODES, angles, on_tiny_head, read_three
+from .gltf import angles, on_tiny_head, read_three
 from .tables import EVENTS
 
 
 class Scene:
-    """A file open in ufbx; nothing asked of it is let go, since ufbx would give it out again."""
+    """A file open in ufbx; everything read from it is held, since ufbx may return it again."""
 
     def __init__(self, path: Path) -> None:
         self.held: list[Any] = []
+        self._seen: set[int] = set()
         self.scene = self.keep(ufbx.load_file(str(path)))
 
     def keep(self, thing: Any) -> Any:
         self.held.append(thing)
+        self._seen.add(id(thing))
         return thing
 
     def listed(self, several: Any) -> list[Any]:
         self.keep(several)
-        return [self.keep(several[i]) for i in range(len(several))]
+        items = []
+        for i in range(len(several)):
+            item = several[i]
+            if id(item) in self._seen:  # returned before: ufbx 0.0.5 gives it no reference
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))
+            items.append(self.keep(item))
+        return items
 
     def stack(self, index: int = 0) -> Any:
         return self.listed(self.scene.anim_stacks)[index]
@@ -76,7 +85,7 @@ def joint(scene: Scene, anim: Any, node: Any, value: Any) -> Curves:
         times = scene.times(value.curves[curve])
         turn = sampler(scene, lambda t: ufbx.evaluate_transform(anim, node, t).rotation)
         at = lambda t, i=i, turn=turn: angles(turn(t))[:, i]  # noqa: E731
-        tracks[f"pose.{NODES[node.name]}.{axis}"] = Track(times, at(times), at)
+        tracks[f"pose.{node.name}.{axis}"] = Track(times, at(times), at)
     return tracks
 
 

@@ -18,7 +18,6 @@ from facesdk.rig import Rig
 from . import Curves, Row, Track, expected
 
 JOINTS = ("head", "neck", "left_eye", "right_eye")
-NODES = {"head": "head", "neck": "neck", "eye_left": "left_eye", "eye_right": "right_eye"}
 AXES = ("yaw", "pitch", "roll")
 
 
@@ -52,7 +51,7 @@ def read_three(path: Path) -> Curves:
             continue
         node, _, what = name.partition(".")
         assert what == "quaternion"
-        found |= turns(NODES[node], times, values, three_sampler(path, name))
+        found |= turns(node, times, values, three_sampler(path, name))
     return found
 
 
@@ -79,7 +78,7 @@ def read_pygltflib(path: Path) -> Curves:
         else:
             assert channel.target.path == "rotation"
             at = lambda t, k=times, q=values: spherical(t, k, q)  # noqa: E731
-            found |= turns(NODES[node.name], times, values, at)
+            found |= turns(node.name, times, values, at)
     return found
 
 

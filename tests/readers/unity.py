@@ -10,8 +10,6 @@ import yaml
 
 from . import Curves, Row, Track
 
-JOINTS = {"head": "head", "neck": "neck", "eye_left": "left_eye", "eye_right": "right_eye"}
-
 
 def documents(path: Path) -> list[dict[str, Any]]:
     """Every document, its numbers as text; PyYAML's parser alone, which is quick."""
@@ -75,7 +73,7 @@ def read_anim(path: Path) -> Curves:
         found[name] = track(entry["curve"], 0.01)
     for entry in document["m_EulerCurves"]:
         assert entry["curve"]["m_RotationOrder"] == "4"
-        joint = JOINTS[entry["path"].rpartition("/")[2]]
+        joint = entry["path"].rpartition("/")[2]
         for axis, (component, sign) in {"yaw": (1, -1), "pitch": (0, 1), "roll": (2, -1)}.items():
             scale = float(np.radians(sign))
             found[f"pose.{joint}.{axis}"] = track(entry["curve"], scale, component)
@@ -89,7 +87,7 @@ def read_editor(path: Path) -> Curves:
     for entry in clip(path)["m_EditorCurves"]:
         if entry["classID"] == "4":
             axis, sign = axes[entry["attribute"].removeprefix("localEulerAnglesRaw.")]
-            joint = JOINTS[entry["path"].rpartition("/")[2]]
+            joint = entry["path"].rpartition("/")[2]
             found[f"pose.{joint}.{axis}"] = track(entry["curve"], float(np.radians(sign)))
         else:
             assert entry["path"] == "Body/Head Mesh"

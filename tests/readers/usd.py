@@ -12,7 +12,7 @@ from pxr import Usd, UsdSkel
 from facesdk import Clip
 
 from . import Curves, Row, Track, expected
-from .gltf import NODES, SHARED, on_tiny_head, turns
+from .gltf import JOINTS, SHARED, on_tiny_head, turns
 
 
 def read_usd_core(path: Path) -> Curves:
@@ -51,8 +51,8 @@ def joints(stage: Usd.Stage, query) -> Curves:
     times = np.array(query.GetJointTransformTimeSamples()) / rate
     order = [path.rpartition("/")[2] for path in query.GetJointOrder()]
     found: dict[str, Track] = {}
-    for node, joint in NODES.items():
-        here = order.index(node)
+    for joint in JOINTS:
+        here = order.index(joint)
 
         def at(times: np.ndarray, place: int = here, stage=stage) -> np.ndarray:
             turned = [query.ComputeJointLocalTransformComponents(t * rate)[1] for t in times]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
+import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -31,6 +34,7 @@ from facesdk.render import (
     camera,
     color,
     control_tiles,
+    draw_clip,
     error_colors,
     error_images,
     frame_tiles,
@@ -49,8 +53,10 @@ from facesdk.render.pool import MIN_FRAMES
 from facesdk.render.software.bitmap_font import draw_text
 from facesdk.render.software.raster import NOTHING, facing, planes, visible
 
+ROOT = Path(__file__).resolve().parents[2]
 ARKIT = Rig.load("arkit")
 SMALL = Look(size=(64, 64))
+SMALL_SHOT = Shot(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -582,6 +588,54 @@ def test_a_clip_becomes_a_film(tmp_path, line, capsys):
     assert len(decoded(film)) == 6
 
 
+def opening_and_click(film: Path) -> tuple[float, float]:
+    """Seconds at which the picture changes most and at which the sound begins."""
+    sound = sound_of(film)
+    frames = sheet_frames(film)
+    steps = np.abs(np.diff(frames.astype(int), axis=0)).mean(axis=(1, 2, 3))
+    return (steps.argmax() + 1) / 30, np.flatnonzero(sound > 0.3 * sound.max())[0] / 48_000
+
+
+def sheet_frames(film: Path) -> np.ndarray:
+    """(T, H, W, 3) frames of an MP4 of three views of 64 x 64 with captions."""
+    command = [ffmpeg(), "-v", "error", "-i", str(film), "-vf", "scale=192:80"]
+    raw = subprocess.run(
+        [*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+    ).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, 80, 192, 3)
+
+
+@pytest.mark.parametrize("start", [0, 8000])
+def test_a_comparison_is_in_step_with_its_sound(tmp_path, start):
+    """A clip cut out of a longer recording: the sound starts where the clip does."""
+    needs_ffmpeg()
+    clip = speech(1.0, opens=0.5, start=start)
+    write_clip(clip, tmp_path / "line.json")
+    audio = click(tmp_path / "line.wav", 3.0, 0.5 + start / 16_000)
+    film = tmp_path / "errors.mp4"
+    line = str(tmp_path / "line.json")
+    words = ["render", line, "--against", line, "--audio", str(audio), "-o", str(film)]
+    assert main([*words, "--size", "64", "--draft"]) == DONE
+    opens, heard = opening_and_click(film)
+    assert opens == pytest.approx(0.5)
+    assert abs(opens - heard) < 1 / 30
+
+
+def test_a_comparison_can_be_a_folder_of_images(tmp_path, line):
+    words = ["render", str(line), "--against", str(line), "-o", str(tmp_path / "frames")]
+    assert main([*words, "--size", "32", "--draft"]) == DONE
+    assert len(list((tmp_path / "frames").iterdir())) == 6
+
+
+def test_a_comparison_needs_one_frame_rate(tmp_path, line, capsys):
+    write_clip(speech(0.2, fps=25), tmp_path / "other.json")
+    words = ["render", str(line), "--against", str(tmp_path / "other.json"), "--size", "32"]
+    assert main([*words, "-o", str(tmp_path / "frames")]) == USAGE
+    assert "25 frames per second" in capsys.readouterr().err
+    with pytest.raises(RenderError, match="25 frames per second"):
+        draw_clip(speech(0.2), load_head(), SMALL_SHOT, truth=speech(0.2, fps=25))
+
+
 def test_a_recording_becomes_a_film(tmp_path):
     needs_ffmpeg()
     audio = click(tmp_path / "line.wav", 0.2, 0.1)
@@ -676,12 +730,84 @@ def test_a_head_that_is_none_fails(tmp_path, line, capsys):
 
 def test_drawing_without_extras_needs_numpy_alone():
     code = "import sys, facesdk.render; print('pyrender' in sys.modules, 'scipy' in sys.modules)"
-    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(root)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         check=True,
     )
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_lightings_and_looks_can_be_copied_and_pickled():
+    look = Look(lighting=LIGHTINGS["dramatic"])
+    for other in (copy.deepcopy(look), pickle.loads(pickle.dumps(look))):
+        assert other == look
+
+
+# -------------------------------------------------------------- scripts of strangers
+
+
+def run_script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    (folder / "mine.py").write_text(text, "utf-8")
+    return subprocess.run(
+        [sys.executable, "mine.py"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_snippet_of_the_page_runs_as_a_script(tmp_path):
+    """Saved as a file, as a reader does; long enough that workers would pay."""
+    needs_ffmpeg()
+    page = (ROOT / "docs" / "rendering.md").read_text("utf-8")
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    click(tmp_path / "line.wav", (MIN_FRAMES + 3) / 30, 0.5)
+    snippet = re.sub(r"size=\(\d+, \d+\)", "size=(48, 48)", snippet)
+    done = run_script(tmp_path, re.sub(r"fps=\d+", "fps=30", snippet))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "line.mp4").read_bytes()[4:8] == b"ftyp"
+    assert (tmp_path / "shapes.png").read_bytes().startswith(b"\x89PNG")
+
+
+UNGUARDED = """
+from fractions import Fraction
+import numpy as np
+from facesdk import Clip, Rig
+from facesdk.mesh import load_head
+from facesdk.render import Look, Shot, images, write_images, write_video
+
+rig = Rig.load("arkit")
+clip = Clip(rig, np.zeros((60, len(rig)), np.float32), Fraction(30))
+shot = Shot(Look(size=(16, 16), smooth=False), backend="software")
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "next(images(clip, load_head(), shot, jobs=2))",
+        "next(images(clip.slice(0, 3), load_head(), shot, jobs=2))",
+        'write_video(clip, open("line.mp4", "wb"), load_head(), shot, jobs=2)',
+        'write_images(clip, "frames", load_head(), shot, jobs=2)',
+    ],
+)
+def test_several_jobs_in_a_script_without_a_guard_are_refused(tmp_path, call):
+    needs_ffmpeg()
+    done = run_script(tmp_path, UNGUARDED + call)
+    assert done.returncode == 1
+    assert "BrokenPipeError" not in done.stderr
+    last = [line for line in done.stderr.splitlines() if "WorkerError" in line][-1]
+    assert "line 11, would run again" in last
+    assert '`if __name__ == "__main__":`' in last
+
+
+def test_without_a_number_of_jobs_a_script_without_a_guard_uses_one_process(tmp_path):
+    call = "print(len(list(images(clip, load_head(), shot, jobs=None))))"
+    done = run_script(tmp_path, UNGUARDED + call)
+    assert done.stdout == "60\n", done.stderr

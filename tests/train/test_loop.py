@@ -159,7 +159,7 @@ def test_steps_must_be_a_count(count, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["train", "default", "--steps", count])
     assert stopped.value.code == 2
-    assert f"--steps must be a whole number of at least 1, got {count!r}" in capsys.readouterr().err
+    assert f"--steps: must be a whole number, 1 or more, got {count!r}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ MAX_VERTICES = 2_000_000
 MAX_NUMBERS = 100_000_000
 """Largest number of vertices, and of all shapes' numbers together, that is read."""
 
+MAX_COORDINATE = 1e9
+"""Largest coordinate that is read, in any unit."""
+
 LENGTH_UNITS = ((2.6, 1.0), (6.0, 0.1), (260.0, 0.01), (np.inf, 0.001))
 """Largest extent of a head or body in a unit of length, and the meters of this unit."""
 
@@ -59,6 +62,9 @@ def assemble(raw: Raw) -> Head:
     Shapes split into halves (`browInnerUp_L`, `browInnerUp_R`) are summed. If mouthClose contains
     the jaw motion, jawOpen is subtracted from it, so that it means the same on every head.
     """
+    for array in (raw.neutral, *raw.shapes.values()):
+        if not np.abs(array).max(initial=0) < MAX_COORDINATE:
+            raise FileFormatError(f"{raw.name} has coordinates above {MAX_COORDINATE:g}")
     scale = length_unit(raw.neutral)
     deltas: dict[str, Array] = {}
     for written, delta in raw.shapes.items():

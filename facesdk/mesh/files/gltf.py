@@ -32,7 +32,8 @@ _BROKEN = (LookupError, TypeError, ValueError, AttributeError, struct.error, Ari
 
 def read_gltf(path: Path) -> Raw:
     """Read the scene's meshes as one head, in meters, Y up, looking along +Z as glTF defines it."""
-    with in_words(path):
+    # `assemble` refuses what overflows
+    with in_words(path), np.errstate(over="ignore", invalid="ignore"):
         return Scene.read(path).raw(path.stem)
 
 

@@ -81,7 +81,7 @@ def _body(
     data: bytes, place: int, words: list[bytes] | None, order: str,
     elements: list[_Element], path: Path,
 ) -> tuple[dict[str, Array], Array]:  # fmt: skip
-    """Columns of the vertices by name, and triangles."""
+    """Return the columns of the vertices by name, and triangles."""
     columns: dict[str, Array] = {}
     faces = np.zeros((0, 3), np.int64)
     for element in elements:

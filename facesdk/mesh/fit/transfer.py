@@ -78,15 +78,15 @@ def transfer_to(head: Head, other: Head, landmarks: Mapping[str, ArrayLike] | No
 def with_transferred_shapes(head: Head, other: Head, target: Face, matched: Correspondence) -> Head:
     """Return another head with the shapes, regions and eyes it gets by its registration."""
     masks = {name: mask[matched.vertices].astype(np.float32) for name, mask in head.masks.items()}
-    beside = np.ones(len(target.points), bool)
-    beside[target.skin] = False
+    off_skin = np.ones(len(target.points), bool)
+    off_skin[target.skin] = False
     for name in masks:
         if name not in ("head", "neck"):
-            masks[name][beside != (name in EYES)] = 0
+            masks[name][off_skin != (name in EYES)] = 0
     joints = {n: _moved_joint(head, n, matched.warped, matched.linear, matched.shift)
               for n in head.joints}  # fmt: skip
     for eye, center in zip(EYES, () if target.eyes is None else target.eyes, strict=False):
-        if eye in joints and masks.get(eye, beside[:0]).any():
+        if eye in joints and masks.get(eye, off_skin[:0]).any():
             x, y, z = (float(c) for c in center)
             joints[eye] = Joint((x, y, z), joints[eye].radius)
     return replace(

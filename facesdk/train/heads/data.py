@@ -151,7 +151,7 @@ def _code_loss(value_loss: MeshLoss | None, codec: Codec) -> MeshLoss | None:
 
 
 def _vertex_weights(source: TakeSet, count: int) -> Doubles:
-    """(V,) weights: the lips sum to 1 and all vertices to 0.1; without lips all sum to 1."""
+    """Return (V,) weights: lips sum to 1 and all vertices to 0.1, or all to 1 without lips."""
     lips = source.lips()
     if lips is None:
         return np.full(count, 1 / count)

@@ -69,7 +69,7 @@ def predict(network: MultiHead, name: str, mel: NDArray[np.float16], speaker: st
 def _squares(
     task: DatasetTask, codes: Tensor, truth: Floats, delay_steps: Sequence[int]
 ) -> Doubles:
-    """(look-aheads,) squared error summed over a take.
+    """Return the (look-aheads,) squared error summed over a take.
 
     The last frames, which a look-ahead cannot predict, count like the average of the others.
     """
@@ -82,14 +82,14 @@ def _squares(
 
 
 def _frame_errors(task: DatasetTask, codes: Tensor, truth: Floats) -> Tensor:
-    """(T,) squared error of (T, K) codes."""
+    """Return the (T,) squared error of (T, K) codes."""
     if task.value_loss is None:
         return (codes - torch.from_numpy(task.codec.encode(truth))).square().mean(-1)
     return task.value_loss.frames(task.codec.decode(codes) - torch.from_numpy(truth))
 
 
 def _table_codes(trunk: Trunk, task: DatasetTask, mel: NDArray[np.float16]) -> Tensor | None:
-    """(T, look-aheads, K) of the trunk's units through the rig's table, if it has one."""
+    """Return (T, look-aheads, K) of the trunk's units through the rig's table, if there is one."""
     rig = task.source.rig
     if rig is None or rig.name not in table_names() or Rig.load(rig.name) != rig:
         return None
@@ -107,5 +107,5 @@ def _root(total: float, frames: int) -> float:
 
 
 def _log_mel(mel: NDArray[np.float16]) -> Tensor:
-    """(1, 2 T, 64) natural logarithms of band power, from log10."""
+    """Return (1, 2 T, 64) natural logarithms of band power, from log10."""
     return torch.log(10 ** torch.from_numpy(mel.astype(np.float32)) + FLOOR)[None]

@@ -51,7 +51,7 @@ class LayerLoss(nn.Module):
         return _mean(frames, mask) + self._config.velocity * change
 
     def _frames(self, error: Tensor) -> Tensor:
-        """(B, T) of (B, T, K) errors."""
+        """Return the (B, T) loss of (B, T, K) errors."""
         frames = self._config.coefficients * error.square().mean(-1)
         if self._mesh is not None:
             frames = frames + self._config.vertices * self._mesh.frames(error)
@@ -141,7 +141,7 @@ class HeadTrainer:
         return parts["layer"] + config.anchor * parts["anchor"], parts
 
     def _layer_loss(self, state: Tensor, batch: Batch) -> Tensor:
-        """Loss of the batch's layer, averaged over the look-aheads."""
+        """Return the loss of the batch's layer, averaged over the look-aheads."""
         prediction = self.network(state, batch.task.name, batch.rows)
         loss, total = self._losses[batch.task.name], state.new_zeros(())
         for index, delay in enumerate(self.network.trunk.config.delay_steps):

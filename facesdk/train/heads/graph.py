@@ -292,7 +292,7 @@ class ModelGraph:
         return graph.output(values, f"learned_{name}", ("batch", "steps", *shape))
 
     def _styled(self, part: nn.Module, look_aheads: int) -> str:
-        """(batch, 1, look_aheads * out) of a layer that reads the identity."""
+        """Add (batch, 1, look_aheads * out) of a layer that reads the identity."""
         weight, _ = weights(part)
         return self._builder.unsqueeze(
             self._builder.product(IDENTITY, np.tile(weight, (1, look_aheads))), 1
@@ -324,7 +324,7 @@ def _trunk_layers(trunk: Trunk) -> list[nn.Linear]:
 
 
 def _affine(codec: Codec) -> tuple[Floats, Floats]:
-    """Offset and factor that convert the numbers of a layer to the values in its output."""
+    """Return offset and factor that convert the numbers of a layer to its output."""
     if isinstance(codec, AffineCodec):
         return codec.mean, codec.deviation
     return np.zeros_like(codec.deviation), codec.deviation

@@ -126,7 +126,7 @@ def _identity_facts(identities: Identities) -> dict[str, Any]:
 
 
 def _sidecar(task: DatasetTask) -> str:
-    """Name of the file that describes the output: a basis of vertices, or the rig."""
+    """Return the name of the file that describes the output: a basis of vertices, or the rig."""
     return f"{task.name}.npz" if task.source.rig is None else f"{task.name}.rig.json"
 
 
@@ -140,7 +140,7 @@ def _write_sidecar(task: DatasetTask, out: Path) -> None:
 
 
 def _basis_arrays(task: DatasetTask) -> Mapping[str, Any]:
-    """Arrays that convert the output to meters: template + mean + output @ components.
+    """Return arrays to convert the output to meters: template + mean + output @ components.
 
     Without components the output is added to the template as it is.
     """

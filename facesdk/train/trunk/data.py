@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ...arrays import Columns, Floats
 from ...articulation import GRID, Alphabet, Rules, TimedPhone, articulate, loudness
-from ...audio.features import FLOOR, RATE, mel_power
+from ...audio import SAMPLE_RATE
+from ...audio.features import FLOOR, mel_power
 from ...datasets.speech import Corpus, Utterance
 from ...datasets.speech.boundaries import at_the_sound
 from ...files import whole_file
@@ -25,7 +26,7 @@ from .network import STACK
 
 STEP = 320
 """Samples in one step of the trunk (20 ms)."""
-UNIT_FPS = RATE // STEP
+UNIT_FPS = SAMPLE_RATE // STEP
 """Unit frames per second."""
 
 UNITS = (
@@ -160,7 +161,7 @@ def _features(
         for utterance in utterances:
             samples = corpus.audio(utterance)
             mels.append(line_mel(samples))
-            levels.append(loudness(samples, RATE, rate=GRID).astype(np.float16))
+            levels.append(loudness(samples, SAMPLE_RATE, rate=GRID).astype(np.float16))
         with whole_file(file) as stream:
             np.savez(
                 stream,

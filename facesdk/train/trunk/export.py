@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from ...arrays import Floats
-from ...audio import features
+from ...audio import SAMPLE_RATE, features
 from ...files import whole_file
 from ...onnx_export.builder import GraphBuilder, block_diagonal
 from .data import STEP, UNIT_FPS
@@ -52,7 +52,7 @@ def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
         **facts,
         "file": "model.onnx",
         "sha256": hashlib.sha256(payload).hexdigest(),
-        "sample_rate": features.RATE,
+        "sample_rate": SAMPLE_RATE,
         "frame_rate": [UNIT_FPS, 1],
         "step_samples": STEP,
         "units": list(config.units),
@@ -156,7 +156,7 @@ def _every_hop(graph: GraphBuilder, rows: str, first: int, count: int) -> str:
 
 
 def _normalize(graph: GraphBuilder, trunk: Trunk, mel: str, state: str) -> tuple[str, str]:
-    """Running spectral mean in closed form over the chunk; see `RunningMean`."""
+    """Add the running spectral mean in closed form over the chunk; see `RunningMean`."""
     mean = trunk.normalize
     prior = mean.prior.numpy()
     relative = graph.add("Sub", mel, graph.constant(prior))
@@ -179,7 +179,7 @@ def _normalize(graph: GraphBuilder, trunk: Trunk, mel: str, state: str) -> tuple
 
 
 def _blocks(graph: GraphBuilder, trunk: Trunk, x: str, history: str) -> tuple[str, str]:
-    """All blocks; their past frames are stacked along the time axis of one tensor."""
+    """Add all blocks; their past frames are stacked along the time axis of one tensor."""
     blocks = [block for block in trunk.blocks if isinstance(block, Block)]
     kept = []
     pasts = graph.split(history, [block.past for block in blocks], axis=1)
@@ -202,7 +202,7 @@ def _block(graph: GraphBuilder, block: Block, x: str, state: str) -> tuple[str, 
 
 
 def _heads(graph: GraphBuilder, trunk: Trunk, x: str) -> dict[str, str]:
-    """All look-aheads at once, split by output."""
+    """Add all look-aheads at once, split by output."""
     config, heads = trunk.config, trunk.heads
     if isinstance(heads, SharedHeads):
         enter, leave = weights(heads.enter), weights(heads.leave)

@@ -88,7 +88,7 @@ def train(
 def _tests(
     recipe: Recipe, folders: Mapping[str, Path], held_out: Path, cache: Path, rules: Rules
 ) -> dict[str, list[Line]]:
-    """Lines to score by name: held-out voices, and speakers of recordings not trained on.
+    """Return lines to score by name: held-out voices, and speakers of recordings not trained on.
 
     Their phones are taken as labeled, so that scores compare with those of earlier models.
     """
@@ -110,7 +110,7 @@ def _is_of(split: str, group: str, utterance: Utterance) -> bool:
 
 
 def _voices(speaker: str) -> set[str]:
-    """Voices that a speaker is mixed from."""
+    """Return the voices that a speaker is mixed from."""
     return set(speaker.split("+"))
 
 
