@@ -31,7 +31,7 @@ State = Mapping[str, Floats]
 
 DEFAULT_MODEL = "default"
 
-LIVE_LOOK_AHEAD_MS = 100
+LIVE_LOOK_AHEAD_MS = 80
 """Default look-ahead of sessions; baking uses the longest of the model."""
 
 

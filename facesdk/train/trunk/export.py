@@ -57,7 +57,7 @@ def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
         "step_samples": STEP,
         "units": list(config.units),
         "articulation": list(config.articulation),
-        "activity": config.activity,
+        "activity": ["speech"] if config.activity else [],
         "look_aheads_ms": list(config.look_aheads_ms),
         "states": {name: list(shape) for name, shape in state_shapes(trunk).items()},
         "parameters": sum(p.numel() for n, p in trunk.named_parameters() if "phones" not in n),
