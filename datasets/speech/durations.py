@@ -21,7 +21,7 @@ CLOSURE = 0.05
 """Seconds at the end of a long gap that belong to the closure of a following stop."""
 
 _STRESS = {"ˈ": 1, "ˌ": 2}
-_MODIFIERS = frozenset("ː̃ʰʲ")
+_MODIFIERS = frozenset("ː̃ʰʲᵝ→↗↓↘")
 
 
 def timed_phones(

@@ -26,7 +26,7 @@ import soxr
 from ...arrays import Floats
 from ...articulation import TimedPhone
 from ...errors import FaceSDKError, MissingExtraError, missing_extra
-from . import programs
+from . import east_asian, programs
 from .corpus import CORPUS_RATE, CorpusWriter, Samples, Utterance
 from .durations import timed_phones
 
@@ -47,6 +47,8 @@ LANGUAGES: Mapping[str, tuple[str, str]] = {
     "h": ("hi", "hi"),
     "i": ("it", "it"),
     "p": ("pt-br", "pt"),
+    "j": ("ja", "ja"),
+    "z": ("cmn", "zh"),
 }
 """espeak-ng's name of the language and our line file, by the first letter of a voice's name."""
 
@@ -62,6 +64,10 @@ _GERMAN = (
     (r"[ɾr](?=ː?[ˈˌ]?[aeiouyøœɑɐəɛɪɔʊæIWY])", "ʁ"), (r"(?<=[pbtdkɡfʃ])[ɾr]", "ʁ"), ("[ɾr]", "ɐ"),
 )  # fmt: skip
 """Patterns in espeak-ng's German, and the tokens of Kokoro's training that replace them."""
+
+_OWN_READERS = {"ja": east_asian.japanese, "cmn": east_asian.mandarin}
+_JAPANESE_W = "β"
+"""Kokoro's symbol; the lips come close but do not touch."""
 
 
 def fetch(folder: Path) -> Path:
@@ -149,6 +155,8 @@ class Kokoro:
         """Convert text to Kokoro's phone alphabet; `language` is espeak-ng's name."""
         if language.startswith("en"):
             phones = " ".join(self._english.phonemize(text))
+        elif language in _OWN_READERS:
+            phones = _OWN_READERS[language](text)
         else:
             phones = _espeak(text, language)
         return "".join(c for c in phones if c in self._ids)[: _STYLES - 2]
@@ -172,7 +180,8 @@ class Kokoro:
         samples = np.asarray(samples / max(1.0, float(np.abs(samples).max())), np.float32)
         inner = seconds[1 : len(tokens) + 1].tolist()
         length = len(samples) / CORPUS_RATE
-        return samples, timed_phones(tokens, inner, length, begin=float(seconds[0]))
+        heard = tokens.replace(_JAPANESE_W, "w")
+        return samples, timed_phones(heard, inner, length, begin=float(seconds[0]))
 
 
 def _espeak(text: str, language: str) -> str:

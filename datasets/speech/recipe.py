@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, unknown_name
-from . import festival, flite, hibari, kokoro, texts
+from . import festival, flite, hibari, kokoro, non_speech, texts
 from .corpus import CorpusWriter, Utterance
 
 SYNTHETIC = ("hibari", "flite", "kokoro", "festival")
 """Kinds of corpora that a recipe builds."""
+CALCULATED = ("non_speech",)
+"""Kinds that a recipe builds and in which nobody speaks."""
 RECORDED = ("speechocean",)
 """Kinds of corpora that a user must have: recordings of people, which are not downloaded."""
 HELD_OUT = "held_out"
@@ -28,7 +30,7 @@ class Source:
     """One corpus of a recipe."""
 
     kind: str
-    """One of `SYNTHETIC` or `RECORDED`."""
+    """One of `SYNTHETIC`, `CALCULATED` or `RECORDED`."""
     hours: float = 0.0
     """Hours to synthesize; unused for recordings."""
     seed: int = 0
@@ -38,6 +40,13 @@ class Source:
     """Split of the utterances to train on; empty for all of them."""
     weight: float = 1.0
     """Factor on how often a line is drawn for its length."""
+    offset: float = 0.0
+    """Seconds that its phone times are early where no sharp step in the sound says better."""
+
+    @property
+    def spoken(self) -> bool:
+        """Whether anybody speaks in it."""
+        return self.kind not in CALCULATED
 
     def takes(self, utterance: Utterance) -> bool:
         """Whether an utterance is for training."""
@@ -133,16 +142,20 @@ def _source(name: str, entry: Mapping[str, Any]) -> Source:
     split, weight = str(entry.get("split", "")), float(entry.get("weight", 1))
     if not 0 < weight < math.inf:
         raise ValueError(f"corpus {name!r}: weight must be above 0, got {weight}")
+    offset = float(entry.get("offset_ms", 0)) / 1000
+    if not abs(offset) < 1:
+        raise ValueError(f"corpus {name!r}: offset_ms must be within a second, got {offset}")
     if kind in RECORDED:
-        return Source(kind, split=split, weight=weight)
-    if kind not in SYNTHETIC:
-        raise unknown_name("no corpus kind", kind, (*SYNTHETIC, *RECORDED))
+        return Source(kind, split=split, weight=weight, offset=offset)
+    if kind not in (*SYNTHETIC, *CALCULATED):
+        raise unknown_name("no corpus kind", kind, (*SYNTHETIC, *CALCULATED, *RECORDED))
     hours, seed = float(entry["hours"]), int(entry["seed"])
     if not 0 < hours < math.inf or seed < 0:
         raise ValueError(
             f"corpus {name!r}: hours must be above 0 and seed at least 0, got {hours} and {seed}"
         )
-    return Source(kind, hours, seed, tuple(entry["lines"]), split, weight)
+    lines = tuple(entry["lines"]) if kind in SYNTHETIC else ()
+    return Source(kind, hours, seed, lines, split, weight, offset)
 
 
 def build_corpora(
@@ -200,6 +213,9 @@ def _synthesize(
 ) -> Mapping[str, str]:
     """Fill a corpus; return terms and versions."""
     hours, seed = source.hours, source.seed
+    if source.kind == "non_speech":
+        non_speech.build(writer, hours=hours, seed=seed)
+        return non_speech.facts()
     if source.kind == "kokoro":
         languages = {language: (file,) for language, file in kokoro.LANGUAGES.values()}
         languages |= {language: (file,) for language, file in kokoro.BORROWED.items()}

@@ -32,6 +32,10 @@ def window() -> Floats:
     return np.hanning(WINDOW).astype(np.float32)
 
 
+_COARSE_FROM = 1500.0
+"""Hz; from here on every second bin will do: a band spans several."""
+
+
 @cache
 def bins() -> NDArray[np.intp]:
     """Return the bins of the 512-point spectrum that the bands use."""
@@ -54,7 +58,11 @@ def _filters() -> Floats:
     left, middle, right = edges[:-2], edges[1:-1], edges[2:]
     rising = (frequency - left) / (middle - left)
     falling = (right - frequency) / (right - middle)
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    filters = np.maximum(0, np.minimum(rising, falling))
+    coarse = np.flatnonzero(frequency[:, 0] >= _COARSE_FROM)
+    filters[coarse[0 if coarse[0] % 2 else 1 :: 2]] = 0
+    filters[coarse[1 if coarse[0] % 2 else 0 :: 2]] *= 2
+    return filters.astype(np.float32)
 
 
 @cache

@@ -34,6 +34,8 @@ class Manifest:
     """Names of the unit curves, in the order of the network's output."""
     articulation: tuple[str, ...]
     """Names of the curves that are synchronous with the sound; empty for models without them."""
+    activity: tuple[str, ...]
+    """Name of the curve of speech activity, 0..1; empty for models without it."""
     look_aheads_ms: tuple[int, ...]
     """Look-ahead of each output head, ascending."""
     states: Mapping[str, tuple[int, ...]]
@@ -74,6 +76,7 @@ class Manifest:
             step_samples=int(document["step_samples"]),
             units=tuple(document["units"]),
             articulation=tuple(document.get("articulation", ())),
+            activity=tuple(document.get("activity", ())),
             look_aheads_ms=tuple(int(v) for v in document["look_aheads_ms"]),
             states={n: tuple(shape) for n, shape in document["states"].items()},
             facts=document,

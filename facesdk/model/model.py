@@ -33,7 +33,7 @@ State = Mapping[str, Floats]
 
 DEFAULT_MODEL = "default"
 
-LIVE_LOOK_AHEAD_MS = 100
+LIVE_LOOK_AHEAD_MS = 80
 """Default look-ahead of sessions; baking uses the longest of the model."""
 
 
@@ -70,8 +70,7 @@ class Model:
         """Return the number of curves of every output that the manifest describes."""
         manifest = self.manifest
         described = ["units", *(str(facts["output"]) for facts in manifest.learned.values())]
-        if manifest.articulation:
-            described.append("articulation")
+        described += [n for n in ("articulation", "activity") if getattr(manifest, n)]
         found = {output.name: output.shape[-1] for output in self._graph.get_outputs()}
         if missing := [name for name in described if name not in found]:
             raise ModelError(
@@ -129,8 +128,8 @@ class Model:
     ) -> Runner:
         """Return a runner: the network with the state of a batch of streams.
 
-        `outputs` are `units`, `articulation` (the curves that are synchronous with the sound) or
-        outputs of learned layers; `identity` is the (1, E) speaker embedding of the latter. Raises
+        `outputs` are `units`, `articulation` (the curves that are synchronous with the sound),
+        `activity` (of speech) or outputs of learned layers; `identity` is the (1, E) speaker embedding of the latter. Raises
         `ModelError` for an output that the model does not have.
         """
         from .runner import Runner

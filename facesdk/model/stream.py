@@ -38,8 +38,8 @@ class RowLayout:
     """The columns of a unit frame: those of rig `units`, then further curves."""
 
     further: Mapping[str, int] = field(default_factory=dict)
-    """Number of columns of each further curve by name: `articulation`, `ahead`, outputs of learned
-    layers."""
+    """Number of columns of each further curve by name: `articulation`, `activity` or `ahead`, outputs
+    of learned layers."""
 
     @cached_property
     def columns(self) -> Mapping[str, slice]:
@@ -61,8 +61,9 @@ class UnitDecoder:
     """A decoder of network outputs to the unit frames of one speaker.
 
     It selects one look-ahead, orders the curves as in the layout, and drops the frames before the
-    first sample. Curves `ahead` are the largest values of the curves in time with the sound within
-    the look-ahead: the shortest look-ahead of the network has them when the frame is due.
+    first sample. Curves `activity` and `ahead` are largest values within the look-ahead, of the
+    speech activity and of the curves in time with the sound: shorter look-aheads of the network
+    have them when the frame is due.
     """
 
     def __init__(
@@ -74,8 +75,9 @@ class UnitDecoder:
         """
         columns = layout.columns
         units, sounds = Rig.load("units"), Rig.load("articulation")
+        names = network_outputs(layout, manifest)
         places = [[units.index(name) for name in manifest.units]]
-        for name in network_outputs(layout, manifest)[1:]:
+        for name in names[1:]:
             begin, end = columns[name].start, columns[name].stop
             if name == "articulation":
                 places.append([begin + sounds.index(n) for n in manifest.articulation])
@@ -86,17 +88,25 @@ class UnitDecoder:
         self._index = look_ahead_index
         delay = manifest.delay_steps(look_ahead_index)
         self._skipped = delay + lead_steps
-        self._window = delay - manifest.delay_steps(0)
-        self._ahead = columns.get("ahead")
-        in_time = manifest.articulation or manifest.units
-        self._in_time = 1 if "articulation" in columns else 0
-        self._order = _as_slice([in_time.index(name) for name in sounds.names])
+        self._largest: list[_Largest] = []
+        if "activity" in columns:
+            early = _first_reliable(manifest, look_ahead_index)
+            window = delay - manifest.delay_steps(early)
+            self._largest.append(
+                _Largest(columns["activity"], names.index("activity"), early, slice(0, 1), window)
+            )
+        if "ahead" in columns:
+            in_time = manifest.articulation or manifest.units
+            order = _as_slice([in_time.index(name) for name in sounds.names])
+            source, window = int("articulation" in columns), delay - manifest.delay_steps(0)
+            self._largest.append(_Largest(columns["ahead"], source, 0, order, window))
         self.reset()
 
     def reset(self) -> None:
         """Start again."""
         self._early = self._skipped
-        self._recent = np.zeros((self._window, len(Rig.load("articulation"))), np.float32)
+        for largest in self._largest:
+            largest.reset()
 
     def __call__(self, outputs: Sequence[Floats]) -> Floats:
         """Return (T, columns), T <= steps, for outputs (steps, look-aheads, curves)."""
@@ -105,13 +115,33 @@ class UnitDecoder:
         frames = self._rest.repeat(len(outputs[0]) - early, axis=0)
         for places, curves in zip(self._places, outputs, strict=True):
             frames[:, places] = curves[early:, self._index]
-        if self._ahead is not None:
-            newest = outputs[self._in_time][:, 0, self._order]
-            frames[:, self._ahead] = self._largest(newest)[early:]
+        for largest in self._largest:
+            frames[:, largest.columns] = largest(outputs)[early:]
         return frames
 
-    def _largest(self, newest: Floats) -> Floats:
-        """Return (steps, articulation) largest values from each frame to the newest one."""
+
+class _Largest:
+    """The largest values of some curves from a frame to the newest one that the network has."""
+
+    def __init__(
+        self, columns: slice, source: int, look_ahead: int, order: slice | list[int], window: int
+    ) -> None:
+        """Read the curves `order` of output `source` at a look-ahead, given by its index.
+
+        `columns` is where they go in a frame; `window` counts the steps by which that look-ahead is
+        shorter than the frame's.
+        """
+        self.columns = columns
+        self._source, self._index, self._order, self._window = source, look_ahead, order, window
+        self.reset()
+
+    def reset(self) -> None:
+        size = self.columns.stop - self.columns.start
+        self._recent = np.zeros((self._window, size), np.float32)
+
+    def __call__(self, outputs: Sequence[Floats]) -> Floats:
+        """Return (steps, columns) for outputs (steps, look-aheads, curves)."""
+        newest = outputs[self._source][:, self._index, self._order]
         if not self._window:
             return newest
         known = np.concatenate([self._recent, newest])
@@ -121,11 +151,25 @@ class UnitDecoder:
         return np.asarray(sliding_window_view(known, self._window + 1, axis=0).max(-1))
 
 
+RELIABLE_MS = 40
+"""Look-ahead from which speech activity rarely takes other sounds for speech."""
+
+
+def _first_reliable(manifest: Manifest, longest: int) -> int:
+    """Return the index of the shortest reliable look-ahead for activity, at most `longest`."""
+    offered = manifest.look_aheads_ms[: longest + 1]
+    return next((i for i, ms in enumerate(offered) if ms >= RELIABLE_MS), longest)
+
+
 def motion_layout(manifest: Manifest, more: Mapping[str, int] | None = None) -> RowLayout:
-    """Return the layout that motion needs from a model, with `more` curves for rig outputs."""
+    """Return the layout that motion needs from a model, with `more` curves for rig outputs.
+
+    Speech activity where the model has it, else all curves ahead.
+    """
     size = len(Rig.load("articulation"))
     in_time = {"articulation": size} if manifest.articulation else {}
-    return RowLayout({**in_time, "ahead": size, **(more or {})})
+    speech = {"activity": 1} if manifest.activity else {"ahead": size}
+    return RowLayout({**in_time, **speech, **(more or {})})
 
 
 def network_outputs(layout: RowLayout, manifest: Manifest) -> tuple[str, ...]:

@@ -56,7 +56,8 @@ class MotionPart(ABC):
     """Unit frames that the part holds back."""
     needs: tuple[str, ...] = ()
     """Further network outputs that the part reads where the model has them: `articulation`, the
-    curves in time with the sound, or `ahead`, their largest values within the look-ahead."""
+    curves in time with the sound; `activity`, the largest speech activity within the look-ahead;
+    for models without it `ahead`, the largest values of the curves in time."""
     moves_pose: bool = False
     """Whether the part rotates joints. If one part does, all parts receive a pose."""
 

@@ -1,8 +1,9 @@
 """A mouth at rest where nobody speaks.
 
-Evidence of speech comes from the units themselves: loudness, voicing and gestures. A frame is part
-of speech if there is evidence shortly before or after it. Stops and the gaps between words stay
-open, pauses over 300 ms close, and noise, hum and breath leave the mouth shut.
+Evidence of speech is the speech activity that the network reports, or, for models without it and
+for timed phones, the units themselves: loudness, voicing and gestures. A frame is part of speech if
+there is evidence shortly before or after it. Stops and the gaps between words stay open, pauses over
+300 ms close, and noise, music, hum and breath leave the mouth shut.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ class Presence:
     """Evidence, 0..1, up to which there is no speech."""
     spoken: float
     """Evidence, 0..1, at and above which there is speech."""
+    activity: tuple[float, float]
+    """Speech activity, 0..1, that counts as much as evidence `silent` and `spoken`."""
     evidence: Mapping[str, float]
-    """Weight by unit; the evidence of a frame is its largest weighted unit."""
+    """Weight by unit; the evidence of a frame without activity is its largest weighted unit."""
     hold: float
     """Milliseconds after the last evidence before the mouth begins to return."""
     ahead: float
@@ -50,6 +53,8 @@ class Presence:
                 f"evidence must satisfy 0 <= silent < spoken <= 1, "
                 f"got {self.silent} and {self.spoken}"
             )
+        if not 0 <= self.activity[0] < self.activity[1] <= 1:
+            raise ModelError(f"activity must be two rising values in 0..1, got {self.activity}")
         if min(self.hold, self.ahead) < 0 or min(self.attack, self.release) <= 0:
             raise ModelError("hold and ahead must be 0 ms or more, attack and release above 0 ms")
 
@@ -95,6 +100,12 @@ class Rest:
     def evidence(self, units: Floats) -> Floats:
         """Return (T,) evidence of speech, 0..1, for frames of rig `units` or `articulation`."""
         return np.asarray((units[:, self._sources] * self._weights).max(axis=1))
+
+    def heard(self, activity: Floats) -> Floats:
+        """Return (T,) evidence of speech for (T,) speech activity, both 0..1."""
+        presence = self._presence
+        evidence = np.interp(activity, presence.activity, (presence.silent, presence.spoken))
+        return evidence.astype(np.float32)
 
     def __call__(self, units: Floats, evidence: Floats | None = None) -> Floats:
         """Return (T, U) curves with a mouth that rests where nobody speaks.
@@ -166,11 +177,11 @@ def _sources(presence: Presence) -> tuple[Columns, Floats]:
 class MouthRest(MotionPart):
     """The mouth of one speaker, at rest where nobody speaks.
 
-    The evidence ahead of a frame comes from the shortest look-ahead of the network, without further
+    The evidence ahead of a frame comes from shorter look-aheads of the network, without further
     delay. Units from timed phones have no such output; frames are then held back.
     """
 
-    needs = ("ahead",)
+    needs = ("activity", "ahead")
 
     def __init__(self, fps: Fraction, *, from_phones: bool = False) -> None:
         """`fps` is the rate of the units; `from_phones` is for units made from timed phones."""
@@ -185,8 +196,7 @@ class MouthRest(MotionPart):
 
     def __call__(self, motion: Motion, first: int) -> Motion:  # noqa: ARG002
         """Return the motion, later by `delay` frames, with the mouth at rest in silence."""
-        ahead = motion.curves("ahead")
-        evidence = self._rest.evidence(motion.units if ahead is None else ahead)
+        evidence = self._evidence(motion)
         if not self.delay:
             return self._rested(motion, evidence)
         if self._held is not None:
@@ -194,6 +204,12 @@ class MouthRest(MotionPart):
         released = max(0, len(motion.units) - self.delay)
         self._held = motion.part(released, None)
         return self._rested(motion.part(0, released), evidence)
+
+    def _evidence(self, motion: Motion) -> Floats:
+        if (activity := motion.curves("activity")) is not None:
+            return self._rest.heard(activity[:, 0])
+        ahead = motion.curves("ahead")
+        return self._rest.evidence(motion.units if ahead is None else ahead)
 
     def flush(self) -> Motion | None:
         """Return the frames held back; silence follows them."""

@@ -105,9 +105,10 @@ class GraphBuilder:
         self.graph.node.append(helper.make_node("Split", [tensor, sizes], names, axis=axis))
         return names
 
-    def slice(self, tensor: str, start: int, end: int | None, *, axis: int) -> str:
-        """Take `start:end` of an axis; None is the end of the axis."""
-        bounds = (start, _TO_THE_END if end is None else end, axis)
+    def slice(self, tensor: str, start: int, end: int | None, *, axis: int, step: int = 1) -> str:
+        """Take `start:end:step` of an axis; None is the end of the axis."""
+        bounds: tuple[int, ...] = (start, _TO_THE_END if end is None else end, axis)
+        bounds += () if step == 1 else (step,)
         return self.add("Slice", tensor, *(self.constant([v], np.int64) for v in bounds))
 
     def reshape(self, tensor: str, shape: Sequence[int]) -> str:

@@ -183,7 +183,7 @@ def test_all_look_aheads_are_each_of_them(make):
     audio = speech(30)[None]
     everything = make(rigs=("arkit", "vrm"))
     together = everything(audio)
-    assert everything.facts["look_aheads_ms"] == [0, 40, 100, 200]
+    assert everything.facts["look_aheads_ms"] == [0, 20, 40, 80, 160]
     for i, ms in enumerate(everything.facts["look_aheads_ms"]):
         alone = make(rigs=("arkit", "vrm"), look_ahead_ms=ms)
         assert alone.facts["delay_steps"] == [ms // 20]
@@ -379,7 +379,7 @@ def test_the_manifest_says_what_is_in_the_file(tmp_path, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts == json.loads(path.with_suffix(".json").read_text("utf-8"))
     assert facts["file"] == "face.onnx"
-    assert facts["look_aheads_ms"] == [100]
+    assert facts["look_aheads_ms"] == [80]
     assert [facts[k] for k in ("sample_rate", "step_samples", "frame_rate")] == [
         16000,
         320,

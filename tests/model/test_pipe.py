@@ -222,8 +222,8 @@ def test_a_restarted_stream_begins_again(model):
 
 
 def test_a_decoder_leaves_out_what_lies_before_the_first_frame(model):
-    decoder = UnitDecoder(model.manifest, RowLayout(), 1)
-    curves = np.random.default_rng(0).random((5, 4, 15), np.float32)
+    decoder = UnitDecoder(model.manifest, RowLayout(), 2)
+    curves = np.random.default_rng(0).random((5, 5, 15), np.float32)
     assert [len(decoder([curves[i : i + 1]])) for i in range(5)] == [0, 0, 1, 1, 1]
 
 

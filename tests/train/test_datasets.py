@@ -356,9 +356,10 @@ def test_recordings_that_nobody_gave_are_left_out_and_told(tmp_path):
 
 def test_the_default_recipe_names_its_sources_and_its_test_voices():
     recipe = Recipe.load("default")
-    spoken = {"hibari", "flite", "kokoro", "kokoro_de", "festival"}
-    assert set(recipe.corpora) == {*spoken, "speechocean"}
-    assert set(Recipe.load("synthetic").corpora) == spoken
+    spoken = {"hibari", "flite", "kokoro", "kokoro_de", "kokoro_ja", "kokoro_zh", "festival"}
+    assert set(recipe.corpora) == {*spoken, "non_speech", "speechocean"}
+    assert set(Recipe.load("synthetic").corpora) == {*spoken, "non_speech"}
+    assert {n for n, s in recipe.corpora.items() if not s.spoken} == {"non_speech"}
     assert len(recipe.held_out_voices) == 8
     assert recipe.schedule["steps"] >= 1000
 

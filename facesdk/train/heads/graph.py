@@ -26,9 +26,9 @@ from ...errors import ModelError
 from ...model.manifest import Manifest
 from ...model.model import Model
 from ...onnx_export.builder import GraphBuilder
-from ..trunk.data import SILENCE, STEP, UNIT_FPS
+from ..trunk.data import STEP, UNIT_FPS
 from ..trunk.export import diagonal, side_by_side, weights, write_model
-from ..trunk.network import Trunk, TrunkConfig
+from ..trunk.network import SharedHeads, Trunk, TrunkConfig
 from .codec import AffineCodec, Codec
 from .network import PIVOT, Identities, OutputLayer
 
@@ -74,6 +74,7 @@ class ModelGraph:
     def _read(self) -> Trunk:
         trunk = Trunk(self._config(), self._mean())
         self._trunk_nodes = self._linears()
+        self._rows = [self._row(product) for product in self._trunk_nodes]
         modules = _trunk_layers(trunk)
         for product, layer in zip(self._trunk_nodes, modules, strict=False):
             self._fill(layer, *self._numbers(product))
@@ -82,34 +83,71 @@ class ModelGraph:
         return trunk.eval()
 
     def _config(self) -> TrunkConfig:
-        manifest, first = self.manifest, self._linears()
+        manifest, linears = self.manifest, self._linears()
         look_aheads = len(manifest.look_aheads_ms)
-        (channels, wide), _ = (x.shape for x in self._numbers(first[-2]))
-        mean = self._mean_constants()
+        curves = len(manifest.units) + len(tuple(manifest.facts.get("articulation", ())))
+        (channels, wide), _ = (x.shape for x in self._numbers(linears[-2]))
+        outputs = len(self._numbers(linears[-1])[1]) // look_aheads
+        pasts, taps, narrow = self._pasts(), self._taps(), self._narrow()
+        mean, shared = self._mean_constants(), self._shares()
+        leaving = linears[2 + bool(narrow) : -2 : 2 + bool(narrow)]
         return TrunkConfig(
             channels=channels,
-            dilations=self._dilations(),
-            head_channels=wide // look_aheads,
+            dilations=tuple(past // (taps - 1) for past in pasts),
+            head_channels=wide if shared else wide // look_aheads,
             delay_steps=tuple(round(ms * UNIT_FPS / 1000) for ms in manifest.look_aheads_ms),
             units=manifest.units,
             articulation=tuple(manifest.facts.get("articulation", ())),
-            phones=(SILENCE,),  # the phone head is not in the graph and not needed
             mean_seconds=mean["seconds"],
             loudness_exponent=mean["exponent"],
             prior_frames=mean["weight"],
             feature_scale=mean["scale"],
+            taps=taps,
+            narrow=narrow,
+            shared=shared,
+            bias=all(self._bias(product) is not None for product in leaving),
+            activity=outputs > curves,
         )
 
     def _linears(self) -> list[NodeProto]:
-        """Return the linear layers: products with a constant matrix, plus a constant row.
+        """Return the linear layers: products with a constant matrix, most plus a constant row.
 
-        In order: the entry, two per block, two for all heads together. Later ones do not belong to
-        the trunk.
+        In order: the entry, which is the first with a row, two or three per block, two for all
+        heads together. Later ones do not belong to the trunk.
         """
         products = [
-            n for n in self._graph.node if n.op_type == "MatMul" and self._bias(n) is not None
+            n for n in self._graph.node if n.op_type == "MatMul" and n.input[1] in self._constants
         ]
-        return products[: 1 + 2 * len(self._dilations()) + 2]
+        first = next((i for i, n in enumerate(products) if self._bias(n) is not None), 0)
+        count = 1 + len(self._pasts()) * (3 if self._narrow() else 2) + 2
+        return products[first : first + count]
+
+    def _narrow(self) -> int:
+        """Return how many channels the blocks store, 0 if it is all of them."""
+        entry = next(
+            n for n in self._graph.node if n.op_type == "MatMul" and self._bias(n) is not None
+        )
+        channels = self._constants[entry.input[1]].dims[1]
+        stored = self.manifest.states.get("history", (0, channels))[1]
+        return 0 if stored == channels else int(stored)
+
+    def _taps(self) -> int:
+        """Return how many steps a block reads."""
+        linears = self._linears()
+        if self._narrow():
+            width, rows = linears[1].input[1], linears[2].input[1]
+            return int(self._constants[rows].dims[0] // self._constants[width].dims[1])
+        rows = self._constants[linears[1].input[1]].dims
+        return int(rows[0] // rows[1])
+
+    def _shares(self) -> bool:
+        """Whether all heads read one hidden layer, instead of one each."""
+        weight, _ = self._numbers(self._linears()[-1])
+        look_aheads = len(self.manifest.look_aheads_ms)
+        if look_aheads == 1 or len(weight) % look_aheads:
+            return look_aheads > 1
+        own, outputs = len(weight) // look_aheads, weight.shape[1] // look_aheads
+        return bool(weight[:own, outputs:].any())
 
     def _bias(self, product: NodeProto) -> NodeProto | None:
         """Return the addition that completes a linear layer, if there is one."""
@@ -121,14 +159,20 @@ class ModelGraph:
                 return node
         return None
 
-    def _numbers(self, product: NodeProto) -> tuple[Floats, Floats]:
-        """Return (in, out) weights and (out,) bias of a linear layer."""
+    def _row(self, product: NodeProto) -> tuple[NodeProto, int] | None:
+        """Return the addition of a linear layer, and which input of it is the bias."""
         addition = self._bias(product)
-        assert addition is not None
+        if addition is None:
+            return None
+        return addition, next(i for i, n in enumerate(addition.input) if n in self._constants)
+
+    def _numbers(self, product: NodeProto) -> tuple[Floats, Floats]:
+        """Return (in, out) weights and (out,) bias of a linear layer; empty without a bias."""
+        addition = self._bias(product)
         weight = numpy_helper.to_array(self._constants[product.input[1]])
         if weight.dtype != np.float32:
             raise ValueError(f"its weights are {weight.dtype}")
-        return weight, self._constant(addition)
+        return weight, np.zeros(0, np.float32) if addition is None else self._constant(addition)
 
     def _constant(self, node: NodeProto) -> NDArray[Any]:
         """Return the constant that a node reads; an empty (0, 0) array if it reads none."""
@@ -137,14 +181,15 @@ class ModelGraph:
                 return numpy_helper.to_array(self._constants[name])
         return np.zeros((0, 0), np.float32)
 
-    def _dilations(self) -> tuple[int, ...]:
-        """Return the dilations: half of the frames that each block stores."""
+    def _pasts(self) -> tuple[int, ...]:
+        """Return how many frames each block stores."""
         states = self.manifest.states
         if "history" not in states:
-            rows = [shape[0] for name, shape in states.items() if name.startswith("block_")]
-            return tuple(n // 2 for n in rows)
-        (split,) = self._users["state_history"]
-        return tuple(int(n) // 2 for n in self._constant(split))
+            return tuple(shape[0] for name, shape in states.items() if name.startswith("block_"))
+        splits = self._users["state_history"]
+        if splits[0].op_type != "Split":  # of a single block
+            return (states["history"][0],)
+        return tuple(int(n) for n in self._constant(splits[0]))
 
     def _mean(self) -> list[float]:
         """Return the (64,) spectrum that the running mean starts from."""
@@ -185,26 +230,32 @@ class ModelGraph:
     def _fill(layer: nn.Linear, weight: Floats, bias: Floats) -> None:
         with torch.no_grad():
             layer.weight.copy_(torch.tensor(weight.T))
-            layer.bias.copy_(torch.tensor(bias))
+            if layer.bias is not None:
+                layer.bias.copy_(torch.tensor(bias))
 
     def _fill_heads(self, trunk: Trunk) -> None:
         """Fill the heads, which are side by side in one layer and on the diagonal of the next."""
         (enter, enter_bias), (leave, leave_bias) = map(self._numbers, self._linears()[-2:])
-        wide, curves = trunk.config.head_channels, trunk.config.curves
-        for i, head in enumerate(trunk.heads):
-            own, out = slice(i * wide, (i + 1) * wide), slice(i * curves, (i + 1) * curves)
-            self._fill(head.enter, enter[:, own], enter_bias[own])  # type: ignore[arg-type]
-            self._fill(head.leave, leave[own, out], leave_bias[out])  # type: ignore[arg-type]
+        if isinstance(trunk.heads, SharedHeads):
+            self._fill(trunk.heads.enter, enter, enter_bias)
+            self._fill(trunk.heads.leave, leave, leave_bias)
+            return
+        wide, outputs = trunk.config.head_channels, trunk.config.outputs
+        heads: Any = trunk.heads
+        for i, head in enumerate(heads):
+            own, out = slice(i * wide, (i + 1) * wide), slice(i * outputs, (i + 1) * outputs)
+            self._fill(head.enter, enter[:, own], enter_bias[own])
+            self._fill(head.leave, leave[own, out], leave_bias[out])
 
     def put(self, trunk: Trunk) -> None:
         """Store the weights of a trunk whose entry and blocks were trained."""
-        for product, layer in zip(self._trunk_nodes, _trunk_layers(trunk), strict=False):
-            addition = self._bias(product)
-            assert addition is not None
-            place = next(i for i, name in enumerate(addition.input) if name in self._constants)
+        layers = zip(self._trunk_nodes, self._rows, _trunk_layers(trunk), strict=False)
+        for product, row, layer in layers:
             weight, bias = weights(layer)
             product.input[1] = self._builder.constant(weight)
-            addition.input[place] = self._builder.constant(bias)
+            if row is not None:
+                addition, place = row
+                addition.input[place] = self._builder.constant(bias)
         self.trunk = trunk
 
     # ------------------------------------------------------------------ additions
@@ -266,10 +317,10 @@ class ModelGraph:
 
 def _trunk_layers(trunk: Trunk) -> list[nn.Linear]:
     """Return entry and blocks, in the order of the graph."""
-    layers = [trunk.enter]
+    layers: list[Any] = [trunk.enter]
     for block in trunk.blocks:
-        layers += [block.enter, block.leave]  # type: ignore[list-item]
-    return layers
+        layers += [block.narrow, block.enter, block.leave]
+    return [layer for layer in layers if layer is not None]
 
 
 def _affine(codec: Codec) -> tuple[Floats, Floats]:

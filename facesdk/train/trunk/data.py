@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ...articulation import GRID, Alphabet, Rules, TimedPhone, articulate, loudn
 from ...audio import SAMPLE_RATE
 from ...audio.features import FLOOR, mel_power
 from ...datasets.speech import Corpus, Utterance
+from ...datasets.speech.boundaries import at_the_sound
 from ...files import whole_file
 from ..config import require
 from . import augment
@@ -37,6 +39,8 @@ Other units come from the motion layer.
 """
 
 SILENCE = "SIL"
+PAUSE = 0.2
+"""Seconds; a shorter silence between two sounds counts as speech."""
 POWER_FLOOR = 1e-9
 """Band power of digital silence, in files and around crops."""
 
@@ -54,6 +58,8 @@ class Line:
     """(T, 2 units) at frame times k / 50 s: as the lips move, then in time with the sound."""
     phones: NDArray[np.int16]
     """(T,) label of the sound at each frame."""
+    active: NDArray[np.bool_]
+    """(T,) whether somebody speaks; short pauses inside speech count as speech."""
     segments: tuple[tuple[str, float, float], ...]
     """Sounds with start and end, for scoring."""
     weight: float = 1.0
@@ -89,17 +95,59 @@ def load_corpus(
     *,
     rules: Rules,
     keep: Callable[[Utterance], bool] = lambda _: True,
+    offset: float | None = None,
 ) -> list[Line]:
-    """Return all lines of a corpus that `keep` accepts; mel frames are cached below `cache`."""
+    """Return all lines of a corpus that `keep` accepts; features are cached below `cache`.
+
+    With an `offset` (seconds that labels are early) boundaries are moved to the sound, see
+    `datasets/speech/boundaries.py`. Without one, phones are taken as labeled.
+    """
     corpus = Corpus(folder)
     utterances = list(corpus)
     mels, levels = _features(corpus, utterances, cache)
+    if offset is not None:
+        utterances = _at_the_sound(corpus, utterances, cache, rules, offset)
     labels = Labels(rules)
     return [
         _line(u, mel, level, labels, rules)
         for u, mel, level in zip(utterances, mels, levels, strict=True)
         if keep(u)
     ]
+
+
+def _at_the_sound(
+    corpus: Corpus, utterances: Sequence[Utterance], cache: Path, rules: Rules, offset: float
+) -> list[Utterance]:
+    """Utterances with boundaries moved to the sound; the times are cached."""
+    key = hashlib.sha256(corpus.index.read_bytes() + repr(offset).encode()).hexdigest()[:16]
+    file = cache / f"{corpus.folder.name}-times-{key}.npz"
+    if not file.exists():
+        moved = [_moved(corpus, u, rules, offset) for u in utterances]
+        ends = [phone.end for phones in moved for phone in phones]
+        with whole_file(file) as stream:
+            np.savez(stream, ends=np.array(ends))
+    with np.load(file) as stored:
+        all_ends = stored["ends"]
+    found, first = [], 0
+    for utterance in utterances:
+        ends = all_ends[first : first + len(utterance.phones)].tolist()
+        first += len(ends)
+        found.append(replace(utterance, phones=_ending(utterance.phones, ends)))
+    return found
+
+
+def _moved(
+    corpus: Corpus, utterance: Utterance, rules: Rules, offset: float
+) -> tuple[TimedPhone, ...]:
+    alphabet: Alphabet = "arpabet" if utterance.alphabet == "arpabet" else "ipa"
+    symbols = [_symbol(p, alphabet, rules) for p in utterance.phones]
+    return at_the_sound(symbols, utterance.phones, corpus.audio(utterance), offset=offset)
+
+
+def _ending(phones: Sequence[TimedPhone], ends: Sequence[float]) -> tuple[TimedPhone, ...]:
+    """Phones that follow each other without gaps and end at these times."""
+    starts = [phones[0].start, *ends[:-1]] if phones else []
+    return tuple(p._replace(start=s, end=e) for p, s, e in zip(phones, starts, ends, strict=True))
 
 
 def _features(
@@ -159,8 +207,23 @@ def _line(
         mel,
         targets.astype(np.float16),
         labels.of(utterance.phones, alphabet, frames, rules)[:frames],
+        _active(utterance, alphabet, frames, rules),
         tuple((_symbol(p, alphabet, rules), p.start, p.end) for p in utterance.phones),
     )
+
+
+def _active(
+    utterance: Utterance, alphabet: Alphabet, frames: int, rules: Rules
+) -> NDArray[np.bool_]:
+    """(T,) frames inside speech, pauses shorter than `PAUSE` included."""
+    active = np.zeros(frames, np.bool_)
+    end = -math.inf
+    for phone in utterance.phones:
+        if rules.phones.find(phone.symbol, alphabet) is not None:
+            start = end if phone.start - end < PAUSE else phone.start
+            end = phone.end
+            active[max(0, round(start * UNIT_FPS)) : round(end * UNIT_FPS)] = True
+    return active
 
 
 def _symbol(timed: TimedPhone, alphabet: Alphabet, rules: Rules) -> str:
@@ -205,7 +268,7 @@ class BatchConfig:
     steps: int = 200
     """Steps of 20 ms per crop."""
     clutter: float = 0.08
-    """Share of crops that are noise or chords, whose target is rest."""
+    """Share of crops without speech, whose target is rest."""
 
     def __post_init__(self) -> None:
         require(self, "size steps", 1)
@@ -222,56 +285,98 @@ class Batch:
     """(B, T, 2 units); see `Line`."""
     phones: Tensor
     """(B, T) labels."""
+    active: Tensor
+    """(B, T) 1 where the voice in the foreground speaks."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
-        return Batch(self.mel.to(device), self.targets.to(device), self.phones.to(device))
+        return Batch(
+            self.mel.to(device), self.targets.to(device), self.phones.to(device),
+            self.active.to(device),
+        )  # fmt: skip
 
 
 class Batches:
     """Endless random crops, the same for the same seed and step: training resumes exactly."""
 
-    def __init__(self, lines: Sequence[Line], config: BatchConfig, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        config: BatchConfig,
+        *,
+        seed: int = 0,
+        non_speech: Sequence[Line] = (),
+    ) -> None:
+        """`non_speech` lines replace some crops, and are laid under others."""
         self._lines, self._config, self.seed = lines, config, seed
+        self._non_speech = non_speech
         weight = np.array([line.weight * len(line.targets) for line in lines])
         self._probability = weight / weight.sum()
 
     def batch(self, step: int) -> Batch:
         """Return the batch of one training step."""
         rng = np.random.default_rng([self.seed, step])
-        chosen = rng.choice(len(self._lines), self._config.size, p=self._probability)
-        crops = [self._crop(self._lines[i], rng) for i in chosen]
-        mel, targets, phones = (np.stack(part) for part in zip(*crops, strict=True))
+        size = self._config.size
+        chosen = rng.choice(len(self._lines), size, p=self._probability)
+        lines = [self._lines[i] for i in chosen]
+        if self._non_speech:
+            for i in np.flatnonzero(rng.random(size) < self._config.clutter):
+                lines[i] = self._noise(rng)
+        crops = [self._crop(line, rng) for line in lines]
+        mel, targets, phones, active = (
+            torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True)
+        )
+        seed = int(rng.integers(1 << 62))
+        noises = self._noises(rng) if self._non_speech else None
         return self._augment(
-            torch.from_numpy(mel), torch.from_numpy(targets), torch.from_numpy(phones),
-            torch.Generator().manual_seed(int(rng.integers(1 << 62))),
-        )  # fmt: skip
+            mel, targets, phones, active, noises, torch.Generator().manual_seed(seed)
+        )
+
+    def _noise(self, rng: np.random.Generator) -> Line:
+        return self._non_speech[int(rng.integers(len(self._non_speech)))]
+
+    def _noises(self, rng: np.random.Generator) -> Tensor:
+        """(B, 2 T, 64) power of noises to lay under the lines."""
+        crops = [self._crop(self._noise(rng), rng)[0] for _ in range(self._config.size)]
+        return torch.from_numpy(10 ** np.stack(crops))
 
     def _crop(
         self, line: Line, rng: np.random.Generator
-    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    ) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
         index, mask = crop_frames(len(line.targets), self._config.steps, rng)
         phones = np.where(mask, line.phones[index], 0).astype(np.int64)
-        return crop_mel(line.mel, index, mask), line.targets[index].astype(np.float32), phones
+        active = (mask & line.active[index]).astype(np.float32)
+        targets = line.targets[index].astype(np.float32)
+        return crop_mel(line.mel, index, mask), targets, phones, active
 
-    def _augment(self, mel: Tensor, targets: Tensor, phones: Tensor, rng: torch.Generator) -> Batch:
+    def _augment(
+        self,
+        mel: Tensor,
+        targets: Tensor,
+        phones: Tensor,
+        active: Tensor,
+        noises: Tensor | None,
+        rng: torch.Generator,
+    ) -> Batch:
         power = 10**mel
-        power, clutter = augment.not_speech(power, rng, self._config.clutter)
+        # with a corpus of non-speech, few of these cheaper ones are needed
+        share = self._config.clutter * (0.25 if noises is not None else 1)
+        power, clutter = augment.not_speech(power, rng, share)
         for change in (
-            augment.whisper,
-            augment.vocal_tract,
-            augment.equalizer,
-            augment.reverb,
-            augment.noise,
-            augment.telephone,
-            augment.gain,
-        ):
+            augment.whisper, augment.vocal_tract, augment.equalizer, augment.reverb,
+        ):  # fmt: skip
+            power = change(power, rng)
+        if noises is not None:
+            power = augment.background(power, noises, rng)
+            power = augment.voices(power, rng)
+        for change in (augment.noise, augment.telephone, augment.gain):
             power = change(power, rng)
         log_mel = torch.log(power + FLOOR)
         rest = targets.new_tensor(_rest_targets())
         targets = torch.where(clutter[:, None, None], rest, targets)
         phones = torch.where(clutter[:, None], 0, phones)
-        return Batch(augment.spec_augment(log_mel, rng), targets, phones)
+        active = torch.where(clutter[:, None], 0.0, active)
+        return Batch(augment.spec_augment(log_mel, rng), targets, phones, active)
 
 
 def _rest_targets() -> list[float]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...arrays import Doubles, Floats
 from ...articulation import Rules
 from ...audio.features import FLOOR
-from .data import UNIT_FPS, UNITS, Line
+from .data import UNIT_FPS, UNITS, Labels, Line
 from .network import Trunk
 
 Curves = Literal["units", "articulation"]
@@ -114,7 +114,7 @@ class Scorer:
     def __init__(self, trunk: Trunk, lines: Iterable[Line]) -> None:
         self._lines = list(lines)
         self._predictions = [predict(trunk, line) for line in self._lines]
-        self._sounds = np.array(trunk.config.phones)
+        self._sounds = np.array(Labels(Rules.load()).names)
 
     def __call__(
         self, look_ahead_index: int = -1, curves: Curves = "articulation"

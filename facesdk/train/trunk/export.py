@@ -1,8 +1,8 @@
 """A trained trunk as one ONNX file: PCM in, units out, all state in named tensors.
 
 The graph is written operator by operator and contains only what game engines document: Add,
-Concat, Conv, CumSum, Div, Exp, Log, MatMul, Mul, ReduceMean, Relu, Reshape, Sigmoid, Slice, Split,
-Sub, Transpose, Unsqueeze. There is no control flow; only batch and chunk length are open.
+Concat, CumSum, Div, Exp, Log, MatMul, Mul, ReduceMean, Relu, Reshape, Sigmoid, Slice, Split, Sub,
+Unsqueeze. There is no control flow; only batch and chunk length are open.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from ...files import whole_file
 from ...onnx_export.builder import GraphBuilder, block_diagonal
 from .data import STEP, UNIT_FPS
 from .fit import load_trunk
-from .network import STACK, Block, Trunk
+from .network import STACK, Block, SharedHeads, Trunk
 
 OPSET = 17
 _TAIL = features.WINDOW - features.HOP
+_ROW = 80
+"""Samples; hop and window are whole rows."""
 
 
 def export_checkpoint(checkpoint: Path, folder: Path) -> Path:
@@ -55,6 +57,7 @@ def export(trunk: Trunk, folder: Path, *, facts: Mapping[str, Any]) -> Path:
         "step_samples": STEP,
         "units": list(config.units),
         "articulation": list(config.articulation),
+        "activity": ["speech"] if config.activity else [],
         "look_aheads_ms": list(config.look_aheads_ms),
         "states": {name: list(shape) for name, shape in state_shapes(trunk).items()},
         "parameters": sum(p.numel() for n, p in trunk.named_parameters() if "phones" not in n),
@@ -74,11 +77,12 @@ def write_model(folder: Path, payload: bytes, manifest: Mapping[str, Any]) -> Pa
 
 def state_shapes(trunk: Trunk) -> dict[str, tuple[int, ...]]:
     """Return the shape of every state tensor without the batch axis; streams start from zeros."""
-    past = 2 * sum(trunk.config.dilations)
+    config = trunk.config
+    past = (config.taps - 1) * sum(config.dilations)
     return {
         "samples": (_TAIL,),
         "mean": (features.BANDS + 1,),
-        "history": (past, trunk.config.channels),
+        "history": (past, config.narrow or config.channels),
     }
 
 
@@ -86,7 +90,8 @@ def build_graph(trunk: Trunk) -> onnx.ModelProto:
     """Return the trunk as an ONNX model.
 
     Inputs are `audio` (batch, 320 T) and `state_*`. Outputs are `units` and `articulation`, both
-    (batch, T, look-aheads, curves), and `next_*`, to be passed as `state_*` with the next chunk.
+    (batch, T, look-aheads, curves), `activity` (batch, T, look-aheads, 1) if the trunk has it, and
+    `next_*`, to be passed as `state_*` with the next chunk.
     """
     graph, config = GraphBuilder(), trunk.config
     states = {
@@ -101,7 +106,7 @@ def build_graph(trunk: Trunk) -> onnx.ModelProto:
     x, following["history"] = _blocks(graph, trunk, x, states["history"])
     names = {"units": config.units, "articulation": config.articulation}
     for output, tensor in _heads(graph, trunk, graph.add("Relu", x)).items():
-        shape = ("batch", "steps", len(config.delay_steps), len(names[output]))
+        shape = ("batch", "steps", len(config.delay_steps), len(names.get(output, (output,))))
         graph.output(tensor, output, shape)
     for name, state_shape in state_shapes(trunk).items():
         graph.output(following[name], f"next_{name}", ("batch", *state_shape))
@@ -128,17 +133,26 @@ def diagonal(layers: Any) -> tuple[Floats, Floats]:
 
 
 def _log_mel(graph: GraphBuilder, audio: str, tail: str) -> tuple[str, str]:
+    """Log-mel frames of the tail and the audio.
+
+    The transform is a matrix product: as a convolution it takes twice as long for one stream, and
+    nine times as long per stream in a batch of 64.
+    """
     samples = graph.add("Concat", tail, audio, axis=1)
-    cosine, sine = features.dft_matrices()
-    kernel = np.concatenate([cosine, sine], 1).T[:, None]
-    framed = graph.unsqueeze(samples, 1)
-    spectrum = graph.add("Conv", framed, graph.constant(kernel), strides=[features.HOP])
-    real, imaginary = graph.split(spectrum, [cosine.shape[1]] * 2, axis=1)
-    power = graph.add("Add", graph.add("Mul", real, real), graph.add("Mul", imaginary, imaginary))
-    frames = graph.add("Transpose", power, perm=[0, 2, 1])
-    bands = graph.product(frames, features.mel_matrix())
+    rows = graph.reshape(samples, [0, -1, _ROW])
+    count = features.WINDOW // _ROW
+    frames = graph.add("Concat", *(_every_hop(graph, rows, i, count) for i in range(count)), axis=2)
+    spectrum = graph.product(frames, np.concatenate(features.dft_matrices(), 1))
+    squares = graph.add("Mul", spectrum, spectrum)
+    bands = graph.product(squares, np.concatenate([features.mel_matrix()] * 2))
     mel = graph.add("Log", graph.plus(bands, features.FLOOR))
     return mel, graph.slice(samples, -_TAIL, None, axis=1)
+
+
+def _every_hop(graph: GraphBuilder, rows: str, first: int, count: int) -> str:
+    """Row `first` of every frame of `count` rows."""
+    end = first + 1 - count
+    return graph.slice(rows, first, end or None, axis=1, step=features.HOP // _ROW)
 
 
 def _normalize(graph: GraphBuilder, trunk: Trunk, mel: str, state: str) -> tuple[str, str]:
@@ -166,32 +180,39 @@ def _normalize(graph: GraphBuilder, trunk: Trunk, mel: str, state: str) -> tuple
 
 def _blocks(graph: GraphBuilder, trunk: Trunk, x: str, history: str) -> tuple[str, str]:
     """Add all blocks; their past frames are stacked along the time axis of one tensor."""
-    pasts = graph.split(history, [2 * d for d in trunk.config.dilations], axis=1)
+    blocks = [block for block in trunk.blocks if isinstance(block, Block)]
     kept = []
-    for block, past in zip(trunk.blocks, pasts, strict=True):
-        assert isinstance(block, Block)
+    pasts = graph.split(history, [block.past for block in blocks], axis=1)
+    for block, past in zip(blocks, pasts, strict=True):
         x, following = _block(graph, block, x, past)
         kept.append(following)
     return x, graph.add("Concat", *kept, axis=1)
 
 
 def _block(graph: GraphBuilder, block: Block, x: str, state: str) -> tuple[str, str]:
-    d = block.dilation
-    past = graph.add("Concat", state, x, axis=1)
-    older, newer = graph.slice(past, 0, -2 * d, axis=1), graph.slice(past, d, -d, axis=1)
-    window = graph.add("Concat", older, newer, x, axis=2)
+    stored = x if block.narrow is None else graph.product(x, weights(block.narrow)[0])
+    past = graph.add("Concat", state, stored, axis=1)
+    shifts = [i * block.dilation for i in range(block.taps - 1)]
+    older = [graph.slice(past, shift, shift - block.past, axis=1) for shift in shifts]
+    window = graph.add("Concat", *older, stored, axis=2)
     hidden = graph.add("Relu", graph.linear(window, *weights(block.enter)))
-    out = graph.add("Add", x, graph.linear(hidden, *weights(block.leave)))
-    return out, graph.slice(past, -2 * d, None, axis=1)
+    weight, bias = weights(block.leave)
+    change = graph.linear(hidden, weight, bias) if len(bias) else graph.product(hidden, weight)
+    return graph.add("Add", x, change), graph.slice(past, -block.past, None, axis=1)
 
 
 def _heads(graph: GraphBuilder, trunk: Trunk, x: str) -> dict[str, str]:
-    """Add all look-aheads at once: one wide hidden layer, one block-diagonal output layer."""
-    config, heads = trunk.config, list(trunk.heads)
-    hidden = graph.add("Relu", graph.linear(x, *side_by_side([h.enter for h in heads])))
-    values = graph.add("Sigmoid", graph.linear(hidden, *diagonal([h.leave for h in heads])))
-    shaped = graph.reshape(values, [0, -1, len(heads), config.curves])
-    if not config.articulation:
-        return {"units": shaped}
-    units, articulation = graph.split(shaped, [len(config.units), len(config.articulation)])
-    return {"units": units, "articulation": articulation}
+    """Add all look-aheads at once, split by output."""
+    config, heads = trunk.config, trunk.heads
+    if isinstance(heads, SharedHeads):
+        enter, leave = weights(heads.enter), weights(heads.leave)
+    else:  # one wide hidden layer, one block-diagonal output layer
+        each: Any = list(heads)  # type: ignore[call-overload]
+        enter, leave = side_by_side([h.enter for h in each]), diagonal([h.leave for h in each])
+    hidden = graph.add("Relu", graph.linear(x, *enter))
+    values = graph.add("Sigmoid", graph.linear(hidden, *leave))
+    shaped = graph.reshape(values, [0, -1, len(config.delay_steps), config.outputs])
+    widths = {"units": len(config.units), "articulation": len(config.articulation)}
+    widths["activity"] = int(config.activity)
+    present = {name: width for name, width in widths.items() if width}
+    return dict(zip(present, graph.split(shaped, list(present.values())), strict=True))

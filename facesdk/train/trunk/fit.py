@@ -31,7 +31,10 @@ def trunk_loop(
 
     def step(number: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         batch = batches.batch(number).to(device)
-        total, parts = loss(*network(batch.mel), batch)
+        kind = torch.device(device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=schedule.bfloat16):
+            logits, phones = network(batch.mel)
+        total, parts = loss(logits, phones, batch)
         return total, parts
 
     facts = {"config": asdict(network.config), "mel_mean": network.normalize.prior.tolist()}

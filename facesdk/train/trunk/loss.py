@@ -19,23 +19,27 @@ class LossWeights:
 
     velocity: float = 3.0
     """Squared error of the change from frame to frame: prevents jitter."""
-    phones: float = 0.25
+    phones: float = 0.0
     """Cross-entropy of the phone head; training only."""
     closure: float = 3.0
     """Extra weight on frames with a lip contact: rare, short, and noticed first by viewers."""
-    articulation: float = 0.7
-    """Weight of the curves in time with the sound against those of the lips."""
-    vertices: float = 0.02
+    units: float = 0.4
+    """Weight of the curves of the lips."""
+    articulation: float = 1.0
+    """Weight of the curves in time with the sound."""
+    activity: float = 0.5
+    """Cross-entropy of the output for whether somebody speaks."""
+    vertices: float = 0.0
     """Squared error in mm² on the built-in head, driven through the ARKit table."""
     unit: tuple[tuple[str, float], ...] = (
-        ("jaw", 1.5), ("aperture", 2.0), ("closure", 2.5), ("labiodental", 1.5), ("rounding", 1.5),
+        ("jaw", 1.5), ("aperture", 2.0), ("closure", 3.5), ("labiodental", 2.5), ("rounding", 2.0),
         ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
         ("tongue_lateral", 0.5), ("voicing", 0.4), ("loudness", 0.4), ("accent", 0.4),
     )  # fmt: skip
 
 
 class Loss(nn.Module):
-    """Weighted sum of unit, velocity, vertex and phone terms, averaged over the look-aheads."""
+    """Weighted sum of its terms, averaged over the look-aheads."""
 
     factors: Tensor
 
@@ -45,7 +49,9 @@ class Loss(nn.Module):
         self._delay_steps = tuple(delay_steps)
         by_unit = dict(weights.unit)
         plain = torch.tensor([by_unit.get(u, 1.0) for u in UNITS])
-        self.register_buffer("factors", torch.cat([plain, weights.articulation * plain]))
+        self.register_buffer(
+            "factors", torch.cat([weights.units * plain, weights.articulation * plain])
+        )
         self._contacts = [UNITS.index("closure"), UNITS.index("labiodental")]
         self._mesh = UnitMeshLoss(UNITS) if weights.vertices else None
 
@@ -53,22 +59,31 @@ class Loss(nn.Module):
         self, logits: Sequence[Tensor], phones: Sequence[Tensor], batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the scalar loss and its parts by name."""
-        parts = {n: batch.mel.new_zeros(()) for n in ("units", "velocity", "phones", "vertices")}
-        heads = zip(self._delay_steps, logits, phones, strict=True)
-        for delay_steps, unit_logits, phone_logits in heads:
+        names = ("units", "velocity", "phones", "vertices", "activity")
+        parts = {name: batch.mel.new_zeros(()) for name in names}
+        count = batch.targets.shape[2]
+        for i, (delay_steps, output_logits) in enumerate(
+            zip(self._delay_steps, logits, strict=True)
+        ):
             frames = batch.targets.shape[1] - delay_steps
-            target, unit_logits = batch.targets[:, :frames], unit_logits[:, delay_steps:]
-            curves = torch.sigmoid(unit_logits)
-            parts["units"] = parts["units"] + self._units(unit_logits, target)
+            target, given = batch.targets[:, :frames], output_logits[:, delay_steps:].float()
+            curves = torch.sigmoid(given[..., :count])
+            parts["units"] = parts["units"] + self._units(given[..., :count], target)
             parts["velocity"] = parts["velocity"] + self._velocity(curves, target)
             if self._mesh is not None:
                 lips = slice(len(UNITS))
                 parts["vertices"] = parts["vertices"] + self._mesh(
                     curves[..., lips], target[..., lips]
                 )
-            parts["phones"] = parts["phones"] + cross_entropy(
-                phone_logits[:, delay_steps:].flatten(0, 1), batch.phones[:, :frames].flatten()
-            )
+            if phones:
+                phone_logits = phones[i][:, delay_steps:].float()
+                parts["phones"] = parts["phones"] + cross_entropy(
+                    phone_logits.flatten(0, 1), batch.phones[:, :frames].flatten()
+                )
+            if given.shape[2] > count:
+                parts["activity"] = parts["activity"] + binary_cross_entropy_with_logits(
+                    given[..., count], batch.active[:, :frames]
+                )
         parts = {name: part / len(self._delay_steps) for name, part in parts.items()}
         weights = self._weights
         total = (
@@ -76,6 +91,7 @@ class Loss(nn.Module):
             + weights.velocity * parts["velocity"]
             + weights.phones * parts["phones"]
             + weights.vertices * parts["vertices"]
+            + weights.activity * parts["activity"]
         )
         return total, parts
 

@@ -44,9 +44,21 @@ class TrunkConfig:
     prior_frames: float = 30.0
     """Weight of the training mean in the running mean, in mel frames of ordinary speech."""
     feature_scale: float = 0.35
+    taps: int = 3
+    """Steps that a block reads, the newest included."""
+    narrow: int = 0
+    """Channels that a block stores of its past steps; 0 stores all of them."""
+    shared: bool = False
+    """One hidden layer of `head_channels` for all heads, instead of one per head."""
+    bias: bool = True
+    """Whether every block adds a bias to the residual; otherwise only the last one does."""
+    activity: bool = False
+    """An output per look-ahead for whether somebody speaks."""
 
     def __post_init__(self) -> None:
         require(self, "channels head_channels", 1)
+        require(self, "taps", 2)
+        require(self, "narrow", 0)
         require(self, "loudness_exponent", 0)
         require_positive(self, "mean_seconds prior_frames feature_scale")
         if not self.dilations or min(self.dilations) < 1:
@@ -59,6 +71,11 @@ class TrunkConfig:
     def curves(self) -> int:
         """Outputs of one head: units first, then articulation."""
         return len(self.units) + len(self.articulation)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of one head: its curves, and activity if there is one."""
+        return self.curves + int(self.activity)
 
     @property
     def look_aheads_ms(self) -> tuple[int, ...]:
@@ -92,23 +109,38 @@ class RunningMean(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: three past steps, one hidden layer."""
+    """Residual block: a few past steps, one hidden layer."""
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(
+        self, channels: int, dilation: int, taps: int = 3, *, narrow: int = 0, bias: bool = True
+    ) -> None:
         super().__init__()
-        self.dilation = dilation
-        self.enter = nn.Linear(3 * channels, channels)
-        self.leave = nn.Linear(channels, channels)
+        self.dilation, self.taps = dilation, taps
+        self.width = narrow or channels
+        self.narrow = nn.Linear(channels, narrow, bias=False) if narrow else None
+        self.enter = nn.Linear(taps * self.width, channels)
+        self.leave = nn.Linear(channels, channels, bias=bias)
         nn.init.kaiming_normal_(self.enter.weight, nonlinearity="relu")
         nn.init.normal_(self.leave.weight, std=0.3 / channels**0.5)
-        nn.init.zeros_(self.leave.bias)
+        if self.narrow is not None:
+            nn.init.normal_(self.narrow.weight, std=1 / channels**0.5)
+        if bias:
+            nn.init.zeros_(self.leave.bias)
+
+    @property
+    def past(self) -> int:
+        """Steps before the newest that it reads."""
+        return (self.taps - 1) * self.dilation
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, C) to (B, T, C); steps before the first are zero."""
-        d = self.dilation
-        padded = nn.functional.pad(x, (0, 0, 2 * d, 0))
-        past = torch.cat([padded[:, : -2 * d], padded[:, d:-d], x], -1)
-        hidden: Tensor = self.leave(torch.relu(self.enter(past)))
+        stored = x if self.narrow is None else self.narrow(x)
+        padded = nn.functional.pad(stored, (0, 0, self.past, 0))
+        steps = x.shape[1]
+        window = torch.cat(
+            [padded[:, i * self.dilation :][:, :steps] for i in range(self.taps)], -1
+        )
+        hidden: Tensor = self.leave(torch.relu(self.enter(window)))
         return x + hidden
 
 
@@ -118,12 +150,27 @@ class OutputHead(nn.Module):
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         self.enter = nn.Linear(config.channels, config.head_channels)
-        self.leave = nn.Linear(config.head_channels, config.curves)
+        self.leave = nn.Linear(config.head_channels, config.outputs)
 
     def forward(self, state: Tensor) -> Tensor:
-        """Map (B, T, C) to (B, T, curves) logits."""
+        """Map (B, T, C) to (B, T, outputs) logits; activity is the last output."""
         logits: Tensor = self.leave(torch.relu(self.enter(state)))
         return logits
+
+
+class SharedHeads(nn.Module):
+    """Trunk state to logits of all look-aheads through one hidden layer."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self._shape = (len(config.delay_steps), config.outputs)
+        self.enter = nn.Linear(config.channels, config.head_channels)
+        self.leave = nn.Linear(config.head_channels, self._shape[0] * self._shape[1])
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Map (B, T, C) to (B, T, look-aheads, outputs) logits; activity is the last output."""
+        logits: Tensor = self.leave(torch.relu(self.enter(state)))
+        return logits.reshape(*logits.shape[:-1], *self._shape)
 
 
 class Trunk(nn.Module):
@@ -134,10 +181,23 @@ class Trunk(nn.Module):
         self.config = config
         self.normalize = RunningMean(config, mel_mean)
         self.enter = nn.Linear(STACK * BANDS, config.channels)
-        self.blocks = nn.ModuleList(Block(config.channels, d) for d in config.dilations)
-        self.heads = nn.ModuleList(OutputHead(config) for _ in config.delay_steps)
+        last = len(config.dilations) - 1
+        self.blocks = nn.ModuleList(
+            Block(
+                config.channels, dilation, config.taps,
+                narrow=config.narrow, bias=config.bias or i == last,
+            )
+            for i, dilation in enumerate(config.dilations)
+        )  # fmt: skip
+        self.heads: nn.Module = (
+            SharedHeads(config)
+            if config.shared
+            else nn.ModuleList(OutputHead(config) for _ in config.delay_steps)
+        )
         self.phones = nn.ModuleList(
-            nn.Linear(config.channels, len(config.phones)) for _ in config.delay_steps
+            nn.Linear(config.channels, len(config.phones))
+            for _ in config.delay_steps
+            if config.phones
         )
 
     def state(self, mel: Tensor) -> Tensor:
@@ -149,15 +209,21 @@ class Trunk(nn.Module):
             x = block(x)
         return torch.relu(x)
 
+    def logits(self, state: Tensor) -> list[Tensor]:
+        """Map the trunk's (B, T, C) to (B, T, outputs) logits, one per look-ahead."""
+        if isinstance(self.heads, SharedHeads):
+            return list(self.heads(state).unbind(2))
+        return [head(state) for head in self.heads]  # type: ignore[attr-defined]
+
     def forward(self, mel: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Map (B, 2 T, 64) log-mel to curve logits and phone logits, one each per look-ahead."""
+        """Map (B, 2 T, 64) log-mel to logits of outputs and phones, one each per look-ahead."""
         x = self.state(mel)
-        return [head(x) for head in self.heads], [phones(x) for phones in self.phones]
+        return self.logits(x), [phones(x) for phones in self.phones]
 
     def curves(self, mel: Tensor) -> Tensor:
-        """Map (B, 2 T, 64) log-mel to (B, T, look-aheads, curves) in 0..1."""
+        """Map (B, 2 T, 64) log-mel to (B, T, look-aheads, outputs) in 0..1."""
         return self.curves_of(self.state(mel))
 
     def curves_of(self, state: Tensor) -> Tensor:
-        """Map the trunk's (B, T, C) to (B, T, look-aheads, curves) in 0..1."""
-        return torch.stack([torch.sigmoid(head(state)) for head in self.heads], 2)
+        """Map the trunk's (B, T, C) to (B, T, look-aheads, outputs) in 0..1."""
+        return torch.sigmoid(torch.stack(self.logits(state), 2))

@@ -45,26 +45,27 @@ def train(
     number of steps of the recipe.
     """
     rules = Rules.load()
-    labels = Labels(rules)
+    labels, weights = Labels(rules), LossWeights()
     schedule = config_from(Schedule, recipe.schedule, f"recipe {recipe.name!r}, schedule")
     schedule = schedule if steps is None else replace(schedule, steps=steps)
     sizes = config_from(BatchConfig, recipe.batches, f"recipe {recipe.name!r}, batches")
     config = config_from(
         TrunkConfig, recipe.network, f"recipe {recipe.name!r}, network",
-        units=UNITS, articulation=UNITS, phones=labels.names,
+        units=UNITS, articulation=UNITS, phones=labels.names if weights.phones else (),
     )  # fmt: skip
     if sizes.steps <= max(config.delay_steps):
         raise FileFormatError(f"recipe {recipe.name!r}: batches must have more steps than the "
                               f"longest look-ahead, {max(config.delay_steps)}")  # fmt: skip
     folders = build_corpora(recipe, work / "corpora", existing=corpora, log=log)
     held_out = folders.pop(HELD_OUT)
-    lines = _training_lines(recipe, folders, work / "features", rules, log)
+    lines, non_speech = _training_lines(recipe, folders, work / "features", rules, log)
 
     torch.manual_seed(recipe.seed)
     network = Trunk(config, mel_mean(lines))
     checkpoint = work / recipe.name / "checkpoint.pt"
     loop = trunk_loop(
-        network, Loss(LossWeights(), config.delay_steps), Batches(lines, sizes, seed=recipe.seed),
+        network, Loss(weights, config.delay_steps),
+        Batches(lines, sizes, seed=recipe.seed, non_speech=non_speech),
         schedule, device=device, checkpoint=checkpoint,
     )  # fmt: skip
     log(f"training: step {loop.step} of {schedule.steps}")
@@ -87,7 +88,10 @@ def train(
 def _tests(
     recipe: Recipe, folders: Mapping[str, Path], held_out: Path, cache: Path, rules: Rules
 ) -> dict[str, list[Line]]:
-    """Return lines to score by name: held-out voices, and test speakers of recordings."""
+    """Return lines to score by name: held-out voices, and speakers of recordings not trained on.
+
+    Their phones are taken as labeled, so that scores compare with those of earlier models.
+    """
     voices = set(recipe.held_out_voices)
     tests = {
         "held_out_synthetic_voices": load_corpus(
@@ -112,21 +116,28 @@ def _voices(speaker: str) -> set[str]:
 
 def _training_lines(
     recipe: Recipe, folders: Mapping[str, Path], cache: Path, rules: Rules, log: Log
-) -> list[Line]:
+) -> tuple[list[Line], list[Line]]:
+    """Lines with speech and lines without, in order of the recipe."""
     lines: list[Line] = []
+    non_speech: list[Line] = []
     held_out = set(recipe.held_out_voices)
     for name, folder in folders.items():
         source = recipe.corpora[name]
         loaded = [
             replace(line, weight=source.weight)
-            for line in load_corpus(folder, cache, rules=rules, keep=source.takes)
+            for line in load_corpus(
+                folder, cache, rules=rules, keep=source.takes, offset=source.offset
+            )
             if not _voices(line.speaker) & held_out
         ]
         log(f"{name}: {len(loaded)} lines, {_hours(loaded):.2f} h")
-        lines += loaded
+        if source.spoken:
+            lines += loaded
+        else:
+            non_speech += loaded
     if not lines:
         raise FileFormatError(f"recipe {recipe.name!r} has no line to train on")
-    return lines
+    return lines, non_speech
 
 
 def _hours(lines: Sequence[Line]) -> float:
