@@ -1,9 +1,8 @@
 """Lips in time with the sound and no faster than real ones.
 
-The network returns two sets of curves: units that lead the sound and articulation in time with it.
-The leads were chosen against a clock that was 40 ms early, so lips closed before the sound did.
-`Lips` mixes both sets per unit, which puts closures on the sound and keeps the anticipation of
-postures. It completes or drops uncertain closures and limits the speed of every unit. All amounts
+The network returns two sets of curves: units that lead the sound a little, as lips do, and
+articulation in time with it. `Lips` mixes both sets per unit, completes or drops uncertain
+closures and limits the speed of every unit. All amounts
 are in `data/motion/lips.json`.
 """
 
@@ -140,6 +139,19 @@ def gains(look_ahead_ms: float) -> dict[str, Gain]:
     return found
 
 
+def led_share(look_ahead_ms: float) -> float:
+    """Return the share of the built-in leads that a look-ahead allows, interpolated, 0..1.
+
+    A network that hardly sees ahead cannot lead: its curves in time with the sound are the better
+    guess.
+    """
+    table: Mapping[str, float] = document()["led_look_ahead_ms"]
+    offered = sorted(table, key=float)
+    return float(
+        np.interp(look_ahead_ms, [float(ms) for ms in offered], [table[ms] for ms in offered])
+    )
+
+
 def unit_motions() -> dict[str, UnitMotion]:
     """Return the built-in motion of each unit by name."""
     return {unit: UnitMotion(**values) for unit, values in document()["units"].items()}
@@ -175,7 +187,8 @@ class Lips:
         all_motions = [chosen.get(unit, UnitMotion()) for unit in names]
         all_gains = [amplified.get(unit, Gain()) for unit in names]
         self._mouth = slice(0, len(names))
-        led = np.array([motion.led for motion in all_motions], np.float32)
+        share = led_share(look_ahead_ms)
+        led = np.array([share * motion.led for motion in all_motions], np.float32)
         gain = np.array([one.gain for one in all_gains], np.float32)
         center = np.array([one.center for one in all_gains], np.float32)
         self._led, self._in_time = led * gain, (1 - led) * gain

@@ -19,11 +19,11 @@ class LossWeights:
 
     velocity: float = 3.0
     """Squared error of the change from frame to frame: prevents jitter."""
-    phones: float = 0.0
+    phones: float = 0.15
     """Cross-entropy of the phone head; training only."""
     closure: float = 3.0
     """Extra weight on frames with a lip contact: rare, short, and noticed first by viewers."""
-    units: float = 0.4
+    units: float = 1.0
     """Weight of the curves of the lips."""
     articulation: float = 1.0
     """Weight of the curves in time with the sound."""
@@ -32,8 +32,8 @@ class LossWeights:
     vertices: float = 0.0
     """Squared error in mm² on the built-in head, driven through the ARKit table."""
     unit: tuple[tuple[str, float], ...] = (
-        ("jaw", 1.5), ("aperture", 2.0), ("closure", 3.5), ("labiodental", 2.5), ("rounding", 2.0),
-        ("sibilant", 0.8), ("tongue_tip", 0.6), ("tongue_dental", 0.6), ("tongue_back", 0.6),
+        ("jaw", 1.5), ("aperture", 2.0), ("closure", 3.5), ("labiodental", 2.5), ("rounding", 4.0),
+        ("sibilant", 2.5), ("tongue_tip", 1.3), ("tongue_dental", 0.6), ("tongue_back", 0.6),
         ("tongue_lateral", 0.5), ("voicing", 0.4), ("loudness", 0.4), ("accent", 0.4),
     )  # fmt: skip
 
