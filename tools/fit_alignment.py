@@ -33,7 +33,7 @@ LEAST = 300
 """Frames that a sound must have."""
 MOST = 20_000
 """Frames up to which a class weighs more in the choice of the dimensions."""
-SCALE, UNKNOWN = 0.45, -3.5
+SCALE, UNKNOWN = 0.45, -9.0
 
 
 def utterances(corpora: Sequence[str], held_out: set[str], limit: int | None) -> Iterator:

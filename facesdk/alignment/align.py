@@ -23,16 +23,21 @@ UNKNOWN = "SPN"
 
 _GAP_ENTRY = math.log(0.1)
 """Weight of a pause between two words."""
-_UNKNOWN_ENTRY = -25.0
+_UNKNOWN_ENTRY = -15.0
 """Weight of a passage that no word explains."""
-_SKIP = -60.0
+_SKIP = -30.0
 """Weight of leaving out a word of the text."""
 _SHORTEST_UNKNOWN = 0.08
 """Seconds; shorter unknown passages join the silence around them."""
-DOUBTFUL = -2.0
+DOUBTFUL = -6.0
 """Mean score of the frames of a word below which its sounds are not trusted."""
-FOUND_SHARE = 0.5
-"""Share of the words that must be found for a text to count as that of the recording."""
+UNEXPLAINED = -9.0
+"""Score of speech that no word explains, and of words that were not found."""
+FITTING = -5.0
+"""Score of a line below which the text is not that of the recording. Texts of other lines score
+-5.5 to -9, right ones -1 to -4.5."""
+_MISSED_SECONDS = 0.3
+"""Seconds that a missed word counts for."""
 
 
 class AlignedWord(NamedTuple):
@@ -71,11 +76,15 @@ class Alignment:
 
     @cached_property
     def score(self) -> float:
-        """Mean score of the words, weighted by their duration; -inf without words."""
-        total = sum(word.end - word.start for word in self.words)
-        if not total:
-            return -math.inf
-        return sum(word.score * (word.end - word.start) for word in self.words) / total
+        """Mean score of all speech, weighted by duration.
+
+        Words that were not found, and speech that no word explains, count as `UNEXPLAINED`.
+        """
+        spans = [(w.end - w.start, max(UNEXPLAINED, w.score)) for w in self.words]
+        spans += [(p.end - p.start, UNEXPLAINED) for p in self.phones if p.symbol == UNKNOWN]
+        spans += [(_MISSED_SECONDS, UNEXPLAINED) for _ in self.missed]
+        total = sum(seconds for seconds, _ in spans)
+        return sum(s * value for s, value in spans) / total if total else UNEXPLAINED
 
     @property
     def found(self) -> float:
@@ -86,7 +95,7 @@ class Alignment:
     @property
     def fits(self) -> bool:
         """Whether the text is that of the recording."""
-        return self.found >= FOUND_SHARE
+        return self.score >= FITTING
 
     def trusted(self) -> list[tuple[float, float]]:
         """Return start and end of all passages in which the sounds are known.
@@ -110,9 +119,10 @@ class Alignment:
     def to_json(self) -> dict[str, Any]:
         """Return a document that `read_timings` reads, with the words beside the phones."""
         return {
-            "format": "facesdk.alignment-result",
+            "format": "facesdk.aligned",
             "version": 1,
             "seconds": round(self.seconds, 4),
+            "score": round(self.score, 3),
             "found": round(self.found, 4),
             "words": [
                 {"word": w.text, "start": round(w.start, 4), "end": round(w.end, 4),
