@@ -1,6 +1,6 @@
 """Estimate the statistics of alignment from speech with known phones.
 
-    python tools/fit_alignment.py CORPUS[:split] ... [--model DIR] [--limit N] [--cache FOLDER]
+    python tools/fit_alignment.py CORPUS[:split] ... [--model DIR] [--limit N]
 
 Writes `facesdk/data/alignment/sounds.json`. Every CORPUS is a folder that `facesdk datasets` has
 built, or recordings in the layout of `datasets/speech/speechocean.py`; `:train` takes only that
@@ -76,7 +76,7 @@ def collect(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, list, dic
     durations = defaultdict(list)
     all_rows, all_labels, names = [], [], []
     for corpus, line in utterances(args.corpora, held_out, args.limit):
-        features, names = features_of(corpus.audio(line), model)
+        features, names, _ = features_of([corpus.audio(line)], model)
         labels = np.full(len(features), -1, np.int16)
         for symbol, part, frames in labelled(line, len(features)):
             labels[frames.start : frames.stop] = classes.setdefault((symbol, part), len(classes))
