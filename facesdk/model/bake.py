@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Unpack, cast
 import numpy as np
 
 from ..arrays import Floats
-from ..audio import StreamResampler, open_audio
+from ..audio import AudioFile, StreamResampler, open_audio
 from ..clip import Block, Clip, ClipInfo, Event, Pose
 from ..errors import AudioError
 from ..motion import MotionPart
@@ -188,10 +188,20 @@ def _chunks(
             raise AudioError("sample_rate applies to samples in memory; a sound file has its own")
         source = cast("str | Path | BinaryIO", audio)
         with open_audio(source, sample_rate=model.manifest.sample_rate) as file:
-            yield file.blocks(BLOCK_SECONDS), None, 1
+            yield _Blocks(file), None, 1
         return
     samples = _samples(audio)
     yield [samples], sample_rate, 1 if samples.ndim == 1 else samples.shape[1]
+
+
+class _Blocks:
+    """The blocks of a sound file, which can be read again."""
+
+    def __init__(self, file: AudioFile) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[Floats]:
+        return self._file.blocks(BLOCK_SECONDS)
 
 
 def _samples(audio: Any) -> Floats:
