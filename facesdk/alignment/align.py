@@ -100,9 +100,13 @@ class Alignment:
     def trusted(self) -> list[tuple[float, float]]:
         """Return start and end of all passages in which the sounds are known.
 
-        Words that agree with the recording and the silence next to them count.
+        Words that agree with the recording count, silence does, and so does a single word in doubt
+        whose neighbors leave it no other place.
         """
-        spans = [(word.start, word.end, word.trusted) for word in self.words]
+        spans = [
+            (word.start, word.end, word.trusted or self._is_held(index))
+            for index, word in enumerate(self.words)
+        ]
         for phone in self.phones:
             if phone.symbol in (SILENCE, UNKNOWN):
                 spans.append((phone.start, phone.end, phone.symbol == SILENCE))
@@ -115,6 +119,17 @@ class Alignment:
             else:
                 joined.append((start, end))
         return joined
+
+    def _is_held(self, index: int) -> bool:
+        """Whether all neighbors of a word, one at least, are trusted and follow without a break."""
+        word = self.words[index]
+        around = [*self.words[max(0, index - 1) : index], *self.words[index + 1 : index + 2]]
+        begin = min([word.start, *(other.end for other in around if other.end <= word.start)])
+        end = max([word.end, *(other.start for other in around if other.start >= word.end)])
+        broken = any(
+            p.symbol == UNKNOWN and p.start < end and p.end > begin for p in self.phones
+        )
+        return bool(around) and not broken and all(other.trusted for other in around)
 
     def to_json(self) -> dict[str, Any]:
         """Return a document that `read_timings` reads, with the words beside the phones."""

@@ -23,6 +23,8 @@ def read(text: str, language: str = "en") -> Iterator[tuple[str, tuple[Pronuncia
     readers = [_reader(british) for british in _accents(language)]
     from hibari.g2p.normalize import normalize
 
+    if text.isupper() and len(text.split()) > 1:
+        text = text.capitalize()  # a line in capitals is not a row of abbreviations
     plain = normalize(unicodedata.normalize("NFC", text).replace("—", ", "))
     readings = [reader.phonemize_tokens(reader.tokenize(plain)) for reader in readers]
     for tokens in zip(*readings, strict=True):

@@ -29,6 +29,7 @@ ROUNDING = ("rounding", "protrusion")
 """Postures that the text decides, in addition to the gestures of the rules."""
 _FADE = 0.04
 """Seconds in which text and network take over from each other."""
+_LISTED = 10
 _AS_HEARD = Performance(lips=False, blinks=False, settle=False)
 
 
@@ -155,20 +156,13 @@ def guide_for(
             stacklevel=2,
         )
         return None
-    if problem := doubts(alignment):
-        warnings.warn(f"{source}: {problem}", stacklevel=2)
+    if names := [repr(word) for word in alignment.missed]:
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        warnings.warn(
+            f"{source}: words of the text that were not found: {', '.join(names[:_LISTED])}{more}",
+            stacklevel=2,
+        )
     return Guide(alignment, model, lead_frames=performance.lead_frames(model.manifest.fps))
-
-
-def doubts(alignment: Alignment) -> str:
-    """Return what in a fitting text and its recording differs, empty if nothing does."""
-    doubtful = [f"{w.text!r} at {w.start:.2f} s" for w in alignment.words if not w.trusted]
-    missed = [repr(word) for word in alignment.missed]
-    return "; ".join(
-        f"{what}: {', '.join(names[:10])}" + (f" and {len(names) - 10} more" * (len(names) > 10))
-        for what, names in (("words not found", missed), ("words in doubt", doubtful))
-        if names
-    )
 
 
 def word_events(alignment: Alignment, sample_rate: int) -> Sequence[Event]:
