@@ -1,10 +1,10 @@
 """Baking with a text against baking without one: alignment, lip closures, texts that do not fit.
 
     python benchmarks/transcripts.py FOLDER [--split test] [--limit N] [--look-ahead MS]
-                                     [--model DIR] [--jobs N] [--out JSON]
+                                     [--voices NAME ...] [--model DIR] [--jobs N] [--out JSON]
 
 FOLDER holds speech with known sounds and its texts, in either layout of `labelled.py`. Only the
-words of each line are given; where they are spoken is found. Three tables are printed: starts of
+words of each line are given; where they are spoken is found. Only English lines count. Three tables are printed: starts of
 sounds against the labels, the closures of `shapes.py` without and with the text, and how often the
 text of the line itself and that of another one is taken as its own.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from labelled import CurveRunner, Line, add_options, read_lines, spread, write_report
+from languages import held_out
 from measures import BILABIALS, SILENCE
 from shapes import FPS, Seen, closures, motion, mouth
 
@@ -156,11 +157,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--split", default="test")
+    parser.add_argument("--voices", nargs="+", metavar="NAME", help="only these and their mixes")
     add_options(parser)
     parser.set_defaults(rig="arkit")
     args = parser.parse_args()
     runner = CurveRunner(args.rig, args.look_ahead, args.model, args.jobs)
-    lines = spread(read_lines(args.folder, args.split), args.limit)
+    every = [line for line in read_lines(args.folder, args.split) if line.language[:2] == "en"]
+    lines = spread(held_out(every, args.voices) if args.voices else every, args.limit)
     said = texts(args.folder)
     jobs = [
         (line, said[line.id], said[lines[(i + OTHER) % len(lines)].id])

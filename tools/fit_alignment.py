@@ -163,7 +163,9 @@ def main() -> int:
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(args.output) as file:
-        file.write((json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+        file.write(
+            (json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+        )
     print(f"{len(rows)} frames, {len(found['sounds'])} sounds: {args.output}")
     return 0
 

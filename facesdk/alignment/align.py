@@ -126,9 +126,7 @@ class Alignment:
         around = [*self.words[max(0, index - 1) : index], *self.words[index + 1 : index + 2]]
         begin = min([word.start, *(other.end for other in around if other.end <= word.start)])
         end = max([word.end, *(other.start for other in around if other.start >= word.end)])
-        broken = any(
-            p.symbol == UNKNOWN and p.start < end and p.end > begin for p in self.phones
-        )
+        broken = any(p.symbol == UNKNOWN and p.start < end and p.end > begin for p in self.phones)
         return bool(around) and not broken and all(other.trusted for other in around)
 
     def to_json(self) -> dict[str, Any]:
@@ -253,7 +251,9 @@ def _graph(words: Sequence[Word], sounds: Sounds) -> tuple[Graph, list[_Place]]:
             _Place(index, -2, 0, 0),
         )  # fmt: skip
         # from unknown speech back to silence: a second pause
-        after = builder.add(silence, math.log(0.95), [(odd, _UNKNOWN_ENTRY)], _Place(index, -1, 0, 0))
+        after = builder.add(
+            silence, math.log(0.95), [(odd, _UNKNOWN_ENTRY)], _Place(index, -1, 0, 0)
+        )
         gaps = [pause, odd, after]
         if index == 0:
             first += [pause, odd]
@@ -285,7 +285,9 @@ def _word(
             frames = max(1.3, sounds.seconds_of(sound.symbol) * RATE / PARTS)
             stay, leave = math.log(1 - 1 / frames), -math.log(frames)
             for part, column in enumerate(columns):
-                steps = [(state, cost + (leave if part or place else 0.0)) for state, cost in before]
+                steps = [
+                    (state, cost + (leave if part or place else 0.0)) for state, cost in before
+                ]
                 state = builder.add(int(column), stay, steps, _Place(index, place, number, part))
                 before = [(state, 0.0)]
         ends.append(before[0][0])

@@ -69,13 +69,17 @@ class Sounds:
         check_header(document, format="facesdk.alignment", source=source, error=AlignmentError)
         try:
             sounds = document["sounds"]
-            classes = [(s, part) for s, entry in sounds.items() for part in range(len(entry["means"]))]
+            classes = [
+                (s, part) for s, entry in sounds.items() for part in range(len(entry["means"]))
+            ]
             return cls(
                 curves=tuple(document["curves"]),
                 context=tuple(document["context"]),
                 center=np.array(document["center"], np.float32),
                 projection=np.array(document["projection"], np.float32),
-                means=np.array([m for entry in sounds.values() for m in entry["means"]], np.float32),
+                means=np.array(
+                    [m for entry in sounds.values() for m in entry["means"]], np.float32
+                ),
                 classes=tuple(classes),
                 durations={s: entry["ms"] / 1000 for s, entry in sounds.items() if "ms" in entry},
                 scale=float(document["scale"]),

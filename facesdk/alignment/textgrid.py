@@ -65,9 +65,7 @@ def _filled(intervals: Sequence[_Interval], seconds: float) -> list[_Interval]:
     return rows
 
 
-def _tier(
-    number: int, name: str, rows: Sequence[_Interval], seconds: float
-) -> Iterator[str]:
+def _tier(number: int, name: str, rows: Sequence[_Interval], seconds: float) -> Iterator[str]:
     yield f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{name}"\n'
     yield f"        xmin = 0\n        xmax = {seconds:.6g}\n        intervals: size = {len(rows)}\n"
     for row, (start, end, text) in enumerate(rows, 1):

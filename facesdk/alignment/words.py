@@ -23,7 +23,9 @@ MOST_PRONUNCIATIONS = 6
 ENGLISH = ("en", "en-us", "en-gb")
 _LISTED = 10
 
-_LINKED = re.compile(r"\[([^\[\]\n]+)\]\(/([^/\n]+)/\)|(?<![^\s\"'“(])/([^/\n]+)/(?=[\s.,;:!?\"'”)…]|$)")
+_LINKED = re.compile(
+    r"\[([^\[\]\n]+)\]\(/([^/\n]+)/\)|(?<![^\s\"'“(])/([^/\n]+)/(?=[\s.,;:!?\"'”)…]|$)"
+)
 _DIRECTION = re.compile(r"\[[^\[\]\n]*\]|<[^<>\n]*>|\{[^{}\n]*\}|\*[^*\n]+\*")
 _WORD = re.compile(r"[^\W_]+(?:['’ʼ-][^\W_]+)*['’]?")
 _STRESS = {"ˈ": 1, "'": 1, "ˌ": 2}
@@ -243,5 +245,3 @@ def _plain_words(
 def unique(found: Iterable[Pronunciation]) -> tuple[Pronunciation, ...]:
     """Return the different pronunciations of several, at most `MOST_PRONUNCIATIONS`."""
     return tuple(dict.fromkeys(filter(None, found)))[:MOST_PRONUNCIATIONS]
-
-

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from ..alignment import read_text, write_alignment
 from ..arrays import Floats
 from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_timings
-from ..alignment import read_text, write_alignment
 from ..audio import AudioFile, LevelMeter, open_audio
 from ..errors import AlignmentError, FaceSDKError, MissingExtraError, error_text
 from ..exporters import write_clip

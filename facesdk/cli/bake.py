@@ -31,7 +31,14 @@ from ..batch import run as bake_lines
 from ..batch.plan import AUTO, PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
-from ..errors import AlignmentError, FileFormatError, MeshError, ModelError, RigError, UnknownNameError
+from ..errors import (
+    AlignmentError,
+    FileFormatError,
+    MeshError,
+    ModelError,
+    RigError,
+    UnknownNameError,
+)
 from ..model import Model, RigOutput, Text
 from . import (
     DONE,

@@ -67,9 +67,7 @@ class Text:
         return asdict(self)
 
 
-def features_of(
-    blocks: Iterable[Floats], model: Model
-) -> tuple[Floats, tuple[str, ...], float]:
+def features_of(blocks: Iterable[Floats], model: Model) -> tuple[Floats, tuple[str, ...], float]:
     """Return (T, F) features at 100 Hz for alignment, the names of the curves, and the seconds.
 
     `blocks` are mono audio at the model's sample rate.
