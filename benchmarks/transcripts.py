@@ -4,9 +4,10 @@
                                      [--voices NAME ...] [--model DIR] [--jobs N] [--out JSON]
 
 FOLDER holds speech with known sounds and its texts, in either layout of `labelled.py`. Only the
-words of each line are given; where they are spoken is found. Only English lines count. Three tables are printed: starts of
-sounds against the labels, the closures of `shapes.py` without and with the text, and how often the
-text of the line itself and that of another one is taken as its own.
+words of each line are given; where they are spoken is found. Only English lines
+count. Three tables are printed: starts of sounds against the labels, how often the text of the
+line and that of another one is taken as its own, and the closures of `shapes.py` without and with
+the text.
 """
 
 from __future__ import annotations

@@ -137,6 +137,7 @@ def fit(rows: np.ndarray, labels: np.ndarray, classes: Sequence, durations: dict
 
 
 def main() -> int:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpora", nargs="+", metavar="CORPUS")
     parser.add_argument("--model", type=Path, metavar="DIR", help="default: the built-in one")
@@ -152,8 +153,8 @@ def main() -> int:
         "about": [
             "How each sound looks in the curves of the network. Made by tools/fit_alignment.py.",
             "Scores are distances to the means in the projection, in which the spread is 1.",
-            "scale: weight of a frame against its neighbors. unknown: score of speech that no "
-            "word explains, per frame, before the scale.",
+            "scale: weight of a frame against its neighbors.",
+            "unknown: score per frame of speech that no word explains, before the scale.",
         ],
         "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
         "curves": names,

@@ -143,7 +143,9 @@ class Alignment:
                 for w in self.words
             ],
             "missed": list(self.missed),
-            "phones": [[p.symbol, round(p.start, 4), round(p.end, 4), p.stress] for p in self.phones],
+            "phones": [
+                [p.symbol, round(p.start, 4), round(p.end, 4), p.stress] for p in self.phones
+            ],
         }  # fmt: skip
 
 

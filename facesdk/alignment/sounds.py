@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ class BandMeter:
         self._window = np.hanning(self._size).astype(np.float32)
         self._fft = 1 << (self._size - 1).bit_length()
         hertz = np.fft.rfftfreq(self._fft, 1 / sample_rate)
-        edges = list(zip(BAND_EDGES, BAND_EDGES[1:], strict=False))
+        edges = list(pairwise(BAND_EDGES))
         self._bands = np.array([(hertz >= a) & (hertz < b) for a, b in edges], np.float32)
         self.reset()
 

@@ -1,8 +1,8 @@
 """The best path of a long recording through a graph of states, in bounded memory.
 
-States are in an order in which every step goes forward or stays. Only states whose score lies within
-a beam of the best one are kept. The path is committed as soon as all of them share their past, so
-memory grows neither with the length of the recording nor with that of the text.
+States are in an order in which every step goes forward or stays. Only states whose score lies
+within a beam of the best one are kept. The path is committed as soon as all of them share their
+past, so memory grows neither with the length of the recording nor with that of the text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The words of a text and their sounds.
 
-Pronunciations come from a lexicon of the caller's, from the text itself (`/p ʌ m p k ɪ n/`), or, for
-English, from the text front end of hibari-tts.
+Pronunciations come from a lexicon of the caller's, from the text itself (`/p ʌ m p k ɪ n/`), or,
+for English, from the text front end of hibari-tts.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def words_of(
     Sounds may be written in the text, as `/p ʌ m p k ɪ n/` or `[pumpkin](/p ʌ m p k ɪ n/)`, in IPA
     or ARPAbet. Stage directions in `[...]`, `<...>`, `{...}` and `*...*` are left out. Other words
     are looked up in the lexicon, then, for languages `en`, `en-us` and `en-gb`, read by hibari-tts
-    (extra `text`), which also reads numbers and abbreviations. Unknown words are read by rule. Words
-    that cannot be read have no pronunciation. All of these are named in one warning. Raises
+    (extra `text`), which also reads numbers and abbreviations. Unknown words are read by rule.
+    Words that cannot be read have no pronunciation. All of these are named in one warning. Raises
     `AlignmentError` for a text without words or with sounds that have no rule, and
     `MissingExtraError` if English words need the extra and it is not installed.
     """

@@ -94,7 +94,8 @@ def plan(
     folder in which every line finds its timings by name; without `inputs` its files are the lines.
     `text` is a text file for one line, a folder in which every line finds its `.txt` by name, or
     `auto` for the `.txt` next to each recording; a line without one is baked without a text.
-    `alignment` is the TextGrid or JSON file of one line, or a folder for those of all. Without `format`, the extension of a named output file decides, else it is JSON. Raises
+    `alignment` is the TextGrid or JSON file of one line, or a folder for those of
+    all. Without `format`, the extension of a named output file decides, else it is JSON. Raises
     `PlanError` for inputs and outputs that do not go together.
     """
     _require_text(inputs, output)

@@ -91,9 +91,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
              "for the .txt next to each recording")  # fmt: skip
     add("--words", metavar="WORDS", help="what is said in the only line, in place of --text")
     add("--lexicon", metavar="FILE",
-        help="pronunciations for the text: lines of a word and its sounds in IPA or ARPAbet")  # fmt: skip
+        help="pronunciations for the text: lines of a word and its sounds")  # fmt: skip
     add("--language", default="en", metavar="NAME",
-        help="language of the text: en, en-us, en-gb; others need --lexicon (default: en)")  # fmt: skip
+        help="language of the text: en, en-us, en-gb; others need --lexicon")  # fmt: skip
     add("--alignment", metavar="PATH",
         help="write the times of words and phones: a TextGrid or JSON file for one line, a folder "
              "for several")  # fmt: skip

@@ -1,9 +1,9 @@
 """Texts that guide the network: contacts of the lips from the words, the rest from the sound.
 
 A text is aligned with its recording through the curves of the network. The sounds of its words then
-decide what a sound either does or does not: lip closure, lip at the teeth, sibilant, tongue, and the
-rounding of the lips. How far and how fast the jaw opens, loudness and accent stay as heard. Where the
-recording does not follow the text, all stays as heard.
+decide what a sound either does or does not: lip closure, lip at the teeth, sibilant, tongue, and
+the rounding of the lips. How far and how fast the jaw opens, loudness and accent stay as heard.
+Where the recording does not follow the text, all stays as heard.
 """
 
 from __future__ import annotations
