@@ -15,6 +15,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,10 +34,14 @@ LEAST = 300
 """Frames that a sound must have."""
 MOST = 20_000
 """Frames up to which a class weighs more in the choice of the dimensions."""
+Classes = list[tuple[str, int]]
+Durations = dict[str, list[float]]
 SCALE, UNKNOWN = 0.45, -9.0
 
 
-def utterances(corpora: Sequence[str], held_out: set[str], limit: int | None) -> Iterator:
+def utterances(
+    corpora: Sequence[str], held_out: set[str], limit: int | None
+) -> Iterator[tuple[Corpus, Utterance]]:
     """Yield corpus and utterance."""
     for given in corpora:
         name, _, split = given.partition(":")
@@ -68,13 +73,16 @@ def stacked(features: np.ndarray, context: Sequence[int]) -> np.ndarray:
     return np.hstack([features[np.clip(rows + step, 0, last)] for step in context])
 
 
-def collect(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, list, dict, list[str]]:
+def collect(
+    args: argparse.Namespace,
+) -> tuple[np.ndarray, np.ndarray, Classes, Durations, tuple[str, ...]]:
     """Return features, classes by frame, their names, durations by symbol, and curve names."""
     model = facesdk.load(args.model)
     held_out = set(model.manifest.facts.get("training", {}).get("held_out_voices", ()))
     classes: dict[tuple[str, int], int] = {}
-    durations = defaultdict(list)
-    all_rows, all_labels, names = [], [], []
+    durations: Durations = defaultdict(list)
+    all_rows, all_labels = [], []
+    names: tuple[str, ...] = ()
     for corpus, line in utterances(args.corpora, held_out, args.limit):
         features, names, _ = features_of([corpus.audio(line)], model)
         labels = np.full(len(features), -1, np.int16)
@@ -88,7 +96,7 @@ def collect(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, list, dic
         all_rows.append(stacked(features, CONTEXT)[kept].astype(np.float16))
         all_labels.append(labels[kept])
     order = sorted(classes, key=classes.__getitem__)
-    return np.concatenate(all_rows), np.concatenate(all_labels), order, durations, list(names)
+    return np.concatenate(all_rows), np.concatenate(all_labels), order, durations, names
 
 
 def moments(rows: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +114,9 @@ def moments(rows: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarra
     return means, within / len(rows)
 
 
-def fit(rows: np.ndarray, labels: np.ndarray, classes: Sequence, durations: dict) -> dict:
+def fit(
+    rows: np.ndarray, labels: np.ndarray, classes: Classes, durations: Durations
+) -> dict[str, Any]:
     """Return the document without its header: linear discriminants and projected means."""
     means, within = moments(rows, labels, len(classes))
     sizes = np.bincount(labels, minlength=len(classes))
@@ -118,13 +128,13 @@ def fit(rows: np.ndarray, labels: np.ndarray, classes: Sequence, durations: dict
     projection = inverse.T @ vectors[:, : -DIMENSIONS - 1 : -1]
     projected = (means - center) @ projection
     width = rows.shape[1] // len(CONTEXT)
-    sounds: dict[str, dict] = {}
+    sounds: dict[str, Any] = {}
     for symbol in sorted({symbol for symbol, _ in classes}):
         own = [i for i, (name, _) in enumerate(classes) if name == symbol]
         if sizes[own].sum() < LEAST:
             continue
         own.sort(key=lambda i: classes[i][1])
-        entry = {"frames": int(sizes[own].sum())}
+        entry: dict[str, Any] = {"frames": int(sizes[own].sum())}
         if symbol != SILENCE:
             entry["ms"] = round(1000 * float(np.median(durations[symbol])))
         sounds[symbol] = entry | {"means": np.round(projected[own], 2).tolist()}
@@ -157,7 +167,7 @@ def main() -> int:
             "unknown: score per frame of speech that no word explains, before the scale.",
         ],
         "model": {"name": manifest.name, "version": manifest.version, "sha256": manifest.sha256},
-        "curves": names,
+        "curves": list(names),
         "scale": SCALE,
         "unknown": UNKNOWN,
         **found,

@@ -152,12 +152,12 @@ def _mono(
     yield resampler.flush()
 
 
-def _events(session: Session | MultiSession, guide: Guide | None) -> Sequence[Event]:
+def _events(session: Session | MultiSession, guide: Guide | None) -> tuple[Event, ...]:
     return () if guide is None else word_events(guide.alignment, session.sample_rate)
 
 
 def _collected(
-    session: MultiSession, chunks: Iterable[Floats], events: Sequence[Event]
+    session: MultiSession, chunks: Iterable[Floats], events: tuple[Event, ...]
 ) -> dict[str, Clip]:
     blocks = [session.push_blocks(chunk) for chunk in chunks]
     blocks.append(session.flush_blocks())

@@ -9,7 +9,7 @@ Where the recording does not follow the text, all stays as heard.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def guide_for(
     return Guide(alignment, model, lead_frames=performance.lead_frames(model.manifest.fps))
 
 
-def word_events(alignment: Alignment, sample_rate: int) -> Sequence[Event]:
+def word_events(alignment: Alignment, sample_rate: int) -> tuple[Event, ...]:
     """Return an event named `word` at the start of every word, with its text and end."""
     return tuple(
         Event(
