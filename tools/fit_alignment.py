@@ -15,13 +15,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 import facesdk
 from facesdk.alignment.sounds import PARTS, RATE, SILENCE
-from facesdk.articulation import Rules
+from facesdk.articulation import Alphabet, Rules
 from facesdk.datasets.speech.corpus import Corpus, Utterance
 from facesdk.files import whole_file
 from facesdk.model.guide import features_of
@@ -56,7 +56,7 @@ def utterances(
 def labelled(line: Utterance, frames: int) -> Iterator[tuple[str, int, range]]:
     """Yield symbol, part and frames of every part of every sound of a line."""
     for phone in line.phones:
-        found = Rules.load().phones.find(phone.symbol, line.alphabet)
+        found = Rules.load().phones.find(phone.symbol, cast(Alphabet, line.alphabet))
         start, length = phone.start * RATE, (phone.end - phone.start) * RATE
         parts = 1 if found is None else PARTS
         for part in range(parts):
@@ -89,7 +89,7 @@ def collect(
         for symbol, part, frames in labelled(line, len(features)):
             labels[frames.start : frames.stop] = classes.setdefault((symbol, part), len(classes))
         for phone in line.phones:
-            found = Rules.load().phones.find(phone.symbol, line.alphabet)
+            found = Rules.load().phones.find(phone.symbol, cast(Alphabet, line.alphabet))
             if found is not None:
                 durations[found.symbol].append(phone.end - phone.start)
         kept = labels >= 0
