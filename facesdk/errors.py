@@ -6,6 +6,7 @@
     ├── ClipError           ValueError    animation data
     ├── AudioError          ValueError    audio
     ├── ArticulationError   ValueError    timed phones, articulation rules
+    ├── AlignmentError      ValueError    a text, a lexicon, or their alignment with a recording
     ├── ModelError          ValueError    a model file, or a request that it cannot serve
     ├── PerformanceError    ValueError    an option of a performance
     ├── MeshError           ValueError    a head and its shapes
@@ -60,6 +61,10 @@ class AudioError(FaceSDKError, ValueError):
 
 class ArticulationError(FaceSDKError, ValueError):
     """Timed phones or articulation rules that are not valid."""
+
+
+class AlignmentError(FaceSDKError, ValueError):
+    """A text or a lexicon that is not valid, or an alignment that is not possible."""
 
 
 class ModelError(FaceSDKError, ValueError):

@@ -20,6 +20,7 @@ from facesdk.datasets.speech.hibari import Hibari, Speaker
 
 FOLDER = Path(__file__).parent / "data"
 TEXT = "Mama! My mom, Amy, may make a farm map. Papa, pop a map by a palm."
+PUMPKIN = "The pumpkin trumpet player kept a lamp post."
 LOUDNESS = 0.05
 
 
@@ -41,10 +42,15 @@ def main() -> None:
     engine = Hibari()
     samples, phones = engine.speak(engine.tokens(TEXT), speaker, rng)
     FOLDER.mkdir(exist_ok=True)
-    soundfile.write(FOLDER / "mama.flac", equal_loudness(samples, phones), CORPUS_RATE)
+    _write("mama", equal_loudness(samples, phones), phones)
+    _write("pumpkin", *engine.speak(engine.tokens(PUMPKIN), Speaker(rng), rng))
+
+
+def _write(name: str, samples: Samples, phones: tuple[TimedPhone, ...]) -> None:
+    soundfile.write(FOLDER / f"{name}.flac", samples, CORPUS_RATE)
     rows = [[p.symbol, round(p.start, 4), round(p.end, 4), p.stress] for p in phones]
     text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
-    (FOLDER / "mama.json").write_text(text, encoding="utf-8")
+    (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,9 @@ class BakeCache:
         if entry is None or fingerprint is None or entry["fingerprint"] != fingerprint:
             return None
         facts: Mapping[str, Any] = entry["facts"]
+        written = (facts.get("text") or {}).get("file")
+        if written is not None and not Path(written).is_file():
+            return None
         return facts if _is_intact(Path(output), facts) else None
 
     def note(self, output: str, fingerprint: str | None, facts: Mapping[str, Any]) -> None:

@@ -37,6 +37,8 @@ def flags(facts: Facts) -> list[Flag]:
         found += _audio(facts["audio"])
     if facts.get("phones"):
         found += _phones(facts["phones"], facts)
+    if facts.get("text"):
+        found += _text(facts["text"])
     found += _mouth(facts["mouth"], facts)
     return sorted(found, key=lambda flag: -WEIGHTS[flag.level])
 
@@ -86,6 +88,16 @@ def _phones(phones: Facts, facts: Facts) -> Iterator[Flag]:
         if abs(apart) > APART:
             side = "after" if apart > 0 else "before"
             yield Flag("length", "warning", f"timings end {abs(apart):.2f} s {side} the audio")
+
+
+def _text(text: Facts) -> Iterator[Flag]:
+    if not text["used"]:
+        yield Flag("other text", "error", "the text is not that of the recording; baked without it")
+        return
+    for name, words in (("missed words", text["missed"]), ("doubtful words", text["doubtful"])):
+        if words:
+            more = f" and {len(words) - 5} more" if len(words) > 5 else ""
+            yield Flag(name, "warning", f"{', '.join(words[:5])}{more}")
 
 
 def _mouth(mouth: Facts, facts: Facts) -> Iterator[Flag]:

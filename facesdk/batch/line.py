@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +15,14 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from ..alignment import read_text, write_alignment
 from ..arrays import Floats
 from ..articulation import GRID, Rules, articulate, fill_gaps, loudness, read_timings
 from ..audio import AudioFile, LevelMeter, open_audio
-from ..errors import FaceSDKError, MissingExtraError, error_text
+from ..errors import AlignmentError, FaceSDKError, MissingExtraError, error_text
 from ..exporters import write_clip
-from ..model import BLOCK_SECONDS, LiveSource, Model, load, perform
+from ..model import BLOCK_SECONDS, Guide, LiveSource, Model, Text, align_text, load, perform
+from ..model.guide import guide_for
 from ..source import CountingSource, FrameSource
 from .kinds import kind_for
 from .measure import MouthMeter, phone_report
@@ -98,14 +102,21 @@ class LineBaker:
         """Write the line's file, whole or not at all, and return facts about it."""
         if line.phones is not None:
             return self._bake_phones(line, settings)
-        session = self.model.session(**settings.session())
-        levels, mouth = LevelMeter(session.sample_rate), MouthMeter()
-        session.on_units = mouth
-        meta = {"performance": settings.performance.to_json()}
-        with open_audio(self._source(line.audio), sample_rate=session.sample_rate) as file:
+        levels, mouth = LevelMeter(self.model.manifest.sample_rate), MouthMeter()
+        meta: dict[str, Any] = {"performance": settings.performance.to_json()}
+        with open_audio(self._source(line.audio), sample_rate=levels.sample_rate) as file:
+            guide, aligned = self._guide(line, settings, file)
+            if aligned is not None:
+                meta["text"] = aligned
+            session = self.model.session(**settings.session(), guide=guide)
+            session.on_units = mouth
             metered = MeteredBlocks(file, levels=levels, mouth=mouth, on_progress=on_progress)
-            source = CountingSource(LiveSource(session, metered, meta=meta))
+            source = CountingSource(LiveSource(session, metered, meta=meta, guide=guide))
             facts = self._write(line, settings, source, lambda: source.count)
+        if line.alignment:
+            facts["text"] = (aligned or {}) | {"file": line.alignment}
+        elif aligned is not None:
+            facts["text"] = aligned
         facts |= {
             "audio": asdict(levels.report()),
             "mouth": mouth.report(self.model.manifest.fps),
@@ -113,6 +124,33 @@ class LineBaker:
             "sketch": mouth.sketch(),
         }
         return facts
+
+    def _guide(
+        self, line: Line, settings: Settings, file: AudioFile
+    ) -> tuple[Guide | None, dict[str, Any] | None]:
+        """Align the text of a line and write the alignment; return the guide and facts, or None.
+
+        A text that is not that of the recording is named in a warning and in the facts.
+        """
+        words = settings.words
+        if line.text is not None:
+            words = read_text(line.text)
+        if words is None:
+            return None, None
+        text = Text(words, settings.lexicon, settings.language)
+        with _naming(line.text):
+            alignment = align_text(file.blocks(BLOCK_SECONDS), text, self.model)
+        if line.alignment:
+            write_alignment(alignment, line.alignment)
+        guide = guide_for(alignment, self.model, settings.performance, source=line.source)
+        facts = {
+            "used": guide is not None,
+            "score": round(alignment.score, 3),
+            "words": len(alignment.words) + len(alignment.missed),
+            "missed": list(alignment.missed),
+            "doubtful": [w.text for w in alignment.words if not w.trusted],
+        }
+        return guide, facts
 
     def _bake_phones(self, line: Line, settings: Settings) -> dict[str, Any]:
         timings = read_timings(str(line.phones), alphabet=settings.alphabet)
@@ -189,6 +227,20 @@ class LineBaker:
             "performance": settings.performance.to_json(),
             "dropped": list(dropped),
         } | file
+
+
+@contextmanager
+def _naming(path: str | None) -> Iterator[None]:
+    """Name the text file in errors and warnings about its content."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except AlignmentError as error:
+            raise AlignmentError(f"{path}: {error}" if path else str(error)) from error
+    for warning in caught:
+        message = f"{path}: {warning.message}" if path else str(warning.message)
+        warnings.warn(message, stacklevel=2)
 
 
 class MeteredBlocks:

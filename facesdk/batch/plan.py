@@ -17,6 +17,10 @@ AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".
 
 PIPE = "-"
 
+TEXT_EXTENSION = ".txt"
+AUTO = "auto"
+"""In place of a folder of texts: every recording's own, next to it."""
+
 
 class PlanError(FaceSDKError, ValueError):
     """Inputs and outputs that do not go together."""
@@ -34,6 +38,10 @@ class Line:
     """Path of the recording; `-` is stdin, None for a line that has only timed phones."""
     phones: str | None = None
     """Path of the timed phones; None for a line that the model bakes."""
+    text: str | None = None
+    """Path of the text that is spoken; None for a line that is baked without one."""
+    alignment: str | None = None
+    """Path of the alignment to write."""
 
     @property
     def source(self) -> str:
@@ -55,7 +63,8 @@ class Plan:
     def files(self) -> list[str]:
         """Paths of all files to write, sidecar files included, pipes excluded."""
         outputs = (line.output for line in self.lines if line.output != PIPE)
-        return [path + ending for path in outputs for ending in ("", *self.format.sidecars)]
+        paths = [path + ending for path in outputs for ending in ("", *self.format.sidecars)]
+        return [*paths, *(line.alignment for line in self.lines if line.alignment)]
 
 
 @dataclass(frozen=True)
@@ -75,24 +84,37 @@ def plan(
     *,
     format: Format | None = None,  # noqa: A002
     phones: str | None = None,
+    text: str | None = None,
+    alignment: str | None = None,
 ) -> Plan:
     """Plan a batch of lines. Nothing is written or created.
 
     A folder stands for all audio files below it, and the output folder mirrors it. A single file
     may name its output file; otherwise `output` is a folder. `phones` is a file for one line, or a
     folder in which every line finds its timings by name; without `inputs` its files are the lines.
-    Without `format`, the extension of a named output file decides, else it is JSON. Raises
+    `text` is a text file for one line, a folder in which every line finds its `.txt` by name, or
+    `auto` for the `.txt` next to each recording; a line without one is baked without a text.
+    `alignment` is the TextGrid or JSON file of one line, or a folder for those of
+    all. Without `format`, the extension of a named output file decides, else it is JSON. Raises
     `PlanError` for inputs and outputs that do not go together.
     """
     _require_text(inputs, output)
     sources = list(_sources(inputs, phones))
     batch = len(sources) != 1 or any(map(_is_folder, inputs or [phones or ""]))
     chosen, folder, _ = _target(output, format, several=batch, find=kind_for)
+    texts = {} if text is None else _texts(sources, text)
+    alignments = {} if alignment is None else _alignments(sources, alignment, several=batch)
     lines = tuple(
-        Line(s.name, _path(output, folder, s.name, chosen), s.audio, s.phones) for s in sources
-    )
+        Line(
+            s.name, _path(output, folder, s.name, chosen), s.audio, s.phones, texts.get(s.name),
+            alignments.get(s.name),
+        )
+        for s in sources
+    )  # fmt: skip
     _require_separate([(line.source, line.output) for line in lines])
-    _require_kept([p for line in lines for p in (line.audio, line.phones) if p], lines)
+    read = [p for line in lines for p in (line.audio, line.phones, line.text) if p]
+    _require_kept(read, [line.output for line in lines])
+    _require_kept(read, [line.alignment for line in lines if line.alignment])
     return Plan(lines, chosen, folder, batch)
 
 
@@ -214,12 +236,51 @@ def _matched(audio: Sequence[tuple[str, str]], phones: str) -> Iterator[_Source]
         yield _Source(name, path, found or str(expected))
 
 
-def _by_name(files: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+def _texts(sources: Sequence[_Source], text: str) -> dict[str, str]:
+    """Return the path of the text of every line that has one, by name."""
+    if text == AUTO:
+        beside = {s.name: Path(s.audio).with_suffix(TEXT_EXTENSION) for s in sources
+                  if s.audio not in (None, PIPE)}  # fmt: skip
+        found = {name: str(path) for name, path in beside.items() if path.is_file()}
+        if not found:
+            raise PlanError(
+                f"no recording has a text next to it; expected {_first(beside.values())}"
+            )
+        return found
+    if not _is_folder(text):
+        if len(sources) != 1:
+            raise PlanError(
+                f"{text} is the text of one line, got {len(sources)} recordings; "
+                f"give a folder of texts, or {AUTO} for those next to the recordings"
+            )
+        return {sources[0].name: text}
+    files = _by_name(_files([text], [TEXT_EXTENSION]), kind="texts")
+    pairs = {s.name: files.get(s.name) or files.get(PurePosixPath(s.name).name) for s in sources}
+    found = {name: path for name, path in pairs.items() if path}
+    if not found:
+        raise PlanError(f"{text} has no text of any line; expected {sources[0].name}.txt there")
+    return found
+
+
+def _first(paths: Iterable[Path]) -> str:
+    return str(next(iter(paths), "a .txt with its name"))
+
+
+def _alignments(sources: Sequence[_Source], path: str, *, several: bool) -> dict[str, str]:
+    """Return the file of the alignment of every line, by name."""
+    if Path(path).suffix.lower() in (".textgrid", ".json") and not _is_folder(path):
+        if several:
+            raise PlanError(f"several lines need an output folder for alignments, got {path}")
+        return {s.name: path for s in sources}
+    return {s.name: str(Path(path, s.name + TIMING_EXTENSIONS[0])) for s in sources}
+
+
+def _by_name(files: Iterable[tuple[str, str]], kind: str = "timings") -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name, path in files:
         if name in found:
             raise PlanError(
-                f"{found[name]} and {path} are both timings of {name!r}; remove one of them"
+                f"{found[name]} and {path} are both {kind} of {name!r}; remove one of them"
             )
         found[name] = path
     return found
@@ -268,12 +329,12 @@ def _require_separate(pairs: Sequence[tuple[str, str]]) -> None:
         written[place] = source
 
 
-def _require_kept(inputs: Iterable[str], lines: Sequence[Line]) -> None:
+def _require_kept(inputs: Iterable[str], outputs: Iterable[str]) -> None:
     """Raise `PlanError` where an output would replace an input."""
     read = {_identity(path): path for path in inputs if path != PIPE}
-    for line in lines:
-        if (path := read.get(_identity(line.output))) is not None:
-            raise PlanError(f"{line.output} would replace the input {path}; give another -o")
+    for output in outputs:
+        if output != PIPE and (path := read.get(_identity(output))) is not None:
+            raise PlanError(f"{output} would replace the input {path}; give another -o")
 
 
 def _identity(path: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +28,7 @@ from .plan import PIPE, Line, Plan
 FACTS = 2
 """Version of the facts in the cache; lines with another version are baked again."""
 
-_DATA = ("articulation", "maps", "motion", "rigs", "tables")
+_DATA = ("alignment", "articulation", "maps", "motion", "rigs", "tables")
 _CHUNK = 2**20
 
 
@@ -46,6 +47,12 @@ class Settings:
     """Folder of the model; None for the default one."""
     alphabet: Alphabet | None = None
     """Alphabet of timed phones; None detects it per line."""
+    lexicon: str | None = None
+    """Path of a file of pronunciations for texts."""
+    language: str = "en"
+    """Language of texts."""
+    words: str | None = None
+    """The text of the only line, in place of a file."""
     tolerance: float | None = None
     start: str | None = None
     offset: float = 0.0
@@ -109,6 +116,7 @@ class Settings:
         """Return everything that shapes the files as JSON values; the model counts by its hash."""
         document = asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
         del document["model"]
+        document["lexicon"] = self.lexicon and file_hash(self.lexicon)
         return document
 
 
@@ -146,8 +154,19 @@ def fingerprint(
         "link": settings.link_audio and settings.audio_reference(line, kind_for(settings.format)),
         "audio": line.audio and file_hash(line.audio),
         "phones": line.phones and file_hash(line.phones),
+        "text": line.text and file_hash(line.text),
+        "reader": _text_reader() if line.text or settings.words is not None else None,
+        "alignment": line.alignment and Path(line.alignment).suffix,
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _text_reader() -> str | None:
+    """Version of the package that reads English, None if it is not installed."""
+    try:
+        return version("hibari-tts")
+    except PackageNotFoundError:
+        return None
 
 
 def _rig_hash(rig: str) -> str | None:

@@ -7,10 +7,12 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..alignment import Lexicon
 from ..articulation.timings import ALPHABETS
 from ..batch import (
     VIDEO,
@@ -26,11 +28,18 @@ from ..batch import (
     write_report,
 )
 from ..batch import run as bake_lines
-from ..batch.plan import PIPE
+from ..batch.plan import AUTO, PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
-from ..errors import FileFormatError, MeshError, ModelError, RigError, UnknownNameError
-from ..model import Model, RigOutput
+from ..errors import (
+    AlignmentError,
+    FileFormatError,
+    MeshError,
+    ModelError,
+    RigError,
+    UnknownNameError,
+)
+from ..model import Model, RigOutput, Text
 from . import (
     DONE,
     FAILED,
@@ -77,6 +86,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--phones", metavar="PATH",
         help="timed phones (TextGrid, .lab, .json) to use instead of the acoustic model: a file "
              "for one line, or a folder that is searched by name; needs no audio")  # fmt: skip
+    add("--text", metavar="PATH",
+        help="what is said: a text file for one line, a folder that is searched by name, or auto "
+             "for the .txt next to each recording")  # fmt: skip
+    add("--words", metavar="WORDS", help="what is said in the only line, in place of --text")
+    add("--lexicon", metavar="FILE",
+        help="pronunciations for the text: lines of a word and its sounds")  # fmt: skip
+    add("--language", default="en", metavar="NAME",
+        help="language of the text: en, en-us, en-gb; others need --lexicon")  # fmt: skip
+    add("--alignment", metavar="PATH",
+        help="write the times of words and phones: a TextGrid or JSON file for one line, a folder "
+             "for several")  # fmt: skip
     add("--alphabet", choices=ALPHABETS, help="alphabet of --phones (default: detected)")
     add("--report", metavar="FILE", help="write what to check, worst first, as .json or .html")
     add("--jobs", type=count, metavar="N",
@@ -117,13 +137,45 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise UsageError("--json prints on stdout; send the result to a file with -o")
     if args.alphabet and not args.phones:
         raise UsageError("--alphabet is for --phones; give both")
+    _check_text_options(args)
     try:
-        lines = plan(args.inputs, args.output, format=args.format, phones=args.phones)
+        lines = plan(
+            args.inputs, args.output, format=args.format, phones=args.phones, text=args.text,
+            alignment=args.alignment,
+        )  # fmt: skip
     except PlanError as error:
         raise UsageError(str(error)) from error
+    if args.words is not None and len(lines.lines) != 1:
+        raise UsageError(f"--words is the text of one line, got {len(lines.lines)}; use --text")
     if args.report:
         _check_report(args.report, lines)
     return lines
+
+
+def _check_text_options(args: argparse.Namespace) -> None:
+    """Raise `UsageError` for options of a text that do not go together."""
+    given = args.text is not None or args.words is not None
+    if args.text is not None and args.words is not None:
+        raise UsageError("--text and --words are both the text; give one")
+    if given and args.phones:
+        raise UsageError("--phones already has the times of the sounds; leave --text out")
+    for name in ("lexicon", "alignment"):
+        if getattr(args, name) and not given:
+            raise UsageError(f"--{name} is for --text or --words; give one of them")
+    try:
+        if args.text and args.text != AUTO and not Path(args.text).exists():
+            raise UsageError(
+                f"--text {args.text} does not exist; expected a text file, a folder or {AUTO}; "
+                "to give the text itself, use --words"
+            )
+        if args.lexicon:
+            Lexicon.read(args.lexicon)
+        if args.words is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # given again when the line is baked
+                Text(args.words, args.lexicon, args.language).read()
+    except AlignmentError as error:
+        raise UsageError(str(error)) from error
 
 
 def _check_report(path: str, lines: Plan) -> None:
@@ -152,6 +204,9 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         performance=performance_options(args),
         model=args.model,
         alphabet=args.alphabet,
+        lexicon=args.lexicon,
+        language=args.language,
+        words=args.words,
         tolerance=options["tolerance"],
         start=args.start,
         offset=args.offset,

@@ -27,6 +27,7 @@ _DISTRIBUTION = "facesdk-anim"
 _EXTRAS = {
     "render": ("OpenGL, video", ("imageio-ffmpeg", "pyrender-maintained", "trimesh")),
     "onnx": ("facesdk export-onnx", ("onnx",)),
+    "text": ("English texts: bake --text", ("hibari-tts",)),
     "train": ("facesdk train, datasets", ("torch", "onnx", "scipy", "hibari-tts")),
     "fbx-read": ("reading FBX", ("ufbx",)),
     "usd": ("USD as binary files", ("usd-core",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .bake import BLOCK_SECONDS, LiveSource, bake, bake_rigs
+from .guide import Guide, Text, align_text
 from .learned_layer import LearnedLayer
 from .manifest import Manifest
 from .model import Model, load
@@ -19,6 +20,7 @@ __all__ = [
     "BLOCK_SECONDS",
     "BatchedStream",
     "Batcher",
+    "Guide",
     "LearnedLayer",
     "LiveSource",
     "LocalStream",
@@ -36,7 +38,9 @@ __all__ = [
     "Session",
     "StepBuffer",
     "Stream",
+    "Text",
     "UnitDecoder",
+    "align_text",
     "bake",
     "bake_rigs",
     "load",

@@ -11,12 +11,13 @@ from typing import Any, BinaryIO, Unpack, cast
 import numpy as np
 
 from ..arrays import Floats
-from ..audio import open_audio
-from ..clip import Block, Clip, ClipInfo, Pose
+from ..audio import AudioFile, StreamResampler, open_audio
+from ..clip import Block, Clip, ClipInfo, Event, Pose
 from ..errors import AudioError
 from ..motion import MotionPart
 from ..performance import Performance, PerformanceFields
 from ..source import collect
+from .guide import Guide, Text, align_text, guide_for, word_events
 from .model import Model, load
 from .rig_outputs import RigSpec
 from .session import MultiSession, Session
@@ -32,13 +33,22 @@ class LiveSource:
     """A `FrameSource` that computes a line while it is read, in constant memory."""
 
     def __init__(
-        self, session: Session, chunks: Iterable[Floats], *, meta: Mapping[str, Any] | None = None
+        self,
+        session: Session,
+        chunks: Iterable[Floats],
+        *,
+        meta: Mapping[str, Any] | None = None,
+        guide: Guide | None = None,
     ) -> None:
-        """`chunks` are audio at the session's sample rate; `meta` is added to `Session.meta`."""
+        """`chunks` are audio at the session's sample rate; `meta` is added to `Session.meta`.
+
+        The words of the session's `guide` become events.
+        """
         self._session, self._chunks = session, chunks
         self.info = ClipInfo(
-            session.rig, session.fps, session.sample_rate, meta=session.meta | dict(meta or {})
-        )
+            session.rig, session.fps, session.sample_rate, events=_events(session, guide),
+            meta=session.meta | dict(meta or {}),
+        )  # fmt: skip
 
     def blocks(self) -> Iterator[Block]:
         """Compute and yield the frames; can be repeated if the chunks can be iterated again."""
@@ -57,6 +67,7 @@ def bake(
     sample_rate: int | None = None,
     model: Model | None = None,
     motion: Sequence[MotionPart] = (),
+    text: Text | str | None = None,
     performance: Performance | None = None,
     **options: Unpack[PerformanceFields],
 ) -> Clip:
@@ -65,20 +76,24 @@ def bake(
     `audio` is the path of a sound file, an open binary file, or (N,) or (N, channels) samples at
     `sample_rate` (default: the model's, 16 kHz). The clip is as long as its audio, to one frame,
     plus the performance's `tail`. `rig` is anything that `RigSpec` allows. `look_ahead_ms` None
-    uses the longest look-ahead of the model. `motion` adds motion parts of your own. Options of
+    uses the longest look-ahead of the model. `motion` adds motion parts of your own. `text` is what
+    is said: its words are aligned with the audio and decide where lips close, and they become
+    events of the clip. A text that is not that of the audio is left out with a warning. Options of
     the performance are given as a `performance` or as keywords such as `seed=7`.
 
-    Raises `AudioError` for audio that cannot be read, `ModelError`, `RigError` or
+    Raises `AudioError` for audio that cannot be read, `AlignmentError` for a text without words,
+    `MissingExtraError` for English text without the extra `text`, `ModelError`, `RigError` or
     `PerformanceError` for settings that are not possible.
     """
     model = model or load()
     performance = Performance.of(performance, options)
     with _chunks(audio, sample_rate, model) as (chunks, rate, channels):
+        guide = _guide(chunks, rate, channels, text, model, performance)
         session = model.session(
             rig=rig, fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=rate, channels=channels,
-            low_delay=False, motion=motion, performance=performance,
+            low_delay=False, motion=motion, guide=guide, performance=performance,
         )  # fmt: skip
-        return collect(LiveSource(session, chunks))
+        return collect(LiveSource(session, chunks, guide=guide))
 
 
 def bake_rigs(
@@ -90,6 +105,7 @@ def bake_rigs(
     sample_rate: int | None = None,
     model: Model | None = None,
     motion: Sequence[MotionPart] = (),
+    text: Text | str | None = None,
     performance: Performance | None = None,
     **options: Unpack[PerformanceFields],
 ) -> dict[str, Clip]:
@@ -100,14 +116,49 @@ def bake_rigs(
     model = model or load()
     performance = Performance.of(performance, options)
     with _chunks(audio, sample_rate, model) as (chunks, rate, channels):
+        guide = _guide(chunks, rate, channels, text, model, performance)
         session = model.multi_session(
             rigs=rigs, fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=rate, channels=channels,
-            low_delay=False, motion=motion, performance=performance,
+            low_delay=False, motion=motion, guide=guide, performance=performance,
         )  # fmt: skip
-        return _collected(session, chunks)
+        return _collected(session, chunks, _events(session, guide))
 
 
-def _collected(session: MultiSession, chunks: Iterable[Floats]) -> dict[str, Clip]:
+def _guide(
+    chunks: Iterable[Floats],
+    rate: int | None,
+    channels: int,
+    text: Text | str | None,
+    model: Model,
+    performance: Performance,
+) -> Guide | None:
+    """Return the guide of a line's text; None without a text, or with one that does not fit."""
+    if text is None:
+        return None
+    alignment = align_text(_mono(chunks, rate, channels, model), text, model)
+    return guide_for(alignment, model, performance)
+
+
+def _mono(
+    chunks: Iterable[Floats], rate: int | None, channels: int, model: Model
+) -> Iterator[Floats]:
+    """Yield short blocks of mono audio at the model's sample rate."""
+    source_rate = rate or model.manifest.sample_rate
+    resampler = StreamResampler(source_rate, model.manifest.sample_rate, channels)
+    size = round(BLOCK_SECONDS * source_rate)
+    for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            yield resampler.push(chunk[start : start + size])
+    yield resampler.flush()
+
+
+def _events(session: Session | MultiSession, guide: Guide | None) -> tuple[Event, ...]:
+    return () if guide is None else word_events(guide.alignment, session.sample_rate)
+
+
+def _collected(
+    session: MultiSession, chunks: Iterable[Floats], events: tuple[Event, ...]
+) -> dict[str, Clip]:
     blocks = [session.push_blocks(chunk) for chunk in chunks]
     blocks.append(session.flush_blocks())
     clips = {}
@@ -121,6 +172,7 @@ def _collected(session: MultiSession, chunks: Iterable[Floats]) -> dict[str, Cli
             session.fps,
             Pose(np.concatenate(poses)) if poses else None,
             sample_rate=session.sample_rate,
+            events=events,
             meta=meta,
         )
     return clips
@@ -136,10 +188,20 @@ def _chunks(
             raise AudioError("sample_rate applies to samples in memory; a sound file has its own")
         source = cast("str | Path | BinaryIO", audio)
         with open_audio(source, sample_rate=model.manifest.sample_rate) as file:
-            yield file.blocks(BLOCK_SECONDS), None, 1
+            yield _Blocks(file), None, 1
         return
     samples = _samples(audio)
     yield [samples], sample_rate, 1 if samples.ndim == 1 else samples.shape[1]
+
+
+class _Blocks:
+    """The blocks of a sound file, which can be read again."""
+
+    def __init__(self, file: AudioFile) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[Floats]:
+        return self._file.blocks(BLOCK_SECONDS)
 
 
 def _samples(audio: Any) -> Floats:

@@ -20,6 +20,7 @@ from .manifest import Manifest
 
 if TYPE_CHECKING:
     from ..motion import MotionPart
+    from .guide import Guide
     from .performer import Performer
     from .rig_outputs import RigOutputs, RigSpec
     from .runner import Runner
@@ -225,6 +226,7 @@ class Model:
         channels: int = 1,
         low_delay: bool = True,
         motion: Sequence[MotionPart] = (),
+        guide: Guide | None = None,
         performance: Performance | None = None,
         **options: Unpack[PerformanceFields],
     ) -> Session:
@@ -233,8 +235,8 @@ class Model:
         `rig` is anything that `RigSpec` allows. `look_ahead_ms` None uses the longest look-ahead
         of the model. `sample_rate` (default: the model's) and `channels` are those of the pushed
         audio; `low_delay` resamples it with the short filter of `StreamResampler`. `motion` adds
-        motion parts of your own. Options of the performance are given as a `performance` or as
-        keywords such as `seed=7`.
+        motion parts of your own; a `guide` is the aligned text of the line. Options of the
+        performance are given as a `performance` or as keywords such as `seed=7`.
 
         Raises `ModelError`, `RigError`, `AudioError` or `PerformanceError` for settings that are
         not possible.
@@ -243,7 +245,7 @@ class Model:
 
         return Session(
             self, [rig], fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=sample_rate,
-            channels=channels, low_delay=low_delay, motion=motion,
+            channels=channels, low_delay=low_delay, motion=motion, guide=guide,
             performance=Performance.of(performance, options),
         )  # fmt: skip
 
@@ -257,6 +259,7 @@ class Model:
         channels: int = 1,
         low_delay: bool = True,
         motion: Sequence[MotionPart] = (),
+        guide: Guide | None = None,
         performance: Performance | None = None,
         **options: Unpack[PerformanceFields],
     ) -> MultiSession:
@@ -265,7 +268,7 @@ class Model:
 
         return MultiSession(
             self, rigs, fps=fps, look_ahead_ms=look_ahead_ms, sample_rate=sample_rate,
-            channels=channels, low_delay=low_delay, motion=motion,
+            channels=channels, low_delay=low_delay, motion=motion, guide=guide,
             performance=Performance.of(performance, options),
         )  # fmt: skip
 

@@ -21,6 +21,7 @@ from .rig_outputs import RigOutputs, RigSpec
 from .step_buffer import StepBuffer
 
 if TYPE_CHECKING:
+    from .guide import Guide
     from .model import Model
 
 
@@ -67,8 +68,10 @@ class _Speaker:
         low_delay: bool,
         performance: Performance,
         motion: Sequence[MotionPart],
+        guide: Guide | None = None,
     ) -> None:
         manifest = model.manifest
+        self._guide = guide
         index = model.look_ahead(look_ahead_ms)
         self.look_ahead_ms = manifest.look_aheads_ms[index]
         """Look-ahead in use."""
@@ -107,6 +110,7 @@ class _Speaker:
         self._stream.reset()
         self._performer.reset()
         self._ended = False
+        self._rows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -173,8 +177,13 @@ class _Speaker:
     def _units(self, chunks: Iterable[Floats]) -> Floats:
         parts = [self._stream.step(chunk) for chunk in chunks]
         if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else np.empty((0, self._columns), np.float32)
+            rows = parts[0]
+        else:
+            rows = np.concatenate(parts) if parts else np.empty((0, self._columns), np.float32)
+        if self._guide is not None:
+            rows = self._guide(rows, self._rows, self._stream.layout.columns)
+            self._rows += len(rows)
+        return rows
 
     def _sample(self, index: int) -> int:
         return index * self._ticks // self._parts  # clip.frame_sample without its divisions

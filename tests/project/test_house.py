@@ -39,7 +39,7 @@ LEVELS = (
         "source",
         "processes",
     },
-    {"audio", "articulation", "mesh", "metrics"},
+    {"alignment", "audio", "articulation", "mesh", "metrics"},
     {"motion", "model"},
     {"exporters", "live", "render", "onnx_export"},
     {"batch", "rpc"},
@@ -57,6 +57,7 @@ BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 """Third-party modules of an installation without extras."""
 
 ROOM_EXTRAS: dict[str, set[str]] = {
+    "alignment": {"hibari"},
     "exporters": {"pxr", "ufbx"},
     "onnx_export": {"onnx"},
     "render": {"imageio_ffmpeg", "pyrender"},
