@@ -245,7 +245,7 @@ def test_the_look_ahead_is_named_where_it_is_not_the_one_asked_for(work, capsys)
     record(work / "line.wav")
     assert run("bake", "line.wav", "-o", "a.json", "--look-ahead", 39) == 0
     error = capsys.readouterr().err
-    assert "look-ahead is 0 ms, the longest up to 39 ms" in error
+    assert "look-ahead is 20 ms, the longest up to 39 ms" in error
     assert run("bake", "line.wav", "-o", "a.json", "--look-ahead", 40) == 0
     assert "look-ahead" not in capsys.readouterr().err
 
