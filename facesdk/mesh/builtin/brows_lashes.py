@@ -92,25 +92,71 @@ def lashes(
     strip: Array,
     points: Array,
     deltas: Array,
+    skin: MorphMesh,
+    eye: Joint,
     *,
+    blink: int,
     count: int,
     length: float,
+    steps: int,
     color: Array,
     name: str,
 ) -> MorphMesh:
-    """Build the hairs of one lid along a strip of (columns, rows) vertices, root to tip."""
+    """Build the hairs of one lid along a strip of (columns, rows) vertices, root to tip.
+
+    `points` and `deltas` are those of the strip's mesh. Roots stand on the edge of the lid and
+    move with the skin; `blink` is the row of the shape in which they also turn with the lid.
+    """
     chance = np.random.default_rng(3)
     columns, rows = strip.shape
     column = (np.arange(count) + chance.uniform(0.2, 0.8, count)) / count * (columns - 1)
-    reach = length * chance.uniform(0.75, 1.0, count) * (rows - 2)
-    fan = chance.normal(0.0, 0.12, count) + 0.35 * (column / (columns - 1) - 0.4)
-    steps = (0.0, 0.5, 1.0)
-    across = np.concatenate([column + fan * s for s in steps]).clip(0, columns - 1)
-    down = np.concatenate([1 + reach * s for s in steps]).clip(0, rows - 1)
+    reach = length * chance.uniform(0.7, 1.05, count) * (rows - 2)
+    fan = chance.normal(0.0, 0.14, count) + 0.35 * (column / (columns - 1) - 0.4)
+    shares = np.linspace(0, 1, steps)
+    across = np.concatenate([column + fan * s for s in shares]).clip(0, columns - 1)
+    down = np.concatenate([1 + reach * s for s in shares]).clip(0, rows - 1)
     ground = _in_grid(strip, across, down)
-    paths = ground(points).reshape(3, count, 3)
-    moves = ground(deltas).reshape(len(deltas), 3, count, 3)
-    return spikes(paths, moves, [0.00017, 0.00012], np.tile(color, (count, 1)), name=name)
+    paths = ground(points).reshape(steps, count, 3)
+    moves = ground(deltas).reshape(len(deltas), steps, count, 3)
+    lid = nearest_points(paths[0], skin.points, skin.triangles[skin.parts[0].triangles])
+    root = lid(skin.points).astype(float)
+    shaft = paths - paths[0]
+    moves = moves - moves[:, :1] + lid(skin.deltas)[:, None]
+    center = np.array(eye.center)
+    before, after = root - center, root + moves[blink, 0] - center
+    turn = np.arctan2(after[:, 1], after[:, 2]) - np.arctan2(before[:, 1], before[:, 2])
+    turn *= _LASH_TURN
+    moves[blink, :, :, 1] = moves[blink, :1, :, 1] + (
+        shaft[..., 1] * (np.cos(turn) - 1) + shaft[..., 2] * np.sin(turn)
+    )
+    moves[blink, :, :, 2] = moves[blink, :1, :, 2] + (
+        shaft[..., 2] * (np.cos(turn) - 1) - shaft[..., 1] * np.sin(turn)
+    )
+    moves[blink, :, :, 0] = moves[blink, :1, :, 0]
+    radii = np.linspace(0.00015, 0.00009, steps - 1)
+    return spikes(root + shaft, moves, radii.tolist(), np.tile(color, (count, 1)), name=name)
+
+
+_LASH_TURN = 1.35
+"""How far lashes turn in a blink, relative to the lid: they end up pointing down."""
+
+
+def nearest_points(places: Array, points: Array, triangles: Array) -> SurfacePoints:
+    """Return the points of triangles that are nearest to (N, 3) places."""
+    low, high = places.min(0) - 0.004, places.max(0) + 0.004
+    corners = points[triangles]
+    near = triangles[((corners.max(1) > low) & (corners.min(1) < high)).all(1)]
+    a, b, c = points[near].astype(float).transpose(1, 0, 2)
+    ab, ac, to = b - a, c - a, places[:, None] - a
+    d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
+    d20, d21 = (to * ab).sum(-1), (to * ac).sum(-1)
+    area = np.maximum(d00 * d11 - d01**2, 1e-24)
+    v, w = (d11 * d20 - d01 * d21) / area, (d00 * d21 - d01 * d20) / area
+    shares = np.stack([1 - v - w, v, w], -1).clip(0, None)
+    shares /= shares.sum(-1, keepdims=True)
+    away = ((shares[..., None] * points[near]).sum(2) - places[:, None]) ** 2
+    pick = away.sum(-1).argmin(1)
+    return SurfacePoints(near[pick], shares[np.arange(len(places)), pick])
 
 
 def _in_grid(strip: Array, column: Array, row: Array) -> SurfacePoints:

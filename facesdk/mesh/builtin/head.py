@@ -23,6 +23,7 @@ from .brows_lashes import brow, lashes
 from .eyes import GAZE, eyeball
 from .identity import Identity
 from .landmarks import face_masks, find_landmarks, lip_sides
+from .lids import shutting
 from .lips import sealed
 from .skin_color import MOUTH, hair_color, scalp, skin_colors, skin_tone
 from .teeth import ENAMEL, GUM, Arch, dentition, shade
@@ -259,7 +260,12 @@ class _Assembly:
         if self._fine:
             points, deltas = self._refine.shapes(points, deltas)
             triangles = self._refine.refined
-        return sealed(points, self._lips, self._find(points, deltas)), deltas, triangles
+        points = sealed(points, self._lips, self._find(points, deltas))
+        for side in SIDES:
+            row = self._file.names.index(f"eyeBlink{side.title()}")
+            eye = self.joints[f"{side}_eye"]
+            deltas[row] = shutting(points, deltas[row], triangles, eye)
+        return points, deltas, triangles
 
     @cached_property
     def _landmarks(self) -> dict[str, int]:
@@ -386,12 +392,16 @@ class _Assembly:
                 self._file.lashes[f"{lid}_{side}"],
                 self._points,
                 deltas,
+                self._skin,
+                self.joints[f"{side}_eye"],
+                blink=self._file.names.index(f"eyeBlink{side.title()}"),
                 count=count,
                 length=length,
+                steps=4 if self._fine else 3,
                 color=0.5 * hair_color(skin_tone(self._identity.ethnicity)),
                 name=f"lashes_{side}",
             )
-            for lid, count, length in (("upper", 64, 0.85), ("lower", 40, 0.45))
+            for lid, count, length in (("upper", 72, 1.0), ("lower", 44, 0.55))
         ]
         both = joined(lids)
         return replace(
