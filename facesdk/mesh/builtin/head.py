@@ -21,13 +21,21 @@ from ..subdivide import Subdivision
 from ..surface import Array, Carrier, MorphMesh, joined, outward
 from .brows_lashes import brow, lashes
 from .eyes import GAZE, eyeball
+from .funnel import rounded
 from .identity import Identity
 from .landmarks import face_masks, find_landmarks, lip_sides
 from .lids import shutting
 from .lips import sealed
-from .skin_color import MOUTH, hair_color, scalp, skin_colors, skin_tone
+from .skin_color import (
+    hair_color,
+    lip_contrast,
+    mouth_colors,
+    scalp,
+    skin_colors,
+    skin_tone,
+)
 from .teeth import ENAMEL, GUM, Arch, dentition, shade
-from .tongue import SHAPES, TONGUE, Tongue, lowered
+from .tongue import SHAPES, TONGUE, Tongue, lowered, tongue_colors
 
 Detail = Literal["low", "high"]
 
@@ -82,15 +90,26 @@ def _file() -> _File:
         )
     ends = np.cumsum(data["part_counts"].astype(int))
     starts = ends - data["part_counts"]
+    parts = {
+        _part_name(str(n)): slice(int(a), int(b))
+        for n, a, b in zip(data["parts"], starts, ends, strict=True)
+    }
+    names = tuple(str(n) for n in data["names"])
+    triangles, neutral = data["triangles"].astype(np.int32), data["neutral"].astype(float)
+    funnel = names.index("mouthFunnel")
+    deltas[funnel] = rounded(
+        neutral,
+        deltas[funnel],
+        deltas[names.index("jawOpen")],
+        data["mask_lips"] / 255.0,
+        triangles[: parts["cavity"].stop],
+    )
     return _File(
-        tuple(str(n) for n in data["names"]),
-        data["neutral"].astype(float),
+        names,
+        neutral,
         deltas,
-        data["triangles"].astype(np.int32),
-        {
-            _part_name(str(n)): slice(int(a), int(b))
-            for n, a, b in zip(data["parts"], starts, ends, strict=True)
-        },
+        triangles,
+        parts,
         data["uvs"].astype(float),
         {
             n.removeprefix("mask_"): array / 255.0
@@ -295,9 +314,11 @@ class _Assembly:
             nose=points[self._landmarks["nose_tip"]],
             mouth=(points[self._landmarks["mouth_left"]], points[self._landmarks["mouth_right"]]),
             hair=hair,
+            rouge=lip_contrast(self._identity.age, self._identity.sex),
         )
         inside = np.setdiff1d(triangles[count:], triangles[:count])
-        colors[inside] = MOUTH
+        front = float(points[self._landmarks["lip_upper"], 2])
+        colors[inside] = mouth_colors(points[inside], front)
         return MorphMesh(
             points.astype(np.float32),
             triangles,
@@ -330,7 +351,7 @@ class _Assembly:
         used, _ = self._own(f"teeth_{jaw}")
         strip = self._file.neutral[used]
         arch = self._arches[jaw]
-        points, triangles, teeth = dentition(arch, segments=14 if self._fine else 10)
+        points, triangles, teeth, tints = dentition(arch, segments=14 if self._fine else 10)
         carrier = Carrier(strip)
         points = points + carrier(points, (self._points[used] - strip)[None])[0]
         deltas = self._with_tongue(Carrier(self._points[used])(points, self._file.deltas[:, used]))
@@ -341,7 +362,8 @@ class _Assembly:
         ):
             own, rows = np.unique(rows, return_inverse=True)
             rows = outward(points[own], rows.reshape(-1, 3))
-            colors = np.array(material.color) * shade(arch, points[own])[:, None]
+            light = shade(arch, points[own])[:, None]
+            colors = np.array(material.color) * tints[own] * light
             surfaces.append(
                 MorphMesh.of(points[own], rows, deltas[:, own], material, name=name, colors=colors)
             )
@@ -366,7 +388,12 @@ class _Assembly:
         tongue = Tongue(points)
         shapes = np.stack([tongue.shape(name) for name in SHAPES])
         return MorphMesh.of(
-            points, triangles, np.concatenate([deltas, shapes]), TONGUE, name="tongue"
+            points,
+            triangles,
+            np.concatenate([deltas, shapes]),
+            TONGUE,
+            name="tongue",
+            colors=tongue_colors(tongue),
         )
 
     def _bite_shift(self) -> float:

@@ -16,11 +16,13 @@ TONES: Mapping[str, Color] = {
 }
 """sRGB of the skin of the three poles of `ethnicity`."""
 
-LIPS = np.array([0.88, 0.66, 0.68])  # times the skin color, to fit any tone
+LIPS = np.array([0.86, 0.58, 0.60])  # times the skin color, to fit any tone
+CREASE = np.array([0.80, 0.63, 0.61])
 BLOOD = np.array([0.97, 0.88, 0.86])
 SOCKET = np.array([0.90, 0.83, 0.80])
 STUBBLE = np.array([0.19, 0.155, 0.135])
-MOUTH = np.array([0.50, 0.20, 0.20])
+MOUTH = np.array([0.56, 0.25, 0.25])
+THROAT = np.array([0.09, 0.03, 0.03])
 BROWS: Color = (0.22, 0.16, 0.125)
 
 # Height of the hairline over depth, in shares of the skull's height and meters from its pivot:
@@ -50,11 +52,12 @@ def scalp(points: Array, ears: Array) -> Array:
 
 def skin_colors(
     points: Array, masks: Mapping[str, Array], eyes: tuple[Joint, Joint], tone: Array,
-    *, nose: Array, mouth: tuple[Array, Array], hair: Array,
+    *, nose: Array, mouth: tuple[Array, Array], hair: Array, rouge: float,
 ) -> Array:  # fmt: skip
     """Return (V, 3) sRGB of skin vertices.
 
-    `nose` is its tip, `mouth` its corners; `hair` is 1 on the scalp.
+    `nose` is its tip, `mouth` its corners; `hair` is 1 on the scalp; `rouge` is the contrast of
+    the lips to the skin, see `lip_contrast`.
     """
     color = np.broadcast_to(tone, points.shape).copy()
     for eye in eyes:
@@ -65,9 +68,38 @@ def skin_colors(
     _tint(color, BLOOD, _near(points, nose, 0.013) * 0.6)
     _tint(color, BLOOD, masks["ears"] * 0.7)
     corners = np.maximum(*(_near(points, corner, 0.0026) for corner in mouth))
-    _tint(color, LIPS, np.maximum(smooth_step(0.15, 0.75, masks["lips"]), 0.5 * corners))
+    red = np.maximum(smooth_step(0.10, 0.80, masks["lips"]), 0.75 * corners)
+    _tint(color, LIPS, rouge * red)
+    _tint(color, CREASE, np.maximum(*(_in_crease(points, corner) for corner in mouth)))
     color += hair[:, None] * 0.80 * (STUBBLE - color)
     return np.asarray(color.clip(0, 1))
+
+
+def _in_crease(points: Array, corner: Array) -> Array:
+    """Return (V,) 1 where the lips meet outside a corner of the red, falling off around it."""
+    away = points - corner - [0.0010 * np.sign(corner[0]), 0.0, 0]
+    away = away / [0.0028, 0.0016, 0.004]
+    return np.asarray(np.exp(-(away**2).sum(1)))
+
+
+def lip_contrast(age: float, sex: float) -> float:
+    """Return how far lips differ from the skin, 0..1, for years and 0 (female) .. 1 (male).
+
+    Lips are reddest in young women; they pale with age and are close to the skin in children.
+    """
+    grown = float(smooth_step(9, 19, np.array(age)))
+    adult = 0.70 - 0.24 * sex
+    faded = 1 - 0.40 * float(smooth_step(35, 75, np.array(age)))
+    return (0.48 + grown * (adult - 0.48)) * faded
+
+
+def mouth_colors(points: Array, lips_front: float) -> Array:
+    """Return (V, 3) sRGB of the mouth's lining: like lips in front, nearly black in the throat.
+
+    `lips_front` is the z of the lips in meters.
+    """
+    deep = smooth_step(0.010, 0.055, lips_front - points[:, 2])[:, None] ** 0.8
+    return np.asarray(MOUTH + deep * (THROAT - MOUTH))
 
 
 def _tint(color: Array, factor: Array, share: Array) -> None:
