@@ -7,7 +7,7 @@ import numpy as np
 from ..surface import Array, smooth_step
 from .lids import front_of
 
-_NARROWER = 0.15
+_NARROWER = 0.08
 """Share by which the mouth becomes narrower than in the base mesh's shape."""
 _HALF_WIDTH = 0.0118
 """Meters from the middle of the opening to its ends."""
@@ -29,6 +29,7 @@ def rounded(points: Array, delta: Array, opening: Array, lips: Array, triangles:
     spread = smooth_step(0.040, 0.016, np.abs(moved[:, 0]))
     spread *= smooth_step(0.030, 0.010, np.abs(moved[:, 1] - middle[1]))
     deep = smooth_step(red[:, 2].max() - 0.032, red[:, 2].max() - 0.018, moved[:, 2])
+    deep[np.setdiff1d(np.arange(len(points)), triangles)] = 0  # teeth and tongue stay
     moved[:, 0] *= 1 - _NARROWER * spread * deep
 
     across = np.linspace(-0.020, 0.020, 21)

@@ -125,7 +125,7 @@ def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int, Array]:
 def _leaning(crown: Array, chance: np.random.Generator, *, front: bool) -> Array:
     """Return a crown turned and shifted a little, as no two teeth stand alike."""
     turn, lean = np.radians(chance.normal(0, 2.5 if front else 3.5)), chance.normal(0, 0.02)
-    shift = np.array([0.0, chance.uniform(-1, 1) * 0.00012, chance.uniform(-1, 1) * 0.00018])
+    shift = np.array([0.0, 0.0, chance.uniform(-1, 1) * 0.00018])  # edges bite where they did
     x, y, z = crown[..., 0], crown[..., 1], crown[..., 2]
     turned = np.stack(
         [
