@@ -27,6 +27,7 @@ from .landmarks import face_masks, find_landmarks, lip_sides
 from .lids import shutting
 from .lips import sealed
 from .skin_color import (
+    beard_share,
     hair_color,
     lip_contrast,
     mouth_colors,
@@ -311,10 +312,10 @@ class _Assembly:
             self._skin_masks,
             eyes,
             skin_tone(self._identity.ethnicity),
-            nose=points[self._landmarks["nose_tip"]],
-            mouth=(points[self._landmarks["mouth_left"]], points[self._landmarks["mouth_right"]]),
+            marks={name: points[vertex] for name, vertex in self._landmarks.items()},
             hair=hair,
             rouge=lip_contrast(self._identity.age, self._identity.sex),
+            beard=beard_share(self._identity.age, self._identity.sex),
         )
         inside = np.setdiff1d(triangles[count:], triangles[:count])
         front = float(points[self._landmarks["lip_upper"], 2])
