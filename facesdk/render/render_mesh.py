@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..mesh import Head, Material, Part
+from .contact import openness_at_rest
 from .light import VertexMaterials, linear
 
 Ints = NDArray[np.int32]
@@ -21,6 +22,18 @@ _THIN = ("lash", "brow", "hair")
 
 _INSIDE = ("cavity", "gum", "teeth", "tooth", "tongue", "mouth")
 """Parts that light reaches only through the lips."""
+
+_CASTING = ("skin", "face", "head", "body", "bust", "hair", "cap", "all", "surface")
+"""Parts that shade each other where they meet."""
+
+_CONTACT = 0.85
+"""Darkness of a place that no light reaches."""
+
+_BLOOD = np.array([0.82, 1.08, 1.14], np.float32)
+"""Relative depths of red, green and blue in such shadows: light that comes through skin is red."""
+
+_MOVING = 0.6
+"""Share of these shadows on lips and eyelids, which move out of them."""
 
 _DARKENS = 0.03
 """Meters behind the teeth at which about a third of the light is left."""
@@ -95,7 +108,23 @@ def _materials(head: Head, parts: tuple[Part, ...]) -> VertexMaterials:
         albedo = head.colors
     light_share = _mouth_light(head, parts)
     light = linear(np.asarray(albedo, np.float32)) * light_share[:, None] ** _FLESH
+    light *= contact_shadow(head)[:, None] ** _BLOOD
     return VertexMaterials(light, softness, gloss * light_share**3, sharpness)
+
+
+def contact_shadow(head: Head) -> Floats:
+    """Return (V,) the share of light that reaches vertices in the neutral, past other skin."""
+    casting = tuple(p.name for p in head.parts if _casts(p))
+    share = openness_at_rest(head, casting)
+    dark = np.float32(_CONTACT) * (1 - share)
+    for name in ("lips", "eyelids"):
+        if name in head.masks:
+            dark = dark * (1 - np.float32(_MOVING) * np.asarray(head.masks[name], np.float32))
+    return np.asarray(1 - dark, np.float32)
+
+
+def _casts(part: Part) -> bool:
+    return _is(part, _CASTING) and not _is(part, (*_HARD, *_INSIDE))
 
 
 def _mouth_light(head: Head, parts: tuple[Part, ...]) -> Floats:
