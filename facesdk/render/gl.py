@@ -19,7 +19,7 @@ from ..arrays import Floats
 from ..errors import missing_extra
 from ..mesh import Head
 from .camera import FIELD_OF_VIEW, Camera
-from .light import shade, tone_mapped
+from .light import VertexMaterials, shade, tone_mapped
 from .look import Image, Look, backdrop
 from .render_mesh import RenderMesh
 from .software.ambient_occlusion import openness
@@ -55,8 +55,7 @@ class GLPainter:
         """
         seen = camera.seen(points)
         normals = self._mesh.normals(seen)
-        light = shade(normals, self._mesh.painted(colors), self.look.lighting)
-        color, depth = self._render(seen, tone_mapped(light), camera)
+        color, depth = self._picture(seen, normals, self._mesh.painted(colors), camera)
         alpha = color[..., 3:].astype(np.float32) / 255
         covered = depth > 0
         away = np.where(covered, np.float32(camera.distance) - depth, np.float32(-10))
@@ -69,6 +68,13 @@ class GLPainter:
         else:
             whole = front + self._behind * (1 - alpha)
         return (whole + np.float32(0.5)).astype(np.uint8)
+
+    def _picture(
+        self, seen: Floats, normals: Floats, materials: VertexMaterials, camera: Camera
+    ) -> tuple[NDArray[np.uint8], Floats]:
+        """Return (H, W, 4) premultiplied bytes and (H, W) meters of depth, 0 for background."""
+        light = shade(normals, materials, self.look.lighting)
+        return self._render(seen, tone_mapped(light), camera)
 
     @cached_property
     def _behind(self) -> Image:

@@ -123,6 +123,11 @@ def contact_shadow(head: Head) -> Floats:
     return np.asarray(1 - dark, np.float32)
 
 
+def is_skin(part: Part) -> bool:
+    """Whether a part is skin, by its own or its material's name."""
+    return _is(part, ("skin", "face", "head", "body")) and not _is(part, (*_HARD, *_INSIDE))
+
+
 def _casts(part: Part) -> bool:
     return _is(part, _CASTING) and not _is(part, (*_HARD, *_INSIDE))
 
