@@ -20,14 +20,18 @@ from ..head import Head, Joint, Material, Part
 from ..subdivide import Subdivision
 from ..surface import Array, Carrier, MorphMesh, joined, outward
 from .brows_lashes import brow, lashes
+from .bust import underside
 from .eyes import GAZE, eyeball
 from .funnel import rounded
+from .hair import STYLES, hair
 from .identity import Identity
 from .landmarks import face_masks, find_landmarks, lip_sides
 from .lids import shutting
 from .lips import sealed
 from .skin_color import (
+    STUBBLE,
     beard_share,
+    brow_color,
     hair_color,
     lip_contrast,
     mouth_colors,
@@ -148,12 +152,15 @@ class _Assembly:
     def head(self) -> Head:
         """Return all parts together, with masks, joints and landmarks."""
         skin = self._skin
+        base, goes_with, near = underside(skin)
         pieces = [skin, *self._eyes, *self._dentitions, self._tongue, *self._hairs]
+        pieces += [*self._haircut, base]
         whole = joined(pieces)
         counts = [len(piece.points) for piece in pieces]
         masks = {name: _padded(mask, len(whole.points)) for name, mask in self._skin_masks.items()}
         for name in ("head", "neck"):
-            masks[name][counts[0] :] = 1  # what lies in the skull follows it
+            masks[name][counts[0] : -counts[-1]] = 1  # what lies in the skull follows it
+            masks[name][-counts[-1] :] = masks[name][goes_with] * near
         for name in ("left_eye", "right_eye"):
             masks[name] = _rows_of(whole, name)
         masks["tongue"] = _rows_of(whole, "tongue")
@@ -306,14 +313,14 @@ class _Assembly:
         points, deltas, triangles = self._skin_shapes
         count = self._file.parts["skin"].stop * (4 if self._fine else 1)
         eyes = (self.joints["left_eye"], self.joints["right_eye"])
-        hair = scalp(points, self._skin_masks["ears"])
         colors = skin_colors(
             points,
             self._skin_masks,
             eyes,
             skin_tone(self._identity.ethnicity),
             marks={name: points[vertex] for name, vertex in self._landmarks.items()},
-            hair=hair,
+            hair=self._scalp,
+            roots=STUBBLE if self._identity.haircut == "none" else 0.75 * self._hair_color,
             rouge=lip_contrast(self._identity.age, self._identity.sex),
             beard=beard_share(self._identity.age, self._identity.sex),
         )
@@ -331,7 +338,26 @@ class _Assembly:
             colors.astype(np.float32),
         )
 
+    @cached_property
+    def _scalp(self) -> Array:
+        return scalp(self._skin_shapes[0], self._skin_masks["ears"])
+
+    @cached_property
+    def _hair_color(self) -> Array:
+        return hair_color(self._identity.ethnicity, self._identity.age)
+
     # ------------------------------------------------------------- other pieces
+
+    @property
+    def _haircut(self) -> list[MorphMesh]:
+        style = STYLES.get(self._identity.haircut)
+        if style is None:
+            return []
+        size = float(np.ptp(self._points[:, 1]) / np.ptp(self._file.neutral[:, 1]))
+        made = hair(
+            self._skin, self._scalp, style, color=self._hair_color, fine=self._fine, size=size
+        )
+        return [made]
 
     @property
     def _eyes(self) -> list[MorphMesh]:
@@ -405,7 +431,7 @@ class _Assembly:
     @property
     def _hairs(self) -> list[MorphMesh]:
         count = 420 if self._fine else 260
-        color = hair_color(skin_tone(self._identity.ethnicity))
+        color = brow_color(self._hair_color)
         hairs = []
         for name, side in SIDES.items():
             eye = self.joints[f"{name}_eye"]
@@ -426,7 +452,7 @@ class _Assembly:
                 count=count,
                 length=length,
                 steps=4 if self._fine else 3,
-                color=0.5 * hair_color(skin_tone(self._identity.ethnicity)),
+                color=0.5 * brow_color(self._hair_color),
                 name=f"lashes_{side}",
             )
             for lid, count, length in (("upper", 72, 1.0), ("lower", 44, 0.55))

@@ -24,10 +24,15 @@ PALE = np.array([1.01, 1.015, 0.985])
 SHADE = np.array([0.91, 0.89, 0.92])
 BEARD = np.array([0.86, 0.875, 0.885])
 SOCKET = np.array([0.90, 0.83, 0.80])
-STUBBLE = np.array([0.19, 0.155, 0.135])
+STUBBLE = np.array([0.13, 0.105, 0.09])
 MOUTH = np.array([0.56, 0.25, 0.25])
 THROAT = np.array([0.09, 0.03, 0.03])
-BROWS: Color = (0.22, 0.16, 0.125)
+HAIRS: Mapping[str, Color] = {
+    "african": (0.095, 0.078, 0.072),
+    "asian": (0.105, 0.085, 0.078),
+    "caucasian": (0.34, 0.235, 0.155),
+}
+GRAY = np.array([0.60, 0.59, 0.58])
 
 # Height of the hairline over depth, in shares of the skull's height and meters from its pivot:
 # nape, ear, sideburn, temple, forehead.
@@ -42,9 +47,18 @@ def skin_tone(ethnicity: Mapping[str, float]) -> Array:
     return np.asarray(sum(np.array(TONES[e]) * w / total for e, w in ethnicity.items()))
 
 
-def hair_color(tone: Array) -> Array:
-    """Return the color of brows and lashes, darker for darker skin."""
-    return np.asarray(np.minimum(np.array(BROWS), 0.3 * tone))
+def hair_color(ethnicity: Mapping[str, float], age: float) -> Array:
+    """Return the sRGB of a person's hair, which turns gray with age."""
+    total = sum(ethnicity.values())
+    natural = sum(np.array(HAIRS[e]) * w / total for e, w in ethnicity.items())
+    lighter = 1 + 0.25 * float(smooth_step(18, 8, np.array(age)))
+    gray = 0.85 * float(smooth_step(40, 72, np.array(age)))
+    return np.asarray(natural * lighter + gray * (GRAY - natural * lighter))
+
+
+def brow_color(hair: Array) -> Array:
+    """Return the color of brows, which are darker than hair and turn gray later."""
+    return np.asarray(0.62 * hair + 0.38 * np.array([0.10, 0.075, 0.06]))
 
 
 def scalp(points: Array, ears: Array) -> Array:
@@ -56,12 +70,12 @@ def scalp(points: Array, ears: Array) -> Array:
 
 def skin_colors(
     points: Array, masks: Mapping[str, Array], eyes: tuple[Joint, Joint], tone: Array,
-    *, marks: Mapping[str, Array], hair: Array, rouge: float, beard: float,
+    *, marks: Mapping[str, Array], hair: Array, rouge: float, beard: float, roots: Array,
 ) -> Array:  # fmt: skip
     """Return (V, 3) sRGB of skin vertices.
 
     `marks` are the (3,) landmarks of the head; `hair` is 1 on the scalp; `rouge` is the contrast
-    of the lips to the skin, see `lip_contrast`; `beard` that of a shaved beard.
+    of the lips to the skin, see `lip_contrast`; `beard` that of a shaved beard; `roots` is the sRGB of the scalp under hair.
     """
     color = np.broadcast_to(tone, points.shape).copy()
     nose, chin = marks["nose_tip"], marks["chin"]
@@ -90,7 +104,7 @@ def skin_colors(
     red = np.maximum(smooth_step(0.10, 0.80, masks["lips"]), 0.75 * corners)
     _tint(color, LIPS, rouge * red)
     _tint(color, CREASE, np.maximum(*(_in_crease(points, corner) for corner in mouth)))
-    color += hair[:, None] * 0.80 * (STUBBLE - color)
+    color += hair[:, None] * 0.80 * (roots - color)
     return np.asarray(color.clip(0, 1))
 
 

@@ -1,0 +1,234 @@
+"""Hair on the scalp: a cap that follows the skull, and locks that lie over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..head import Material
+from ..surface import Array, MorphMesh, normals, smooth_step
+from .noise import noise
+
+STRANDS = Material("strands", (0.20, 0.14, 0.10), roughness=0.5, specular=0.5)
+"""Of hair on the scalp, with a name of its own so that engines can give it their hair shader."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """A haircut. Lengths in meters, for an adult's head."""
+
+    top: float
+    """Length of locks on top."""
+    sides: float
+    """Length above the ears and at the nape."""
+    lift: float
+    """Height of a lock's middle over the scalp, as a share of its length."""
+    thickness: float
+    """Of the cap."""
+    wide: float
+    """Width of a lock."""
+    sideways: float
+    """How far the front is combed to the left: 0 is straight forward."""
+    tousled: float
+    """Radians by which locks differ in direction."""
+    locks: tuple[int, int]
+    """Number of locks at low and high detail."""
+
+
+STYLES = {
+    "short": Style(0.034, 0.017, 0.20, 0.0050, 0.0052, 0.75, 0.30, (520, 2400)),
+    "crop": Style(0.011, 0.008, 0.22, 0.0032, 0.0036, 0.20, 0.55, (760, 4200)),
+}
+"""Haircuts by name; `none` is a shaved head."""
+
+
+def hair(
+    skin: MorphMesh, scalp: Array, style: Style, *, color: Array, fine: bool, size: float
+) -> MorphMesh:
+    """Build hair as one part, `hair`.
+
+    `scalp` (V,) is 1 where hair grows, `color` sRGB, `size` the height of the skull relative to
+    an adult's.
+    """
+    ground = _Scalp.of(skin, scalp)
+    cap_points, cap_triangles, cap_colors = _cap(ground, style, color)
+    lock_points, lock_triangles, lock_colors = _locks(
+        ground, style, color, count=style.locks[fine], size=size, fine=fine
+    )
+    points = np.concatenate([cap_points, lock_points])
+    triangles = np.concatenate([cap_triangles, lock_triangles + len(cap_points)])
+    colors = np.concatenate([cap_colors, lock_colors]).clip(0, 1)
+    deltas = np.zeros((len(skin.deltas), *points.shape), np.float32)
+    deltas[:, : len(cap_points)] = skin.deltas[:, ground.vertices]
+    near = ground.nearest(lock_points)[0]
+    moves = skin.deltas[:, ground.vertices]
+    used = np.flatnonzero(np.abs(moves).max((1, 2)) > 0)
+    deltas[used, len(cap_points) :] = moves[used][:, near]
+    return MorphMesh.of(points, triangles, deltas, STRANDS, name="hair", colors=colors)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scalp:
+    """The part of the skin on which hair grows."""
+
+    vertices: Array
+    """(N,) vertices of the skin."""
+    points: Array
+    up: Array
+    """(N, 3) unit normals."""
+    share: Array
+    """(N,) 1 where hair grows, less at its borders."""
+    triangles: Array
+
+    @classmethod
+    def of(cls, skin: MorphMesh, scalp: Array) -> _Scalp:
+        rows = skin.triangles[skin.parts[0].triangles]
+        rows = rows[(scalp[rows] > 0.02).any(1)]
+        vertices, triangles = np.unique(rows, return_inverse=True)
+        up = normals(skin.points.astype(float), skin.triangles)
+        return cls(
+            vertices,
+            skin.points[vertices].astype(float),
+            up[vertices].astype(float),
+            scalp[vertices],
+            triangles.reshape(-1, 3),
+        )
+
+    def nearest(self, places: Array) -> tuple[Array, Array]:
+        """Return (M,) the nearest of the scalp's points, and (M,) heights over its surface."""
+        squares = (self.points**2).sum(1)
+        picks = np.concatenate(
+            [
+                (squares - 2 * block @ self.points.T).argmin(1)
+                for block in np.array_split(places, max(1, len(places) // 2000))
+            ]
+        )
+        return picks, ((places - self.points[picks]) * self.up[picks]).sum(1)
+
+    def placed(self, places: Array, height: Array) -> tuple[Array, Array]:
+        """Return places moved to a height over the scalp, and the direction away from it."""
+        squares = (self.points**2).sum(1)
+        moved, ups = np.empty_like(places), np.empty_like(places)
+        for rows in np.array_split(np.arange(len(places)), max(1, len(places) // 2000)):
+            away = squares - 2 * places[rows] @ self.points.T + (places[rows] ** 2).sum(1)[:, None]
+            near = np.argpartition(away, 4, axis=1)[:, :4]
+            weight = 1 / (np.take_along_axis(away, near, 1) + 4e-6)
+            weight /= weight.sum(1, keepdims=True)
+            up = (self.up[near] * weight[..., None]).sum(1)
+            up /= np.linalg.norm(up, axis=1, keepdims=True)
+            base = (self.points[near] * weight[..., None]).sum(1)
+            over = ((places[rows] - base) * up).sum(1)
+            moved[rows] = places[rows] + up * (height[rows] - over)[:, None]
+            ups[rows] = up
+        return moved, ups
+
+
+def _cap(ground: _Scalp, style: Style, color: Array) -> tuple[Array, Array, Array]:
+    """Return points, triangles and colors of the cap; its border lies under the skin."""
+    inside = smooth_step(0.25, 0.95, ground.share)
+    bumpy = 0.75 + 0.5 * (0.5 + 0.5 * noise(ground.points, 0.012, seed=21))
+    height = -0.0012 + (style.thickness * bumpy + 0.0012) * inside
+    points = ground.points + ground.up * height[:, None]
+    flow = 0.80 + 0.20 * noise(ground.points * [3.0, 1.0, 1.0], 0.010, seed=22)
+    return points, ground.triangles, color * (0.72 * flow)[:, None]
+
+
+def _locks(
+    ground: _Scalp, style: Style, color: Array, *, count: int, size: float, fine: bool
+) -> tuple[Array, Array, Array]:
+    """Return points, triangles and colors of the locks."""
+    chance = np.random.default_rng(31)
+    roots, share = _roots(ground, count, chance)
+    crown = ground.points[ground.points[:, 1].argmax()]
+    whorl = crown + np.array([0.008, -0.012, -0.060]) * size
+    top = _top(roots, crown, size)
+    length = (style.sides + (style.top - style.sides) * top) * size
+    length *= chance.uniform(0.72, 1.12, count) * (0.45 + 0.55 * share)
+    width = style.wide * size * chance.uniform(0.7, 1.15, count) * (0.6 + 0.4 * share)
+    width *= 0.78 if fine else 1.25
+    stations = 5 if fine else 4
+    places, up = ground.placed(roots, np.zeros(count))
+    swing = chance.normal(0, style.tousled, count)
+    path, ups = [], []
+    base = style.thickness * (0.35 + 0.65 * share) * size
+    for k in range(stations):
+        along = k / (stations - 1)
+        arch = style.lift * length * np.sin(np.pi * min(along * 0.62 + 0.06, 1.0)) * share
+        places, up = ground.placed(places, base * (0.4 + 0.8 * along) + arch)
+        path.append(places)
+        ups.append(up)
+        flow = _flow(places, up, whorl, crown, style, size)
+        side = np.cross(up, flow)
+        turn = (swing * (0.5 + along))[:, None]
+        places = places + (np.cos(turn) * flow + np.sin(turn) * side) * (
+            length / (stations - 1)
+        )[:, None]
+    shade = color * chance.uniform(0.72, 1.28, count)[:, None]
+    shade = shade * (1 + 0.05 * chance.normal(0, 1, (count, 3)) * [1.0, 0.6, 0.4])
+    return _ribbons(np.stack(path), np.stack(ups), width, shade)
+
+
+def _roots(ground: _Scalp, count: int, chance: np.random.Generator) -> tuple[Array, Array]:
+    """Return (count, 3) places spread evenly over the scalp, and how dense hair is there."""
+    triangles = ground.triangles[ground.share[ground.triangles].min(1) > 0.35]
+    a, b, c = ground.points[triangles].transpose(1, 0, 2)
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    edges = np.cumsum(area) / area.sum()
+    pick = np.searchsorted(edges, (np.arange(count) + chance.random(count)) / count)
+    pick = pick.clip(max=len(triangles) - 1)
+    u, v = chance.random(count), chance.random(count)
+    flip = u + v > 1
+    u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
+    weights = np.stack([1 - u - v, u, v], 1)
+    corners = triangles[pick]
+    places = (ground.points[corners] * weights[..., None]).sum(1)
+    return places, (ground.share[corners] * weights).sum(1)
+
+
+def _top(places: Array, crown: Array, size: float) -> Array:
+    """Return (N,) 1 on top of the head, 0 at the sides and the nape."""
+    return smooth_step(-0.075 * size, -0.025 * size, places[:, 1] - crown[1])
+
+
+def _flow(
+    places: Array, up: Array, whorl: Array, crown: Array, style: Style, size: float
+) -> Array:
+    """Return (N, 3) unit directions along the scalp in which hair lies."""
+    out = places - whorl
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    top = _top(places, crown, size)[:, None]
+    front = smooth_step(0.0, 0.07 * size, places[:, 2] - whorl[2] - 0.05 * size)[:, None]
+    down = np.stack([0 * places[:, 0], -np.ones(len(places)), -0.30 * (places[:, 2] > -0.02)], 1)
+    combed = out + front * style.sideways * np.array([1.0, 0.1, -0.25])
+    want = top * combed + (1 - top) * (down + 0.25 * out)
+    want -= (want * up).sum(1, keepdims=True) * up
+    return np.asarray(want / np.maximum(np.linalg.norm(want, axis=1, keepdims=True), 1e-9))
+
+
+def _ribbons(path: Array, up: Array, width: Array, shade: Array) -> tuple[Array, Array, Array]:
+    """Return tapered locks, roof-shaped in cross-section, along (K, N, 3) paths."""
+    stations, count = path.shape[:2]
+    ahead = np.gradient(path, axis=0)
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=2, keepdims=True), 1e-9)
+    side = np.cross(up, ahead)
+    side /= np.maximum(np.linalg.norm(side, axis=2, keepdims=True), 1e-9)
+    taper = np.interp(np.linspace(0, 1, stations), [0, 0.25, 0.6, 1], [0.75, 1.0, 0.85, 0.0])
+    points, colors = [], []
+    for k in range(stations - 1):
+        half = (width * taper[k] / 2)[:, None]
+        roof = up[k] * half * 0.55
+        points += [path[k] - side[k] * half, path[k] + roof, path[k] + side[k] * half]
+        light = 0.70 + 0.30 * k / (stations - 1)
+        colors += [shade * light * 0.82, shade * light * 1.12, shade * light * 0.86]
+    points.append(path[-1])
+    colors.append(shade * 1.05)
+    one = []
+    for k in range(stations - 2):
+        for j in range(2):
+            a, b = 3 * k + j, 3 * k + j + 1
+            one += [[a, b, a + 3], [b, b + 3, a + 3]]
+    last = 3 * (stations - 2)
+    one += [[last, last + 1, last + 3], [last + 1, last + 2, last + 3]]
+    triangles = np.array(one)[None] * count + np.arange(count)[:, None, None]
+    return np.concatenate(points), triangles.reshape(-1, 3)[:, ::-1], np.concatenate(colors)
