@@ -89,7 +89,7 @@ vec4 noise(vec3 p) {
                 + k7*u.x*u.y*u.z);
 }
 float lit(int lamp, vec3 normal, float blur, float turn) {
-    vec3 lifted = at + normal * 0.0011;
+    vec3 lifted = at + normal * (what.z > 0.5 ? 0.0003 : 0.0011);
     vec3 place = (toward[lamp] * vec4(lifted, 1.0)).xyz * 0.5 + 0.5;
     if (any(lessThan(place, vec3(0.0))) || any(greaterThan(place, vec3(1.0)))) return 1.0;
     float cs = cos(turn), sn = sin(turn), sum = 0.0, near = 0.0, blockers = 0.0;

@@ -120,6 +120,9 @@ def contact_shadow(head: Head) -> Floats:
     for name in ("lips", "eyelids"):
         if name in head.masks:
             dark = dark * (1 - np.float32(_MOVING) * np.asarray(head.masks[name], np.float32))
+    for part in head.parts:
+        if _is(part, _THIN):  # light also comes through hair
+            dark[np.unique(head.triangles[part.triangles])] *= np.float32(1 - _MOVING)
     return np.asarray(1 - dark, np.float32)
 
 

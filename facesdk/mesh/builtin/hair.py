@@ -10,7 +10,7 @@ from ..head import Material
 from ..surface import Array, MorphMesh, normals, smooth_step
 from .noise import noise
 
-STRANDS = Material("strands", (0.20, 0.14, 0.10), roughness=0.5, specular=0.5)
+STRANDS = Material("strands", (0.20, 0.14, 0.10), roughness=0.58, specular=0.4)
 """Of hair on the scalp, with a name of its own so that engines can give it their hair shader."""
 
 
@@ -37,31 +37,38 @@ class Style:
 
 
 STYLES = {
-    "short": Style(0.034, 0.017, 0.20, 0.0050, 0.0052, 0.75, 0.30, (520, 2400)),
-    "crop": Style(0.011, 0.008, 0.22, 0.0032, 0.0036, 0.20, 0.55, (760, 4200)),
+    "short": Style(0.036, 0.015, 0.16, 0.0050, 0.0034, 1.5, 0.20, (560, 3400)),
+    "crop": Style(0.0085, 0.0065, 0.20, 0.0028, 0.0020, 0.30, 0.60, (760, 6000)),
 }
 """Haircuts by name; `none` is a shaved head."""
 
 
 def hair(
-    skin: MorphMesh, scalp: Array, style: Style, *, color: Array, fine: bool, size: float
+    skin: MorphMesh,
+    scalp: Array,
+    coarse: int,
+    style: Style,
+    *,
+    color: Array,
+    fine: bool,
+    size: float,
 ) -> MorphMesh:
     """Build hair as one part, `hair`.
 
     `scalp` (V,) is 1 where hair grows, `color` sRGB, `size` the height of the skull relative to
-    an adult's.
+    an adult's. The first `coarse` vertices of the skin are enough to place locks on.
     """
     ground = _Scalp.of(skin, scalp)
+    places = ground.vertices < coarse
     cap_points, cap_triangles, cap_colors = _cap(ground, style, color)
-    lock_points, lock_triangles, lock_colors = _locks(
-        ground, style, color, count=style.locks[fine], size=size, fine=fine
+    lock_points, lock_triangles, lock_colors, near = _locks(
+        ground, places, style, color, count=style.locks[fine], size=size, fine=fine
     )
     points = np.concatenate([cap_points, lock_points])
     triangles = np.concatenate([cap_triangles, lock_triangles + len(cap_points)])
     colors = np.concatenate([cap_colors, lock_colors]).clip(0, 1)
     deltas = np.zeros((len(skin.deltas), *points.shape), np.float32)
     deltas[:, : len(cap_points)] = skin.deltas[:, ground.vertices]
-    near = ground.nearest(lock_points)[0]
     moves = skin.deltas[:, ground.vertices]
     used = np.flatnonzero(np.abs(moves).max((1, 2)) > 0)
     deltas[used, len(cap_points) :] = moves[used][:, near]
@@ -79,6 +86,8 @@ class _Scalp:
     """(N, 3) unit normals."""
     share: Array
     """(N,) 1 where hair grows, less at its borders."""
+    inner: Array
+    """(N,) the same, falling off over a wider border."""
     triangles: Array
 
     @classmethod
@@ -87,75 +96,80 @@ class _Scalp:
         rows = rows[(scalp[rows] > 0.02).any(1)]
         vertices, triangles = np.unique(rows, return_inverse=True)
         up = normals(skin.points.astype(float), skin.triangles)
+        triangles = triangles.reshape(-1, 3)
+        inner = scalp[vertices].copy()
+        for _ in range(3):  # lower near the hairline
+            mean = np.bincount(triangles.ravel(), np.repeat(inner[triangles].min(1), 3))
+            inner = mean / np.bincount(triangles.ravel())
         return cls(
             vertices,
             skin.points[vertices].astype(float),
             up[vertices].astype(float),
             scalp[vertices],
-            triangles.reshape(-1, 3),
+            inner,
+            triangles,
         )
 
-    def nearest(self, places: Array) -> tuple[Array, Array]:
-        """Return (M,) the nearest of the scalp's points, and (M,) heights over its surface."""
-        squares = (self.points**2).sum(1)
-        picks = np.concatenate(
-            [
-                (squares - 2 * block @ self.points.T).argmin(1)
-                for block in np.array_split(places, max(1, len(places) // 2000))
-            ]
-        )
-        return picks, ((places - self.points[picks]) * self.up[picks]).sum(1)
+    def placed(self, places: Array, height: Array, on: Array) -> tuple[Array, Array, Array]:
+        """Return places moved to a height over the scalp, the way up, and the nearest point.
 
-    def placed(self, places: Array, height: Array) -> tuple[Array, Array]:
-        """Return places moved to a height over the scalp, and the direction away from it."""
-        squares = (self.points**2).sum(1)
-        moved, ups = np.empty_like(places), np.empty_like(places)
-        for rows in np.array_split(np.arange(len(places)), max(1, len(places) // 2000)):
-            away = squares - 2 * places[rows] @ self.points.T + (places[rows] ** 2).sum(1)[:, None]
-            near = np.argpartition(away, 4, axis=1)[:, :4]
-            weight = 1 / (np.take_along_axis(away, near, 1) + 4e-6)
-            weight /= weight.sum(1, keepdims=True)
-            up = (self.up[near] * weight[..., None]).sum(1)
-            up /= np.linalg.norm(up, axis=1, keepdims=True)
-            base = (self.points[near] * weight[..., None]).sum(1)
-            over = ((places[rows] - base) * up).sum(1)
-            moved[rows] = places[rows] + up * (height[rows] - over)[:, None]
-            ups[rows] = up
-        return moved, ups
+        `on` (N,) selects the points of the scalp to measure from.
+        """
+        rows_of = np.flatnonzero(on)
+        base, up = self.points[rows_of], self.up[rows_of]
+        away = (base**2).sum(1) - 2 * places @ base.T + (places**2).sum(1)[:, None]
+        away = away.astype(np.float32)
+        near = np.argpartition(away, 3, axis=1)[:, :3]
+        weight = 1 / (np.take_along_axis(away, near, 1) + 4e-6)
+        weight /= weight.sum(1, keepdims=True)
+        outward = (up[near] * weight[..., None]).sum(1)
+        outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+        over = ((places - (base[near] * weight[..., None]).sum(1)) * outward).sum(1)
+        moved = places + outward * (height - over)[:, None]
+        return moved, outward, rows_of[near[:, 0]]
 
 
 def _cap(ground: _Scalp, style: Style, color: Array) -> tuple[Array, Array, Array]:
     """Return points, triangles and colors of the cap; its border lies under the skin."""
-    inside = smooth_step(0.25, 0.95, ground.share)
+    inside = smooth_step(0.30, 1.0, ground.share) * ground.inner
     bumpy = 0.75 + 0.5 * (0.5 + 0.5 * noise(ground.points, 0.012, seed=21))
     height = -0.0012 + (style.thickness * bumpy + 0.0012) * inside
     points = ground.points + ground.up * height[:, None]
     flow = 0.80 + 0.20 * noise(ground.points * [3.0, 1.0, 1.0], 0.010, seed=22)
-    return points, ground.triangles, color * (0.72 * flow)[:, None]
+    return points, ground.triangles, color * (0.85 * flow)[:, None]
 
 
 def _locks(
-    ground: _Scalp, style: Style, color: Array, *, count: int, size: float, fine: bool
-) -> tuple[Array, Array, Array]:
-    """Return points, triangles and colors of the locks."""
+    ground: _Scalp,
+    on: Array,
+    style: Style,
+    color: Array,
+    *,
+    count: int,
+    size: float,
+    fine: bool,
+) -> tuple[Array, Array, Array, Array]:
+    """Return points, triangles and colors of the locks, and the scalp's point they go with."""
     chance = np.random.default_rng(31)
     roots, share = _roots(ground, count, chance)
     crown = ground.points[ground.points[:, 1].argmax()]
     whorl = crown + np.array([0.008, -0.012, -0.060]) * size
     top = _top(roots, crown, size)
     length = (style.sides + (style.top - style.sides) * top) * size
-    length *= chance.uniform(0.72, 1.12, count) * (0.45 + 0.55 * share)
+    length *= chance.uniform(0.72, 1.12, count) * (0.40 + 0.60 * share)
+    temple = smooth_step(0.055, 0.070, np.abs(roots[:, 0]) / size) * (roots[:, 2] > -0.03 * size)
+    length *= 1 - 0.45 * temple * (1 - top)  # not over the ears
     width = style.wide * size * chance.uniform(0.7, 1.15, count) * (0.6 + 0.4 * share)
-    width *= 0.78 if fine else 1.25
+    width *= 1.0 if fine else 2.0
     stations = 5 if fine else 4
-    places, up = ground.placed(roots, np.zeros(count))
+    places, up, near = ground.placed(roots, np.zeros(count), on)
     swing = chance.normal(0, style.tousled, count)
     path, ups = [], []
-    base = style.thickness * (0.35 + 0.65 * share) * size
+    base = style.thickness * (0.15 + 0.85 * share**2) * size
     for k in range(stations):
         along = k / (stations - 1)
         arch = style.lift * length * np.sin(np.pi * min(along * 0.62 + 0.06, 1.0)) * share
-        places, up = ground.placed(places, base * (0.4 + 0.8 * along) + arch)
+        places, up, _ = ground.placed(places, base * (0.4 + 0.8 * along) + arch, on)
         path.append(places)
         ups.append(up)
         flow = _flow(places, up, whorl, crown, style, size)
@@ -166,7 +180,8 @@ def _locks(
         )[:, None]
     shade = color * chance.uniform(0.72, 1.28, count)[:, None]
     shade = shade * (1 + 0.05 * chance.normal(0, 1, (count, 3)) * [1.0, 0.6, 0.4])
-    return _ribbons(np.stack(path), np.stack(ups), width, shade)
+    points, triangles, colors = _ribbons(np.stack(path), np.stack(ups), width, shade)
+    return points, triangles, colors, np.tile(near, len(points) // count)
 
 
 def _roots(ground: _Scalp, count: int, chance: np.random.Generator) -> tuple[Array, Array]:

@@ -355,7 +355,13 @@ class _Assembly:
             return []
         size = float(np.ptp(self._points[:, 1]) / np.ptp(self._file.neutral[:, 1]))
         made = hair(
-            self._skin, self._scalp, style, color=self._hair_color, fine=self._fine, size=size
+            self._skin,
+            self._scalp,
+            len(self._skin_file[0]),
+            style,
+            color=self._hair_color,
+            fine=self._fine,
+            size=size,
         )
         return [made]
 
@@ -430,12 +436,12 @@ class _Assembly:
 
     @property
     def _hairs(self) -> list[MorphMesh]:
-        count = 420 if self._fine else 260
-        color = brow_color(self._hair_color)
+        count = 760 if self._fine else 240
+        color = 1.25 * brow_color(self._hair_color)
         hairs = []
         for name, side in SIDES.items():
             eye = self.joints[f"{name}_eye"]
-            hairs.append(brow(self._skin, eye, side=side, count=count, color=color))
+            hairs.append(brow(self._skin, eye, side=side, count=count, color=color, fine=self._fine))
         return [*hairs, *(self._lashes(name) for name in SIDES)]
 
     def _lashes(self, side: str) -> MorphMesh:
@@ -451,7 +457,7 @@ class _Assembly:
                 blink=self._file.names.index(f"eyeBlink{side.title()}"),
                 count=count,
                 length=length,
-                steps=4 if self._fine else 3,
+                fine=self._fine,
                 color=0.5 * brow_color(self._hair_color),
                 name=f"lashes_{side}",
             )

@@ -28,9 +28,9 @@ STUBBLE = np.array([0.13, 0.105, 0.09])
 MOUTH = np.array([0.56, 0.25, 0.25])
 THROAT = np.array([0.09, 0.03, 0.03])
 HAIRS: Mapping[str, Color] = {
-    "african": (0.095, 0.078, 0.072),
-    "asian": (0.105, 0.085, 0.078),
-    "caucasian": (0.34, 0.235, 0.155),
+    "african": (0.13, 0.11, 0.10),
+    "asian": (0.15, 0.122, 0.11),
+    "caucasian": (0.43, 0.31, 0.21),
 }
 GRAY = np.array([0.60, 0.59, 0.58])
 
@@ -58,7 +58,7 @@ def hair_color(ethnicity: Mapping[str, float], age: float) -> Array:
 
 def brow_color(hair: Array) -> Array:
     """Return the color of brows, which are darker than hair and turn gray later."""
-    return np.asarray(0.62 * hair + 0.38 * np.array([0.10, 0.075, 0.06]))
+    return np.asarray(0.78 * hair + 0.22 * np.array([0.12, 0.09, 0.07]))
 
 
 def scalp(points: Array, ears: Array) -> Array:
