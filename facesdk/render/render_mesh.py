@@ -20,6 +20,9 @@ _HARD = ("eye", "cornea", "iris", "pupil", "sclera", "teeth", "tooth", "lash", "
 _THIN = ("lash", "brow", "hair")
 """Parts that are visible from both sides."""
 
+_SOLID = ("strands",)
+"""Hair that is seen from outside only, as there is a cap below it."""
+
 _INSIDE = ("cavity", "gum", "teeth", "tooth", "tongue", "mouth")
 """Parts that light reaches only through the lips."""
 
@@ -62,7 +65,7 @@ class RenderMesh:
         for number, part in enumerate(parts, start=1):
             here = part.triangles
             self.part[here] = number
-            self.both_sides[here] = _is(part, _THIN)
+            self.both_sides[here] = _is(part, _THIN) and not _is(part, _SOLID)
             self.glossy[here] = part.material.roughness <= _GLOSSY
         welded = _weld(head.neutral, self.triangles, self.part)
         used, self._corners = np.unique(welded[self.triangles].ravel(), return_inverse=True)
