@@ -9,7 +9,7 @@ from ..surface import Array, MorphMesh
 
 BUST = Material("bust", (0.23, 0.21, 0.20), roughness=0.8, specular=0.3)
 
-_RINGS = 5
+_RINGS = 3
 _HOLLOW = 0.012
 """Meters by which the underside is drawn up in the middle."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..head import Material
-from ..surface import Array, MorphMesh, normals, smooth_step
+from ..surface import Array, MorphMesh, joined, normals, smooth_step
 from .noise import noise
 
 STRANDS = Material("strands", (0.20, 0.14, 0.10), roughness=0.58, specular=0.4)
@@ -33,12 +33,12 @@ class Style:
     tousled: float
     """Radians by which locks differ in direction."""
     locks: tuple[int, int]
-    """Number of locks at low and high detail."""
+    """Number of locks at low detail, where they lie flat, and at high detail; 0 for a cap only."""
 
 
 STYLES = {
-    "short": Style(0.036, 0.015, 0.16, 0.0050, 0.0034, 1.5, 0.20, (560, 3400)),
-    "crop": Style(0.0085, 0.0065, 0.20, 0.0028, 0.0020, 0.30, 0.60, (760, 6000)),
+    "short": Style(0.036, 0.015, 0.16, 0.0050, 0.0034, 1.5, 0.20, (340, 3400)),
+    "crop": Style(0.0085, 0.0065, 0.20, 0.0028, 0.0020, 0.30, 0.60, (0, 6000)),
 }
 """Haircuts by name; `none` is a shaved head."""
 
@@ -60,19 +60,25 @@ def hair(
     """
     ground = _Scalp.of(skin, scalp)
     places = ground.vertices < coarse
-    cap_points, cap_triangles, cap_colors = _cap(ground, style, color)
-    lock_points, lock_triangles, lock_colors, near = _locks(
-        ground, places, style, color, count=style.locks[fine], size=size, fine=fine
+    cap_points, cap_triangles, cap_colors = _cap(ground, style, color, size=size)
+    cap_moves = skin.deltas[:, ground.vertices]
+    cap = MorphMesh.of(
+        cap_points, cap_triangles, cap_moves, STRANDS, name="hair", colors=cap_colors.clip(0, 1)
     )
-    points = np.concatenate([cap_points, lock_points])
-    triangles = np.concatenate([cap_triangles, lock_triangles + len(cap_points)])
-    colors = np.concatenate([cap_colors, lock_colors]).clip(0, 1)
+    if not (count := style.locks[fine]):
+        return cap
+    points, triangles, colors, near = _locks(
+        ground, places, style, color, count=count, size=size, fine=fine
+    )
     deltas = np.zeros((len(skin.deltas), *points.shape), np.float32)
-    deltas[:, : len(cap_points)] = skin.deltas[:, ground.vertices]
-    moves = skin.deltas[:, ground.vertices]
-    used = np.flatnonzero(np.abs(moves).max((1, 2)) > 0)
-    deltas[used, len(cap_points) :] = moves[used][:, near]
-    return MorphMesh.of(points, triangles, deltas, STRANDS, name="hair", colors=colors)
+    used = np.flatnonzero(np.abs(cap_moves).max((1, 2)) > 0)
+    deltas[used] = cap_moves[used][:, near]
+    locks = MorphMesh.of(
+        points, triangles, deltas, STRANDS, name="hair", colors=colors.clip(0, 1)
+    )
+    both = joined([cap, locks])
+    whole = replace(both.parts[0], triangles=slice(0, len(both.triangles)))
+    return replace(both, parts=(whole,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +135,25 @@ class _Scalp:
         return moved, outward, rows_of[near[:, 0]]
 
 
-def _cap(ground: _Scalp, style: Style, color: Array) -> tuple[Array, Array, Array]:
+def _cap(
+    ground: _Scalp, style: Style, color: Array, *, size: float
+) -> tuple[Array, Array, Array]:
     """Return points, triangles and colors of the cap; its border lies under the skin."""
     inside = smooth_step(0.30, 1.0, ground.share) * ground.inner
-    bumpy = 0.75 + 0.5 * (0.5 + 0.5 * noise(ground.points, 0.012, seed=21))
-    height = -0.0012 + (style.thickness * bumpy + 0.0012) * inside
+    crown = ground.points[ground.points[:, 1].argmax()]
+    flow = _flow(ground.points, ground.up, _whorl(crown, size), crown, style, size)
+    along = (ground.points * flow).sum(1, keepdims=True)
+    streaked = ground.points - 0.8 * flow * along
+    streaks = 0.65 * noise(streaked, 0.0075, seed=21) + 0.35 * noise(streaked, 0.0036, seed=22)
+    height = style.thickness * size * (1 + 0.2 * streaks)
+    height = -0.0012 + (height + 0.0012) * inside
     points = ground.points + ground.up * height[:, None]
-    flow = 0.80 + 0.20 * noise(ground.points * [3.0, 1.0, 1.0], 0.010, seed=22)
-    return points, ground.triangles, color * (0.85 * flow)[:, None]
+    return points, ground.triangles, color * (0.80 * (1 + 0.40 * streaks))[:, None]
+
+
+def _whorl(crown: Array, size: float) -> Array:
+    """Return the place from which hair lies in all directions."""
+    return np.asarray(crown + np.array([0.008, -0.012, -0.060]) * size)
 
 
 def _locks(
@@ -153,14 +170,16 @@ def _locks(
     chance = np.random.default_rng(31)
     roots, share = _roots(ground, count, chance)
     crown = ground.points[ground.points[:, 1].argmax()]
-    whorl = crown + np.array([0.008, -0.012, -0.060]) * size
+    whorl = _whorl(crown, size)
     top = _top(roots, crown, size)
     length = (style.sides + (style.top - style.sides) * top) * size
     length *= chance.uniform(0.72, 1.12, count) * (0.40 + 0.60 * share)
     temple = smooth_step(0.055, 0.070, np.abs(roots[:, 0]) / size) * (roots[:, 2] > -0.03 * size)
     length *= 1 - 0.45 * temple * (1 - top)  # not over the ears
     width = style.wide * size * chance.uniform(0.7, 1.15, count) * (0.6 + 0.4 * share)
-    width *= 1.0 if fine else 2.0
+    width *= 1.0 if fine else 2.3
+    length *= 1.0 if fine else 1.25
+    lift = style.lift if fine else 0.1 * style.lift
     stations = 5 if fine else 4
     places, up, near = ground.placed(roots, np.zeros(count), on)
     swing = chance.normal(0, style.tousled, count)
@@ -168,8 +187,9 @@ def _locks(
     base = style.thickness * (0.15 + 0.85 * share**2) * size
     for k in range(stations):
         along = k / (stations - 1)
-        arch = style.lift * length * np.sin(np.pi * min(along * 0.62 + 0.06, 1.0)) * share
-        places, up, _ = ground.placed(places, base * (0.4 + 0.8 * along) + arch, on)
+        arch = lift * length * np.sin(np.pi * min(along * 0.62 + 0.06, 1.0)) * share
+        rise = base * (0.4 + 0.8 * along) if fine else base * (0.92 + 0.45 * min(2 * along, 1.0))
+        places, up, _ = ground.placed(places, rise + arch, on)
         path.append(places)
         ups.append(up)
         flow = _flow(places, up, whorl, crown, style, size)
@@ -179,14 +199,20 @@ def _locks(
             length / (stations - 1)
         )[:, None]
     shade = color * chance.uniform(0.72, 1.28, count)[:, None]
-    shade = shade * (1 + 0.05 * chance.normal(0, 1, (count, 3)) * [1.0, 0.6, 0.4])
-    points, triangles, colors = _ribbons(np.stack(path), np.stack(ups), width, shade)
+    shade = shade * (1 + (0.05 if fine else 0.015) * chance.normal(0, 1, (count, 3)) * [1.0, 0.6, 0.4])
+    points, triangles, colors = _ribbons(
+        np.stack(path), np.stack(ups), width, shade, roof=0.55 if fine else 0.12
+    )
     return points, triangles, colors, np.tile(near, len(points) // count)
 
 
 def _roots(ground: _Scalp, count: int, chance: np.random.Generator) -> tuple[Array, Array]:
     """Return (count, 3) places spread evenly over the scalp, and how dense hair is there."""
-    triangles = ground.triangles[ground.share[ground.triangles].min(1) > 0.35]
+    some = ground.share[ground.triangles].min(1) > 0.35
+    some &= (ground.inner[ground.triangles].min(1) > 0.4) | (
+        ground.points[ground.triangles, 2].min(1) > 0.035
+    )  # none right above the ears
+    triangles = ground.triangles[some]
     a, b, c = ground.points[triangles].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     edges = np.cumsum(area) / area.sum()
@@ -221,8 +247,13 @@ def _flow(
     return np.asarray(want / np.maximum(np.linalg.norm(want, axis=1, keepdims=True), 1e-9))
 
 
-def _ribbons(path: Array, up: Array, width: Array, shade: Array) -> tuple[Array, Array, Array]:
-    """Return tapered locks, roof-shaped in cross-section, along (K, N, 3) paths."""
+def _ribbons(
+    path: Array, up: Array, width: Array, shade: Array, *, roof: float
+) -> tuple[Array, Array, Array]:
+    """Return tapered locks along (K, N, 3) paths.
+
+    In cross-section they are roofs, `roof` half widths high.
+    """
     stations, count = path.shape[:2]
     ahead = np.gradient(path, axis=0)
     ahead /= np.maximum(np.linalg.norm(ahead, axis=2, keepdims=True), 1e-9)
@@ -232,8 +263,8 @@ def _ribbons(path: Array, up: Array, width: Array, shade: Array) -> tuple[Array,
     points, colors = [], []
     for k in range(stations - 1):
         half = (width * taper[k] / 2)[:, None]
-        roof = up[k] * half * 0.55
-        points += [path[k] - side[k] * half, path[k] + roof, path[k] + side[k] * half]
+        ridge = up[k] * half * roof
+        points += [path[k] - side[k] * half, path[k] + ridge, path[k] + side[k] * half]
         light = 0.70 + 0.30 * k / (stations - 1)
         colors += [shade * light * 0.82, shade * light * 1.12, shade * light * 0.86]
     points.append(path[-1])
