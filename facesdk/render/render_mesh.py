@@ -14,7 +14,8 @@ from .light import VertexMaterials, linear
 
 Ints = NDArray[np.int32]
 
-_HARD = ("eye", "cornea", "iris", "pupil", "sclera", "teeth", "tooth", "lash", "brow")
+_HARD = ("eye", "cornea", "iris", "pupil", "sclera", "teeth", "tooth", "lash", "brow",
+         "strands", "bust")  # fmt: skip
 """Parts without subsurface scattering, by words in their own or their material's name."""
 
 _THIN = ("lash", "brow", "hair")
@@ -67,6 +68,11 @@ class RenderMesh:
             self.part[here] = number
             self.both_sides[here] = _is(part, _THIN) and not _is(part, _SOLID)
             self.glossy[here] = part.material.roughness <= _GLOSSY
+        if "under_hair" in head.masks:  # nobody sees it
+            shown = (head.masks["under_hair"][self.triangles] < 1).any(axis=1)
+            self.triangles = np.ascontiguousarray(self.triangles[shown])
+            self.part = self.part[shown]
+            self.both_sides, self.glossy = self.both_sides[shown], self.glossy[shown]
         welded = _weld(head.neutral, self.triangles, self.part)
         used, self._corners = np.unique(welded[self.triangles].ravel(), return_inverse=True)
         self._welded = np.searchsorted(used, welded).clip(max=len(used) - 1)

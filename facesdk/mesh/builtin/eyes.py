@@ -31,7 +31,7 @@ GAZE = {
 
 # Rings are dense where the color changes, so that rim and pupil are sharp.
 _RINGS = np.radians(
-    [1.5, 5, 8.1, 8.9, 12, 16, 20, 22.6, 24.5, 26, 30, 38, 48, 60, 75, 90, 110, 140]
+    [1.5, 5, 8.1, 8.9, 12, 16, 20, 22.6, 24.5, 26, 30, 38, 48, 60, 80, 110]
 )
 
 

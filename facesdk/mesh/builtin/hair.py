@@ -37,7 +37,7 @@ class Style:
 
 
 STYLES = {
-    "short": Style(0.036, 0.015, 0.16, 0.0050, 0.0034, 1.5, 0.20, (340, 3400)),
+    "short": Style(0.036, 0.015, 0.16, 0.0050, 0.0034, 1.5, 0.20, (160, 3400)),
     "crop": Style(0.0085, 0.0065, 0.20, 0.0028, 0.0020, 0.30, 0.60, (0, 6000)),
 }
 """Haircuts by name; `none` is a shaved head."""
@@ -79,6 +79,19 @@ def hair(
     both = joined([cap, locks])
     whole = replace(both.parts[0], triangles=slice(0, len(both.triangles)))
     return replace(both, parts=(whole,))
+
+
+def hidden(skin: MorphMesh, scalp: Array) -> Array:
+    """Return (V,) 1 for vertices of the skin that lie under the cap, well inside its border."""
+    ground = _Scalp.of(skin, scalp)
+    mask = np.zeros(len(skin.points), np.float32)
+    mask[ground.vertices[_covered(ground) > 0.7]] = 1
+    return mask
+
+
+def _covered(ground: _Scalp) -> Array:
+    """Return (N,) how far the cap has risen over the scalp, 0..1."""
+    return smooth_step(0.30, 1.0, ground.share) * ground.inner
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +152,7 @@ def _cap(
     ground: _Scalp, style: Style, color: Array, *, size: float
 ) -> tuple[Array, Array, Array]:
     """Return points, triangles and colors of the cap; its border lies under the skin."""
-    inside = smooth_step(0.30, 1.0, ground.share) * ground.inner
+    inside = _covered(ground)
     crown = ground.points[ground.points[:, 1].argmax()]
     flow = _flow(ground.points, ground.up, _whorl(crown, size), crown, style, size)
     along = (ground.points * flow).sum(1, keepdims=True)
@@ -177,8 +190,8 @@ def _locks(
     temple = smooth_step(0.055, 0.070, np.abs(roots[:, 0]) / size) * (roots[:, 2] > -0.03 * size)
     length *= 1 - 0.45 * temple * (1 - top)  # not over the ears
     width = style.wide * size * chance.uniform(0.7, 1.15, count) * (0.6 + 0.4 * share)
-    width *= 1.0 if fine else 2.3
-    length *= 1.0 if fine else 1.25
+    width *= 1.0 if fine else 2.8
+    length *= 1.0 if fine else 1.35
     lift = style.lift if fine else 0.1 * style.lift
     stations = 5 if fine else 4
     places, up, near = ground.placed(roots, np.zeros(count), on)

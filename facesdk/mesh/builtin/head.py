@@ -23,7 +23,7 @@ from .brows_lashes import brow, lashes
 from .bust import underside
 from .eyes import GAZE, eyeball
 from .funnel import rounded
-from .hair import STYLES, hair
+from .hair import STYLES, hair, hidden
 from .identity import Identity
 from .landmarks import face_masks, find_landmarks, lip_sides
 from .lids import shutting
@@ -164,6 +164,8 @@ class _Assembly:
         for name in ("left_eye", "right_eye"):
             masks[name] = _rows_of(whole, name)
         masks["tongue"] = _rows_of(whole, "tongue")
+        if self._identity.haircut in STYLES:
+            masks["under_hair"] = _padded(hidden(skin, self._scalp), len(whole.points))
         uvs = np.zeros((len(whole.points), 2), np.float32)
         uvs[: counts[0]] = self._skin_uvs
         return Head(
@@ -436,7 +438,7 @@ class _Assembly:
 
     @property
     def _hairs(self) -> list[MorphMesh]:
-        count = 760 if self._fine else 240
+        count = 760 if self._fine else 200
         color = 1.25 * brow_color(self._hair_color)
         hairs = []
         for name, side in SIDES.items():
@@ -461,7 +463,7 @@ class _Assembly:
                 color=0.5 * brow_color(self._hair_color),
                 name=f"lashes_{side}",
             )
-            for lid, count, length in (("upper", 72, 1.0), ("lower", 44, 0.55))
+            for lid, count, length in (("upper", 72 if self._fine else 58, 1.0), ("lower", 44 if self._fine else 32, 0.55))
         ]
         both = joined(lids)
         return replace(
