@@ -223,8 +223,8 @@ def spikes(
     own = [*np.repeat(np.arange(steps - 1), sides), steps - 1]
     if flat:
         a, b, c = points[triangles].transpose(1, 0, 2)
-        away = np.cross(b - a, c - a)[:, 2] < 0
-        triangles[away] = triangles[away][:, ::-1]
+        if np.cross(b - a, c - a)[:, 2].sum() < 0:
+            triangles = triangles[:, ::-1]
     else:
         triangles = outward(points, triangles)
     return MorphMesh.of(

@@ -45,6 +45,7 @@ STYLES = {
 
 def hair(
     skin: MorphMesh,
+    mean: Array,
     scalp: Array,
     coarse: int,
     style: Style,
@@ -55,10 +56,11 @@ def hair(
 ) -> MorphMesh:
     """Build hair as one part, `hair`.
 
-    `scalp` (V,) is 1 where hair grows, `color` sRGB, `size` the height of the skull relative to
-    an adult's. The first `coarse` vertices of the skin are enough to place locks on.
+    `mean` (V, 3) is the mean person's skin and `scalp` (V,) 1 where its hair grows, so that the
+    same haircut has the same triangles on everybody. `color` is sRGB, `size` the height of the
+    skull relative to an adult's. The first `coarse` vertices are enough to place locks on.
     """
-    ground = _Scalp.of(skin, scalp)
+    ground = _Scalp.of(skin, mean, scalp)
     places = ground.vertices < coarse
     cap_points, cap_triangles, cap_colors = _cap(ground, style, color, size=size)
     cap_moves = skin.deltas[:, ground.vertices]
@@ -81,9 +83,9 @@ def hair(
     return replace(both, parts=(whole,))
 
 
-def hidden(skin: MorphMesh, scalp: Array) -> Array:
+def hidden(skin: MorphMesh, mean: Array, scalp: Array) -> Array:
     """Return (V,) 1 for vertices of the skin that lie under the cap, well inside its border."""
-    ground = _Scalp.of(skin, scalp)
+    ground = _Scalp.of(skin, mean, scalp)
     mask = np.zeros(len(skin.points), np.float32)
     mask[ground.vertices[_covered(ground) > 0.7]] = 1
     return mask
@@ -101,6 +103,8 @@ class _Scalp:
     vertices: Array
     """(N,) vertices of the skin."""
     points: Array
+    mean: Array
+    """(N, 3) meters; of this person and of the mean one."""
     up: Array
     """(N, 3) unit normals."""
     share: Array
@@ -110,7 +114,7 @@ class _Scalp:
     triangles: Array
 
     @classmethod
-    def of(cls, skin: MorphMesh, scalp: Array) -> _Scalp:
+    def of(cls, skin: MorphMesh, mean: Array, scalp: Array) -> _Scalp:
         rows = skin.triangles[skin.parts[0].triangles]
         rows = rows[(scalp[rows] > 0.02).any(1)]
         vertices, triangles = np.unique(rows, return_inverse=True)
@@ -118,11 +122,12 @@ class _Scalp:
         triangles = triangles.reshape(-1, 3)
         inner = scalp[vertices].copy()
         for _ in range(3):  # lower near the hairline
-            mean = np.bincount(triangles.ravel(), np.repeat(inner[triangles].min(1), 3))
-            inner = mean / np.bincount(triangles.ravel())
+            total = np.bincount(triangles.ravel(), np.repeat(inner[triangles].min(1), 3))
+            inner = total / np.bincount(triangles.ravel())
         return cls(
             vertices,
             skin.points[vertices].astype(float),
+            mean[vertices],
             up[vertices].astype(float),
             scalp[vertices],
             inner,
@@ -223,10 +228,10 @@ def _roots(ground: _Scalp, count: int, chance: np.random.Generator) -> tuple[Arr
     """Return (count, 3) places spread evenly over the scalp, and how dense hair is there."""
     some = ground.share[ground.triangles].min(1) > 0.35
     some &= (ground.inner[ground.triangles].min(1) > 0.4) | (
-        ground.points[ground.triangles, 2].min(1) > 0.035
+        ground.mean[ground.triangles, 2].min(1) > 0.035
     )  # none right above the ears
     triangles = ground.triangles[some]
-    a, b, c = ground.points[triangles].transpose(1, 0, 2)
+    a, b, c = ground.mean[triangles].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     edges = np.cumsum(area) / area.sum()
     pick = np.searchsorted(edges, (np.arange(count) + chance.random(count)) / count)

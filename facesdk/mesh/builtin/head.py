@@ -164,8 +164,8 @@ class _Assembly:
         for name in ("left_eye", "right_eye"):
             masks[name] = _rows_of(whole, name)
         masks["tongue"] = _rows_of(whole, "tongue")
-        if self._identity.haircut in STYLES:
-            masks["under_hair"] = _padded(hidden(skin, self._scalp), len(whole.points))
+        if self._identity.hair in STYLES:
+            masks["under_hair"] = _padded(hidden(skin, self._mean_skin, self._scalp), len(whole.points))
         uvs = np.zeros((len(whole.points), 2), np.float32)
         uvs[: counts[0]] = self._skin_uvs
         return Head(
@@ -322,7 +322,7 @@ class _Assembly:
             skin_tone(self._identity.ethnicity),
             marks={name: points[vertex] for name, vertex in self._landmarks.items()},
             hair=self._scalp,
-            roots=STUBBLE if self._identity.haircut == "none" else 0.75 * self._hair_color,
+            roots=STUBBLE if self._identity.hair == "none" else 0.75 * self._hair_color,
             rouge=lip_contrast(self._identity.age, self._identity.sex),
             beard=beard_share(self._identity.age, self._identity.sex),
         )
@@ -342,7 +342,13 @@ class _Assembly:
 
     @cached_property
     def _scalp(self) -> Array:
-        return scalp(self._skin_shapes[0], self._skin_masks["ears"])
+        return scalp(self._mean_skin, self._skin_masks["ears"])
+
+    @cached_property
+    def _mean_skin(self) -> Array:
+        """(V, 3) skin and cavity of the mean person, at this level of detail."""
+        points = self._file.neutral[self._skin_file[0]]
+        return self._refine(points) if self._fine else points
 
     @cached_property
     def _hair_color(self) -> Array:
@@ -352,12 +358,13 @@ class _Assembly:
 
     @property
     def _haircut(self) -> list[MorphMesh]:
-        style = STYLES.get(self._identity.haircut)
+        style = STYLES.get(self._identity.hair)
         if style is None:
             return []
         size = float(np.ptp(self._points[:, 1]) / np.ptp(self._file.neutral[:, 1]))
         made = hair(
             self._skin,
+            self._mean_skin,
             self._scalp,
             len(self._skin_file[0]),
             style,

@@ -11,8 +11,8 @@ from ...errors import MeshError, unknown_name
 
 ETHNICITIES = ("african", "asian", "caucasian")
 SEXES = {"female": 0.0, "male": 1.0}
-HAIR = ("auto", "short", "crop", "none")
-"""Haircuts; `auto` is short, or cropped for a person whose largest share is african."""
+HAIR = ("short", "crop", "none")
+"""Haircuts; `none` is a shaved head."""
 AGES = {"child": 8.0, "young": 25.0, "old": 75.0}
 
 
@@ -26,7 +26,7 @@ class Identity:
     """0 is female, 1 is male."""
     ethnicity: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ETHNICITIES, 1.0))
     """Shares of the three poles; they are normalized."""
-    hair: str = "auto"
+    hair: str = "short"
     """One of `HAIR`."""
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class Identity:
 
         `age` takes years or child, young, old; `sex` takes female, male or 0..1; `ethnicity` takes
         one of african, asian, caucasian, several joined by `+`, or shares by name; `hair` takes
-        short, crop or none, or auto.
+        short, crop or none.
         """
         given = dict(options or {})
         for name in given:
@@ -67,15 +67,6 @@ class Identity:
         if "hair" in given:
             fields["hair"] = str(given["hair"]).lower()
         return cls(**fields)
-
-    @property
-    def haircut(self) -> str:
-        """Name of the haircut, `auto` resolved."""
-        if self.hair != "auto":
-            return self.hair
-        most = max(self.ethnicity.values())
-        african = self.ethnicity.get("african", 0.0)
-        return "crop" if african == most and list(self.ethnicity.values()).count(most) == 1 else "short"
 
     @property
     def modes(self) -> dict[str, float]:
