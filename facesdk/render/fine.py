@@ -14,12 +14,12 @@ from ..mesh import Head
 from .camera import FIELD_OF_VIEW, Camera
 from .gl import GLPainter
 from .light import Light, VertexMaterials, linear
-from .look import Look
+from .look import Image, Look
 from .render_mesh import is_skin
 
 MAX_LAMPS = 6
 """Lamps of a lighting that the shader can hold."""
-_SHADOW_SIDE = 2048
+_SHADOW_SIDE = 1280
 _SHADOW_REACH = 0.24
 """Meters around the target of the camera in which things cast shadows."""
 _NEAR, _FAR = 0.01, 20.0
@@ -35,6 +35,7 @@ layout(location=3) in vec3 finish;    // softness, gloss, sharpness
 layout(location=4) in vec3 rest;      // meters in the neutral
 layout(location=5) in vec3 kind;      // skin, lips, wet
 uniform mat4 lens;
+invariant gl_Position;
 out vec3 at, up, color, shine, home, what;
 void main() {
     at = place; up = normal; color = albedo; shine = finish; home = rest; what = kind;
@@ -46,6 +47,7 @@ _SHADOW_VERTEX = """
 #version 330 core
 layout(location=0) in vec3 place;
 uniform mat4 lens;
+invariant gl_Position;
 void main() { gl_Position = lens * vec4(place, 1.0); }
 """
 
@@ -95,8 +97,8 @@ float lit(int lamp, vec3 normal, float blur, float turn) {
     float cs = cos(turn), sn = sin(turn), sum = 0.0, near = 0.0, blockers = 0.0;
     mat2 spin = mat2(cs, sn, -sn, cs);
     float slack = 0.0006 / (2.0 * reach);
-    for (int i = 0; i < 10; i++) {
-        float r = sqrt((float(i) + 0.5) / 10.0), w = 2.399963 * float(i);
+    for (int i = 0; i < 7; i++) {
+        float r = sqrt((float(i) + 0.5) / 7.0), w = 2.399963 * float(i);
         vec2 spot = place.xy + spin * vec2(cos(w), sin(w)) * r * blur;
         float depth = texture(maps, vec3(spot, float(lamp))).r;
         if (depth < place.z - slack) { near += depth; blockers += 1.0; }
@@ -104,13 +106,13 @@ float lit(int lamp, vec3 normal, float blur, float turn) {
     if (blockers < 0.5) return 1.0;
     float gap = (place.z - near / blockers) * 2.0 * reach;     // meters to what casts
     float soft = clamp(gap * 0.16, 0.0009, 0.009) / (2.0 * reach);
-    for (int i = 0; i < 20; i++) {
-        float r = sqrt((float(i) + 0.5) / 20.0), w = 2.399963 * float(i);
+    for (int i = 0; i < 14; i++) {
+        float r = sqrt((float(i) + 0.5) / 14.0), w = 2.399963 * float(i);
         vec2 spot = place.xy + spin * vec2(cos(w), sin(w)) * r * soft;
         float depth = texture(maps, vec3(spot, float(lamp))).r;
         sum += depth < place.z - slack - 0.6 * r * soft ? 0.0 : 1.0;
     }
-    return sum / 20.0;
+    return sum / 14.0;
 }
 void main() {
     vec3 normal = normalize(up);
@@ -146,7 +148,8 @@ void main() {
         // blood carries light under the relief: red follows the smooth surface
         vec3 facings = mix(vec3(dot(normal, direction[i])), vec3(dot(smoothed, direction[i])),
                            skin * vec3(0.75, 0.45, 0.35));
-        float shadow = lit(i, smoothed, 0.006 / (2.0 * reach), turn);
+        float shadow = 1.0;
+        if (facings.x + wrap.x > 0.0) shadow = lit(i, smoothed, 0.006 / (2.0 * reach), turn);
         vec3 tinted = skin > 0.5 ? pow(vec3(shadow), vec3(0.72, 1.0, 1.08)) : vec3(shadow);
         coming += tinted * pow(max((facings + wrap) / (1.0 + wrap), 0.0), 1.0 + wrap)
                   * power[i] * 0.62;
@@ -186,7 +189,16 @@ class FinePainter(GLPainter):
                 kind[own, 2] = 1
         if "lips" in head.masks:
             kind[:, 1] = np.clip(head.masks["lips"] * 1.6 - 0.4, 0, 1)
-        self._kind = kind
+        self._kinds = {False: kind, True: np.zeros_like(kind)}
+        self._recolored = False
+
+    def paint(self, points: Floats, camera: Camera, *, colors: Floats | None = None) -> Image:
+        """Return an image of the head with its vertices at (V, 3) meters.
+
+        `colors` (V, 3) sRGB replace the head's own, and then skin has no relief.
+        """
+        self._recolored = colors is not None
+        return super().paint(points, camera, colors=colors)
 
     @property
     def _scale(self) -> int:
@@ -200,8 +212,8 @@ class FinePainter(GLPainter):
         lamps = list(lighting.lamps.values())[:MAX_LAMPS]
         self._renderer._platform.make_current()
         try:
-            scene = self._scene
-            scene.upload(seen, normals, materials, self._rest, self._kind, self._mesh.triangles)
+            scene, kind = self._scene, self._kinds[self._recolored]
+            scene.upload(seen, normals, materials, self._rest, kind, self._mesh.triangles)
             lenses = [_lamp_lens(lamp) for lamp in lamps]
             scene.cast(lenses)
             uniforms: dict[str, Any] = {
@@ -347,7 +359,16 @@ class _Scene:
             self._set(self._main, f"direction[{i}]", lamp.direction)
             self._set(self._main, f"power[{i}]", lamp.power)
             self._set(self._main, f"toward[{i}]", lens)
+        # depth first, so that every pixel is shaded once
+        gl.glUseProgram(self._shadow)
+        self._set(self._shadow, "lens", _camera_lens(camera, width / height))
+        gl.glColorMask(False, False, False, False)
         gl.glDrawElements(gl.GL_TRIANGLES, self._count, gl.GL_UNSIGNED_INT, None)
+        gl.glColorMask(True, True, True, True)
+        gl.glUseProgram(self._main)
+        gl.glDepthFunc(gl.GL_EQUAL)
+        gl.glDrawElements(gl.GL_TRIANGLES, self._count, gl.GL_UNSIGNED_INT, None)
+        gl.glDepthFunc(gl.GL_LESS)
         if self._resolved != self._target:
             gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._target)
             gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self._resolved)
