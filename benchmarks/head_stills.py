@@ -22,8 +22,8 @@ from PIL import Image
 from facesdk.mesh import Head, load_head
 from facesdk.render import Camera, Look, camera, painter
 
-SIDE = 300
-COLORS = 255
+SIDE = 280
+COLORS = 256
 
 BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
 STILLS = [
@@ -84,7 +84,7 @@ def main() -> int:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     page = Image.fromarray(np.concatenate(rows))
     if args.before:
-        page = page.quantize(COLORS, dither=Image.Dither.NONE)
+        page = page.quantize(COLORS, kmeans=4, dither=Image.Dither.NONE)
     page.save(args.output, optimize=True)
     print(f"{args.output}: {page.width} x {page.height}, {args.output.stat().st_size} bytes")
     return 0

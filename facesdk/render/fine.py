@@ -15,7 +15,7 @@ from .camera import FIELD_OF_VIEW, Camera
 from .gl import GLPainter
 from .light import Light, VertexMaterials, linear
 from .look import Image, Look
-from .render_mesh import is_skin
+from .render_mesh import is_inside, is_skin
 
 MAX_LAMPS = 6
 """Lamps of a lighting that the shader can hold."""
@@ -33,7 +33,7 @@ layout(location=1) in vec3 normal;
 layout(location=2) in vec3 albedo;
 layout(location=3) in vec3 finish;    // softness, gloss, sharpness
 layout(location=4) in vec3 rest;      // meters in the neutral
-layout(location=5) in vec3 kind;      // skin, lips, wet
+layout(location=5) in vec3 kind;      // skin; lips, or -1 in the mouth; wet
 uniform mat4 lens;
 invariant gl_Position;
 out vec3 at, up, color, shine, home, what;
@@ -118,7 +118,7 @@ void main() {
     vec3 normal = normalize(up);
     if (!gl_FrontFacing) normal = -normal;
     vec3 smoothed = normal, paint = color;
-    float gloss = shine.y, skin = what.x, lips = what.y;
+    float gloss = shine.y, skin = what.x, lips = max(what.y, 0.0);
     if (skin > 0.01) {
         // meters of the surface per pixel: relief finer than that is left out
         float pixel = length(fwidth(home)) * 0.5;
@@ -150,6 +150,7 @@ void main() {
                            skin * vec3(0.75, 0.45, 0.35));
         float shadow = 1.0;
         if (facings.x + wrap.x > 0.0) shadow = lit(i, smoothed, 0.006 / (2.0 * reach), turn);
+        if (what.y < -0.5) shadow = mix(0.55, 1.0, shadow);   // the mouth is dark already
         vec3 tinted = skin > 0.5 ? pow(vec3(shadow), vec3(0.72, 1.0, 1.08)) : vec3(shadow);
         coming += tinted * pow(max((facings + wrap) / (1.0 + wrap), 0.0), 1.0 + wrap)
                   * power[i] * 0.62;
@@ -189,6 +190,9 @@ class FinePainter(GLPainter):
                 kind[own, 2] = 1
         if "lips" in head.masks:
             kind[:, 1] = np.clip(head.masks["lips"] * 1.6 - 0.4, 0, 1)
+        for part in head.parts:
+            if is_inside(part):
+                kind[np.unique(head.triangles[part.triangles]), 1] = -1
         self._kinds = {False: kind, True: np.zeros_like(kind)}
         self._recolored = False
 
@@ -445,9 +449,7 @@ def _target(width: int, height: int, samples: int) -> int:
     ):
         GL.glBindRenderbuffer(GL.GL_RENDERBUFFER, buffer)
         if samples:
-            GL.glRenderbufferStorageMultisample(
-                GL.GL_RENDERBUFFER, samples, format_, width, height
-            )
+            GL.glRenderbufferStorageMultisample(GL.GL_RENDERBUFFER, samples, format_, width, height)
         else:
             GL.glRenderbufferStorage(GL.GL_RENDERBUFFER, format_, width, height)
         GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, place, GL.GL_RENDERBUFFER, buffer)

@@ -140,6 +140,11 @@ def is_skin(part: Part) -> bool:
     return _is(part, ("skin", "face", "head", "body")) and not _is(part, (*_HARD, *_INSIDE))
 
 
+def is_inside(part: Part) -> bool:
+    """Whether a part lies in the mouth, by its own or its material's name."""
+    return _is(part, _INSIDE)
+
+
 def _casts(part: Part) -> bool:
     return _is(part, _CASTING) and not _is(part, (*_HARD, *_INSIDE))
 

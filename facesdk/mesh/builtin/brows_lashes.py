@@ -125,7 +125,8 @@ def lashes(
     """
     chance = np.random.default_rng(3)
     columns, rows = strip.shape
-    column = (np.arange(count) + chance.uniform(0.2, 0.8, count)) / count * (columns - 1)
+    share = (np.arange(count) + chance.uniform(0.2, 0.8, count)) / count
+    column = (_BARE + (1 - _BARE) * share) * (columns - 1)
     reach = length * chance.uniform(0.7, 1.05, count) * (rows - 2)
     fan = chance.normal(0.0, 0.14, count) + 0.35 * (column / (columns - 1) - 0.4)
     steps = 4 if fine else 3
@@ -154,6 +155,9 @@ def lashes(
     colors = np.tile(color, (count, 1))
     return spikes(root + shaft, moves, radii.tolist(), colors, name=name, flat=not fine)
 
+
+_BARE = 0.17
+"""Share of a lid next to the nose that has no lashes."""
 
 _LASH_TURN = 1.35
 """How far lashes turn in a blink, relative to the lid: they end up pointing down."""

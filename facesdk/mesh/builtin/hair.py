@@ -75,9 +75,7 @@ def hair(
     deltas = np.zeros((len(skin.deltas), *points.shape), np.float32)
     used = np.flatnonzero(np.abs(cap_moves).max((1, 2)) > 0)
     deltas[used] = cap_moves[used][:, near]
-    locks = MorphMesh.of(
-        points, triangles, deltas, STRANDS, name="hair", colors=colors.clip(0, 1)
-    )
+    locks = MorphMesh.of(points, triangles, deltas, STRANDS, name="hair", colors=colors.clip(0, 1))
     both = joined([cap, locks])
     whole = replace(both.parts[0], triangles=slice(0, len(both.triangles)))
     return replace(both, parts=(whole,))
@@ -153,9 +151,7 @@ class _Scalp:
         return moved, outward, rows_of[near[:, 0]]
 
 
-def _cap(
-    ground: _Scalp, style: Style, color: Array, *, size: float
-) -> tuple[Array, Array, Array]:
+def _cap(ground: _Scalp, style: Style, color: Array, *, size: float) -> tuple[Array, Array, Array]:
     """Return points, triangles and colors of the cap; its border lies under the skin."""
     inside = _covered(ground)
     crown = ground.points[ground.points[:, 1].argmax()]
@@ -213,11 +209,14 @@ def _locks(
         flow = _flow(places, up, whorl, crown, style, size)
         side = np.cross(up, flow)
         turn = (swing * (0.5 + along))[:, None]
-        places = places + (np.cos(turn) * flow + np.sin(turn) * side) * (
-            length / (stations - 1)
-        )[:, None]
+        places = (
+            places
+            + (np.cos(turn) * flow + np.sin(turn) * side) * (length / (stations - 1))[:, None]
+        )
     shade = color * chance.uniform(0.72, 1.28, count)[:, None]
-    shade = shade * (1 + (0.05 if fine else 0.015) * chance.normal(0, 1, (count, 3)) * [1.0, 0.6, 0.4])
+    shade = shade * (
+        1 + (0.05 if fine else 0.015) * chance.normal(0, 1, (count, 3)) * [1.0, 0.6, 0.4]
+    )
     points, triangles, colors = _ribbons(
         np.stack(path), np.stack(ups), width, shade, roof=0.55 if fine else 0.12
     )
@@ -250,9 +249,7 @@ def _top(places: Array, crown: Array, size: float) -> Array:
     return smooth_step(-0.075 * size, -0.025 * size, places[:, 1] - crown[1])
 
 
-def _flow(
-    places: Array, up: Array, whorl: Array, crown: Array, style: Style, size: float
-) -> Array:
+def _flow(places: Array, up: Array, whorl: Array, crown: Array, style: Style, size: float) -> Array:
     """Return (N, 3) unit directions along the scalp in which hair lies."""
     out = places - whorl
     out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)

@@ -165,7 +165,9 @@ class _Assembly:
             masks[name] = _rows_of(whole, name)
         masks["tongue"] = _rows_of(whole, "tongue")
         if self._identity.hair in STYLES:
-            masks["under_hair"] = _padded(hidden(skin, self._mean_skin, self._scalp), len(whole.points))
+            masks["under_hair"] = _padded(
+                hidden(skin, self._mean_skin, self._scalp), len(whole.points)
+            )
         uvs = np.zeros((len(whole.points), 2), np.float32)
         uvs[: counts[0]] = self._skin_uvs
         return Head(
@@ -450,7 +452,9 @@ class _Assembly:
         hairs = []
         for name, side in SIDES.items():
             eye = self.joints[f"{name}_eye"]
-            hairs.append(brow(self._skin, eye, side=side, count=count, color=color, fine=self._fine))
+            hairs.append(
+                brow(self._skin, eye, side=side, count=count, color=color, fine=self._fine)
+            )
         return [*hairs, *(self._lashes(name) for name in SIDES)]
 
     def _lashes(self, side: str) -> MorphMesh:
@@ -470,7 +474,10 @@ class _Assembly:
                 color=0.5 * brow_color(self._hair_color),
                 name=f"lashes_{side}",
             )
-            for lid, count, length in (("upper", 72 if self._fine else 58, 1.0), ("lower", 44 if self._fine else 32, 0.55))
+            for lid, count, length in (
+                ("upper", 72 if self._fine else 58, 1.0),
+                ("lower", 44 if self._fine else 32, 0.55),
+            )
         ]
         both = joined(lids)
         return replace(

@@ -9,7 +9,7 @@ from ..surface import Array
 
 COLUMNS = 25
 """Places across an eye at which the lids are made to meet."""
-OVERLAP = 0.00015
+OVERLAP = 0.00022
 """Meters by which the upper lid covers the edge of the lower one in a full blink."""
 _STEP = 0.00005
 """Meters between the heights at which an opening is measured."""

@@ -75,7 +75,8 @@ def skin_colors(
     """Return (V, 3) sRGB of skin vertices.
 
     `marks` are the (3,) landmarks of the head; `hair` is 1 on the scalp; `rouge` is the contrast
-    of the lips to the skin, see `lip_contrast`; `beard` that of a shaved beard; `roots` is the sRGB of the scalp under hair.
+    of the lips to the skin, see `lip_contrast`; `beard` that of a shaved beard; `roots` is
+    the sRGB of the scalp under hair.
     """
     color = np.broadcast_to(tone, points.shape).copy()
     nose, chin = marks["nose_tip"], marks["chin"]
