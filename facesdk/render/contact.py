@@ -48,7 +48,7 @@ def openness_at_rest(head: Head, parts: tuple[str, ...]) -> Floats:
         facing = np.maximum(up @ direction, 0) * (1 + _FROM_ABOVE * direction[1])
         whole += facing
         came += facing * _lit(points + up * np.float32(0.0006), points, faces, direction)
-    share = np.clip(came / np.maximum(whole, 1e-9), 0, 1)
+    share: Floats = np.clip(came / np.maximum(whole, 1e-9), 0, 1).astype(np.float32)
     for _ in range(2):
         share = _smoothed(share, faces)
     result = np.ones(count, np.float32)
@@ -102,4 +102,5 @@ def _smoothed(values: Floats, triangles: Ints) -> Floats:
     mean = np.repeat(values[triangles].mean(1), 3)
     flat = triangles.ravel()
     total = np.bincount(flat, mean, len(values))
-    return np.asarray(total / np.maximum(np.bincount(flat, minlength=len(values)), 1))
+    mean_of = total / np.maximum(np.bincount(flat, minlength=len(values)), 1)
+    return np.asarray(mean_of, np.float32)

@@ -59,7 +59,7 @@ BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 ROOM_EXTRAS: dict[str, set[str]] = {
     "exporters": {"pxr", "ufbx"},
     "onnx_export": {"onnx"},
-    "render": {"imageio_ffmpeg", "pyrender"},
+    "render": {"OpenGL", "imageio_ffmpeg", "pyrender"},
 }
 """Further modules that a room of the runtime may import inside its functions."""
 
