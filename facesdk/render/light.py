@@ -156,10 +156,8 @@ def linear(srgb: Floats) -> Floats:
 
 def tone_mapped(light: Floats) -> NDArray[np.uint8]:
     """Return sRGB bytes for linear light, tone-mapped so that highlights roll off."""
-    steps = np.clip(
-        light * np.float32((len(_TONE_CURVE) - 1) / _BRIGHTEST), 0, len(_TONE_CURVE) - 1
-    )
-    return np.asarray(_TONE_CURVE[steps.astype(np.int32)], np.uint8)
+    steps = light * np.float32((len(_TONE_CURVE) - 1) / _BRIGHTEST)
+    return np.asarray(np.take(_TONE_CURVE, steps.astype(np.int32), mode="clip"), np.uint8)
 
 
 _BRIGHTEST = 4.0

@@ -270,7 +270,8 @@ def test_colors_of_ones_own_are_drawn_without_relief(ball):
 def test_a_chin_shades_the_throat(head):
     shade = contact_shadow(head)
     chin = head.neutral[head.landmarks["chin"]]
-    below = np.abs(head.neutral - (chin + [0, -0.03, -0.045])).max(1) < 0.02
+    throat = chin - np.array([0, 0.03, 0.045])
+    below = np.abs(head.neutral - throat).max(1) < 0.02
     below &= np.isin(np.arange(len(head.neutral)), head.part_vertices("skin"))
     cheek = head.masks["cheeks"] > 0.9
     assert shade[below].mean() < shade[cheek].mean() - 0.1

@@ -151,6 +151,7 @@ def lashes(
         shaft[..., 2] * (np.cos(turn) - 1) - shaft[..., 1] * np.sin(turn)
     )
     moves[blink, :, :, 0] = moves[blink, :1, :, 0]
+    moves[np.abs(moves) < 1e-6] = 0  # rounding, which files do not keep
     radii = np.linspace(0.00015, 0.00009, steps - 1) * (1.0 if fine else 1.4)
     colors = np.tile(color, (count, 1))
     return spikes(root + shaft, moves, radii.tolist(), colors, name=name, flat=not fine)

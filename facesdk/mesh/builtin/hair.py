@@ -37,7 +37,7 @@ class Style:
 
 
 STYLES = {
-    "short": Style(0.036, 0.015, 0.16, 0.0050, 0.0034, 1.5, 0.20, (160, 3400)),
+    "short": Style(0.036, 0.015, 0.16, 0.0050, 0.0034, 1.5, 0.20, (90, 3400)),
     "crop": Style(0.0085, 0.0065, 0.20, 0.0028, 0.0020, 0.30, 0.60, (0, 6000)),
 }
 """Haircuts by name; `none` is a shaved head."""
@@ -191,7 +191,7 @@ def _locks(
     temple = smooth_step(0.055, 0.070, np.abs(roots[:, 0]) / size) * (roots[:, 2] > -0.03 * size)
     length *= 1 - 0.45 * temple * (1 - top)  # not over the ears
     width = style.wide * size * chance.uniform(0.7, 1.15, count) * (0.6 + 0.4 * share)
-    width *= 1.0 if fine else 2.8
+    width *= 1.0 if fine else 2.6
     length *= 1.0 if fine else 1.35
     lift = style.lift if fine else 0.1 * style.lift
     stations = 5 if fine else 4

@@ -447,7 +447,7 @@ class _Assembly:
 
     @property
     def _hairs(self) -> list[MorphMesh]:
-        count = 760 if self._fine else 200
+        count = 760 if self._fine else 160
         color = 1.25 * brow_color(self._hair_color)
         hairs = []
         for name, side in SIDES.items():
