@@ -47,7 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--audio", metavar="FILE", help="recording of the clip, as the sound of an MP4")
     add("--head", metavar="PATH", help="head to render; default: the built-in one")
     add("--identity", action="append", default=[], type=_setting, metavar="NAME=VALUE",
-        help="for the built-in head: age=8..75, sex=female, ethnicity=asian+african")  # fmt: skip
+        help="for the built-in head: age=8..75, sex=female, ethnicity=asian+african, hair=short, "
+             "crop or none")  # fmt: skip
     add("--view", action="append", metavar="NAME", help=_help_on_views())
     add("--size", type=_size, metavar="N|WxH", help=f"pixels; default: {_DEFAULT_SIDE} per view")
     add("--fps", type=option(exact_fps), metavar="FPS",
@@ -143,8 +144,8 @@ def _shot(args: argparse.Namespace) -> Shot:
     from ..render.camera import angles
 
     side = _TILE if args.sheet else _DEFAULT_SIDE
-    # the software renderer looks best: it lights wet surfaces at every pixel
-    backend = "software" if _is_still(args) and args.backend == "auto" else args.backend
+    # pages of many images by numpy: it lights wet surfaces at every pixel, and fine ones take long
+    backend = "software" if args.sheet and args.backend == "auto" else args.backend
     views = tuple(
         v for text in args.view or ["face" if args.sheet else "front"] for v in text.split("+")
     )
@@ -160,6 +161,7 @@ def _shot(args: argparse.Namespace) -> Shot:
                 transparent=args.transparent,
                 wireframe=args.wireframe,
                 smooth=not args.draft,
+                fine=_is_still(args) and not (args.draft or args.sheet),
             ),
             views=views,
             turntable=args.turntable,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from ctypes.util import find_library
+from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -19,12 +20,18 @@ from ..arrays import Floats
 from ..errors import missing_extra
 from ..mesh import Head
 from .camera import FIELD_OF_VIEW, Camera
-from .light import shade, tone_mapped
+from .light import VertexMaterials, shade, tone_mapped
 from .look import Image, Look, backdrop
 from .render_mesh import RenderMesh
 from .software.ambient_occlusion import openness
 
 _NEAR, _FAR = 0.01, 20.0
+
+_MARGIN = 0.036
+"""Meters around the head that soft shadows look at."""
+
+_GRID = 16
+"""Pixels; a part of an image begins at a multiple of it, as shadows are computed coarsely."""
 
 
 def platform() -> str | None:
@@ -36,6 +43,22 @@ def platform() -> str | None:
     if find_library("EGL"):
         return "egl"
     return "osmesa" if find_library("OSMesa") else None
+
+
+def _box_of(covered: NDArray[np.bool_], pixel: float) -> tuple[slice, slice] | None:
+    """Return the rows and columns of what is covered, with a margin for soft shadows.
+
+    `pixel` is the size of a pixel in meters. None if nothing is covered.
+    """
+    margin = int(_MARGIN / pixel) + _GRID
+    box = []
+    for axis in (1, 0):
+        some = np.flatnonzero(covered.any(axis))
+        if not len(some):
+            return None
+        first = max(0, (some[0] - margin) // _GRID * _GRID)
+        box.append(slice(int(first), int(min(some[-1] + margin, covered.shape[1 - axis]))))
+    return box[0], box[1]
 
 
 class GLPainter:
@@ -55,20 +78,49 @@ class GLPainter:
         """
         seen = camera.seen(points)
         normals = self._mesh.normals(seen)
-        light = shade(normals, self._mesh.painted(colors), self.look.lighting)
-        color, depth = self._render(seen, tone_mapped(light), camera)
+        color, depth = self._picture(seen, normals, self._mesh.painted(colors), camera)
+        image = self._canvas()
+        box = _box_of(depth > 0, camera.height / len(depth))
+        if box is None:
+            return image
+        rows = box[0]
+        color, depth = color[box], depth[box]
         alpha = color[..., 3:].astype(np.float32) / 255
         covered = depth > 0
         away = np.where(covered, np.float32(camera.distance) - depth, np.float32(-10))
-        open_ = openness(away, covered, camera, self.look.lighting)[..., None]
+        tall = camera.height * (rows.stop - rows.start) / len(image)
+        part = replace(camera, height=tall)
+        open_ = openness(away, covered, part, self.look.lighting)[..., None]
         # bytes are sRGB, not linear light: brightness is about the 2.2nd root of it
         front = color[..., :3] * open_ ** np.float32(1 / 2.2)
         if self.look.transparent:
             front /= np.maximum(alpha, np.float32(1 / 255))
             whole = np.concatenate([np.minimum(front, 255), 255 * alpha], axis=2)
         else:
-            whole = front + self._behind * (1 - alpha)
-        return (whole + np.float32(0.5)).astype(np.uint8)
+            whole = front + self._behind[box] * (1 - alpha)
+        image[box] = whole + np.float32(0.5)
+        return image
+
+    def _canvas(self) -> Image:
+        if self.look.transparent:
+            width, height = self.look.size
+            return np.zeros((height, width, 4), np.uint8)
+        return self._behind.copy()
+
+    def _picture(
+        self, seen: Floats, normals: Floats, materials: VertexMaterials, camera: Camera
+    ) -> tuple[NDArray[np.uint8], Floats]:
+        """Return (H, W, 4) premultiplied bytes and (H, W) meters of depth, 0 for background."""
+        light = shade(normals, materials, self.look.lighting)
+        return self._render(seen, tone_mapped(light), camera)
+
+    @cached_property
+    def _indices(self) -> dict[bool, NDArray[np.uint32]]:
+        """Triangles that are seen from both sides, and those that are not."""
+        both_sides = self._mesh.both_sides
+        triangles = self._mesh.triangles.astype(np.uint32)
+        split = {side: triangles[both_sides == side] for side in (False, True)}
+        return {side: rows for side, rows in split.items() if len(rows)}
 
     @cached_property
     def _behind(self) -> Image:
@@ -91,21 +143,23 @@ class GLPainter:
         """Return (H, W, 4) premultiplied bytes and (H, W) meters of depth, 0 for background."""
         import pyrender
 
-        surface = self._mesh
-        material = pyrender.MetallicRoughnessMaterial(doubleSided=bool(surface.both_sides.any()))
-        primitive = pyrender.Primitive(
-            positions=seen,
-            indices=surface.triangles.astype(np.uint32),
-            color_0=np.concatenate([colors / np.float32(255), np.ones((len(seen), 1))], axis=1),
-            material=material,
-            mode=4,
-        )
+        shades = np.concatenate([colors / np.float32(255), np.ones((len(seen), 1))], axis=1)
+        primitives = [
+            pyrender.Primitive(
+                positions=seen,
+                indices=indices,
+                color_0=shades,
+                material=pyrender.MetallicRoughnessMaterial(doubleSided=both_sides),
+                mode=4,
+            )
+            for both_sides, indices in self._indices.items()
+        ]
         scene = pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0])
         lens = pyrender.PerspectiveCamera(np.radians(FIELD_OF_VIEW), znear=_NEAR, zfar=_FAR)
         pose = np.eye(4)
         pose[2, 3] = camera.distance
         scene.add(lens, pose=pose)
-        scene.add(pyrender.Mesh([primitive]))
+        scene.add(pyrender.Mesh(primitives))
         color, depth = self._renderer.render(
             scene, pyrender.RenderFlags.FLAT | pyrender.RenderFlags.RGBA
         )

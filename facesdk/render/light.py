@@ -156,10 +156,8 @@ def linear(srgb: Floats) -> Floats:
 
 def tone_mapped(light: Floats) -> NDArray[np.uint8]:
     """Return sRGB bytes for linear light, tone-mapped so that highlights roll off."""
-    steps = np.clip(
-        light * np.float32((len(_TONE_CURVE) - 1) / _BRIGHTEST), 0, len(_TONE_CURVE) - 1
-    )
-    return np.asarray(_TONE_CURVE[steps.astype(np.int32)], np.uint8)
+    steps = light * np.float32((len(_TONE_CURVE) - 1) / _BRIGHTEST)
+    return np.asarray(np.take(_TONE_CURVE, steps.astype(np.int32), mode="clip"), np.uint8)
 
 
 _BRIGHTEST = 4.0
@@ -218,22 +216,28 @@ def shade(
     above = np.float32(0.5) + np.float32(0.5) * normals[:, 1:2]
     sky, ground = (linear(np.array(c, np.float32)) for c in (lighting.sky, lighting.ground))
     coming = np.float32(0.5 * lighting.ambient) * (ground + above * (sky - ground))
-    wrap = materials.softness[:, None] * _BLEEDING
+    soft = np.flatnonzero(materials.softness)
+    wrap = materials.softness[soft, None] * _BLEEDING
     shine = np.zeros_like(coming)
     facing = np.clip(normals[:, 2], 0, 1)
     grazing = np.float32(0.35) + np.float32(1.3) * (1 - facing) ** 4
     strength = materials.gloss * grazing
     for light in lighting.lamps.values():
         toward = normals @ light.direction
-        coming += np.maximum((toward[:, None] + wrap) / (1 + wrap), 0) ** (1 + wrap) * (
-            light.power * np.float32(0.62)
-        )
+        spread = np.maximum(toward, 0)[:, None]
+        if len(soft):
+            spread = np.broadcast_to(spread, coming.shape).copy()
+            wrapped = (toward[soft, None] + wrap) / (1 + wrap)
+            spread[soft] = np.maximum(wrapped, 0) ** (1 + wrap)
+        coming += spread * (light.power * np.float32(0.62))
         lamp = light.direction * np.array([1, _LOWERED if wet else 1, 1], np.float32)
         half = lamp + np.array([0, 0, 1], np.float32)
         half /= max(float(np.linalg.norm(half)), 1e-6)
-        spot = np.maximum(normals @ half, 0) ** materials.sharpness
-        spot *= strength * (materials.sharpness + 8) / 25.0 * np.clip(toward * 4 + 0.4, 0, 1)
-        shine += spot[:, None] * light.power
+        lit = np.flatnonzero(toward > -0.1)
+        sharp = materials.sharpness[lit]
+        spot = np.maximum(normals[lit] @ half, 0) ** sharp
+        spot *= strength[lit] * (sharp + 8) / 25.0 * np.clip(toward[lit] * 4 + 0.4, 0, 1)
+        shine[lit] += spot[:, None] * light.power
     return np.asarray(
         np.float32(lighting.exposure) * (coming * materials.albedo + shine), np.float32
     )

@@ -26,6 +26,9 @@ class Look:
     wireframe: bool = False
     smooth: bool = True
     """Whether edges are anti-aliased with four samples."""
+    fine: bool = False
+    """Whether OpenGL draws pixel by pixel, with cast shadows and relief of the skin: for stills.
+    The numpy renderer ignores it."""
 
 
 def backdrop(look: Look) -> Image:

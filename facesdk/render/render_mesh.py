@@ -9,18 +9,35 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..mesh import Head, Material, Part
+from .contact import openness_at_rest
 from .light import VertexMaterials, linear
 
 Ints = NDArray[np.int32]
 
-_HARD = ("eye", "cornea", "iris", "pupil", "sclera", "teeth", "tooth", "lash", "brow")
+_HARD = ("eye", "cornea", "iris", "pupil", "sclera", "teeth", "tooth", "lash", "brow",
+         "strands", "bust")  # fmt: skip
 """Parts without subsurface scattering, by words in their own or their material's name."""
 
 _THIN = ("lash", "brow", "hair")
 """Parts that are visible from both sides."""
 
+_SOLID = ("strands",)
+"""Hair that is seen from outside only, as there is a cap below it."""
+
 _INSIDE = ("cavity", "gum", "teeth", "tooth", "tongue", "mouth")
 """Parts that light reaches only through the lips."""
+
+_CASTING = ("skin", "face", "head", "body", "bust", "hair", "cap", "all", "surface")
+"""Parts that shade each other where they meet."""
+
+_CONTACT = 0.85
+"""Darkness of a place that no light reaches."""
+
+_BLOOD = np.array([0.82, 1.08, 1.14], np.float32)
+"""Relative depths of red, green and blue in such shadows: light that comes through skin is red."""
+
+_MOVING = 0.6
+"""Share of these shadows on lips and eyelids, which move out of them."""
 
 _DARKENS = 0.03
 """Meters behind the teeth at which about a third of the light is left."""
@@ -49,8 +66,13 @@ class RenderMesh:
         for number, part in enumerate(parts, start=1):
             here = part.triangles
             self.part[here] = number
-            self.both_sides[here] = _is(part, _THIN)
+            self.both_sides[here] = _is(part, _THIN) and not _is(part, _SOLID)
             self.glossy[here] = part.material.roughness <= _GLOSSY
+        if "under_hair" in head.masks:  # nobody sees it
+            shown = (head.masks["under_hair"][self.triangles] < 1).any(axis=1)
+            self.triangles = np.ascontiguousarray(self.triangles[shown])
+            self.part = self.part[shown]
+            self.both_sides, self.glossy = self.both_sides[shown], self.glossy[shown]
         welded = _weld(head.neutral, self.triangles, self.part)
         used, self._corners = np.unique(welded[self.triangles].ravel(), return_inverse=True)
         self._welded = np.searchsorted(used, welded).clip(max=len(used) - 1)
@@ -95,7 +117,36 @@ def _materials(head: Head, parts: tuple[Part, ...]) -> VertexMaterials:
         albedo = head.colors
     light_share = _mouth_light(head, parts)
     light = linear(np.asarray(albedo, np.float32)) * light_share[:, None] ** _FLESH
+    light *= contact_shadow(head)[:, None] ** _BLOOD
     return VertexMaterials(light, softness, gloss * light_share**3, sharpness)
+
+
+def contact_shadow(head: Head) -> Floats:
+    """Return (V,) the share of light that reaches vertices in the neutral, past other skin."""
+    casting = tuple(p.name for p in head.parts if _casts(p))
+    share = openness_at_rest(head, casting)
+    dark = np.float32(_CONTACT) * (1 - share)
+    for name in ("lips", "eyelids"):
+        if name in head.masks:
+            dark = dark * (1 - np.float32(_MOVING) * np.asarray(head.masks[name], np.float32))
+    for part in head.parts:
+        if _is(part, _THIN):  # light also comes through hair
+            dark[np.unique(head.triangles[part.triangles])] *= np.float32(1 - _MOVING)
+    return np.asarray(1 - dark, np.float32)
+
+
+def is_skin(part: Part) -> bool:
+    """Whether a part is skin, by its own or its material's name."""
+    return _is(part, ("skin", "face", "head", "body")) and not _is(part, (*_HARD, *_INSIDE))
+
+
+def is_inside(part: Part) -> bool:
+    """Whether a part lies in the mouth, by its own or its material's name."""
+    return _is(part, _INSIDE)
+
+
+def _casts(part: Part) -> bool:
+    return _is(part, _CASTING) and not _is(part, (*_HARD, *_INSIDE))
 
 
 def _mouth_light(head: Head, parts: tuple[Part, ...]) -> Floats:

@@ -13,6 +13,7 @@ from ..arrays import Floats
 from ..errors import RenderError, missing_extra, unknown_name
 from ..mesh import Head
 from .camera import Camera, camera
+from .fine import FinePainter
 from .gl import GLPainter, platform
 from .look import Image, Look
 from .software.painter import SoftwarePainter
@@ -83,7 +84,7 @@ def software_reason() -> str | None:
 def painter(head: Head, look: Look, backend: str = "auto") -> Painter:
     """Return a painter for a head; raises `MissingExtraError` for `gl` without pyrender."""
     if resolve_backend(backend, look) == "gl":
-        return GLPainter(head, look)
+        return FinePainter(head, look) if look.fine else GLPainter(head, look)
     return SoftwarePainter(head, look)
 
 

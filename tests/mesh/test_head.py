@@ -533,4 +533,4 @@ def test_a_head_can_be_copied_and_pickled(copied):
 
 
 def test_a_head_has_a_short_repr():
-    assert repr(load_head()) == "<Head 'cc0-low': 13494 vertices, 72 shapes>"
+    assert repr(load_head()) == "<Head 'cc0-low': 12402 vertices, 72 shapes>"

@@ -60,7 +60,7 @@ ROOM_EXTRAS: dict[str, set[str]] = {
     "alignment": {"hibari"},
     "exporters": {"pxr", "ufbx"},
     "onnx_export": {"onnx"},
-    "render": {"imageio_ffmpeg", "pyrender"},
+    "render": {"OpenGL", "imageio_ffmpeg", "pyrender"},
 }
 """Further modules that a room of the runtime may import inside its functions."""
 

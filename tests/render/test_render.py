@@ -48,8 +48,10 @@ from facesdk.render import (
 )
 from facesdk.render import gl as gl_module
 from facesdk.render.encode import ffmpeg
+from facesdk.render.fine import FinePainter
 from facesdk.render.plot import CurveStrip
 from facesdk.render.pool import MIN_FRAMES
+from facesdk.render.render_mesh import contact_shadow
 from facesdk.render.software.bitmap_font import draw_text
 from facesdk.render.software.raster import NOTHING, facing, planes, visible
 
@@ -212,6 +214,71 @@ def test_both_ways_of_drawing_agree(head):
     off = np.abs(ours - theirs).max(axis=2)
     assert off.mean() < 3
     assert (off > 24).mean() < 0.02
+
+
+def test_stills_have_cast_shadows_and_relief():
+    """Finely drawn, the throat is darker than the cheek, and skin is not smooth; no background."""
+    require_gl()
+    head = load_head(detail="high")
+    points, view = rest(head), camera(head)
+    pictures = {}
+    for fine in (False, True):
+        painter = GLPainter if not fine else FinePainter
+        draw = painter(head, Look(size=(256, 256), fine=fine, transparent=True))
+        try:
+            pictures[fine] = draw.paint(points, view).astype(float)
+            again = draw.paint(points, view).astype(float)
+        finally:
+            draw.close()
+        assert np.array_equal(again, pictures[fine])
+    plain, fine_ = pictures[False], pictures[True]
+    both = (plain[..., 3] == 255) & (fine_[..., 3] == 255)
+    assert ((plain[..., 3] > 127) != (fine_[..., 3] > 127)).mean() < 0.01
+    assert np.abs(plain - fine_)[both].mean() < 25
+
+    def pixel(name: str, down: float = 0.0) -> tuple[int, int]:
+        place = points[[head.landmarks[name]]] - np.array([[0, down, 0]], np.float32)
+        x, y, _ = view.project(view.seen(place), 256, 256)[0]
+        return int(y), int(x)
+
+    def around(picture: np.ndarray, center: tuple[int, int], reach: int = 6) -> np.ndarray:
+        y, x = center
+        return picture[y - reach : y + reach, x - reach : x + reach, :3].mean(axis=2)
+
+    throat = pixel("chin", 0.030)
+    assert around(fine_, throat).mean() < 0.92 * around(plain, throat).mean()
+    forehead = pixel("nasion", -0.035)
+
+    def roughness(picture: np.ndarray) -> float:
+        return float(np.abs(np.diff(around(picture, forehead, 10), n=2, axis=1)).mean())
+
+    assert roughness(fine_) > 1.5 * roughness(plain)
+
+
+def test_colors_of_ones_own_are_drawn_without_relief(ball):
+    require_gl()
+    painter = FinePainter(ball, Look(size=(64, 64), lighting=LIGHTINGS["flat"], fine=True))
+    try:
+        colors = np.full_like(ball.neutral, 0.5)
+        picture = painter.paint(rest(ball), camera(ball), colors=colors).astype(int)
+    finally:
+        painter.close()
+    middle = picture[26:38, 26:38].mean(axis=2)
+    assert np.abs(np.diff(middle, axis=1)).max() <= 3
+
+
+def test_a_chin_shades_the_throat(head):
+    shade = contact_shadow(head)
+    chin = head.neutral[head.landmarks["chin"]]
+    throat = chin - np.array([0, 0.03, 0.045])
+    below = np.abs(head.neutral - throat).max(1) < 0.02
+    below &= np.isin(np.arange(len(head.neutral)), head.part_vertices("skin"))
+    cheek = head.masks["cheeks"] > 0.9
+    assert shade[below].mean() < shade[cheek].mean() - 0.1
+    assert shade.min() >= 0
+    assert shade.max() <= 1
+    eyes = head.part_vertices("left_eye")
+    assert (shade[eyes] == 1).all()
 
 
 def require_gl() -> None:

@@ -30,9 +30,7 @@ GAZE = {
 """Yaw and pitch in radians of ARKit's gaze shapes; about as far as eyes turn without the head."""
 
 # Rings are dense where the color changes, so that rim and pupil are sharp.
-_RINGS = np.radians(
-    [1.5, 5, 8.1, 8.9, 12, 16, 20, 22.6, 24.5, 26, 30, 38, 48, 60, 75, 90, 110, 140]
-)
+_RINGS = np.radians([1.5, 5, 8.1, 8.9, 12, 16, 20, 22.6, 24.5, 26, 30, 38, 48, 60, 80, 110])
 
 
 def eyeball(

@@ -20,13 +20,27 @@ from ..head import Head, Joint, Material, Part
 from ..subdivide import Subdivision
 from ..surface import Array, Carrier, MorphMesh, joined, outward
 from .brows_lashes import brow, lashes
+from .bust import underside
 from .eyes import GAZE, eyeball
+from .funnel import rounded
+from .hair import STYLES, hair, hidden
 from .identity import Identity
 from .landmarks import face_masks, find_landmarks, lip_sides
+from .lids import shutting
 from .lips import sealed
-from .skin_color import MOUTH, hair_color, scalp, skin_colors, skin_tone
+from .skin_color import (
+    STUBBLE,
+    beard_share,
+    brow_color,
+    hair_color,
+    lip_contrast,
+    mouth_colors,
+    scalp,
+    skin_colors,
+    skin_tone,
+)
 from .teeth import ENAMEL, GUM, Arch, dentition, shade
-from .tongue import SHAPES, TONGUE, Tongue, lowered
+from .tongue import SHAPES, TONGUE, Tongue, lowered, tongue_colors
 
 Detail = Literal["low", "high"]
 
@@ -81,15 +95,26 @@ def _file() -> _File:
         )
     ends = np.cumsum(data["part_counts"].astype(int))
     starts = ends - data["part_counts"]
+    parts = {
+        _part_name(str(n)): slice(int(a), int(b))
+        for n, a, b in zip(data["parts"], starts, ends, strict=True)
+    }
+    names = tuple(str(n) for n in data["names"])
+    triangles, neutral = data["triangles"].astype(np.int32), data["neutral"].astype(float)
+    funnel = names.index("mouthFunnel")
+    deltas[funnel] = rounded(
+        neutral,
+        deltas[funnel],
+        deltas[names.index("jawOpen")],
+        data["mask_lips"] / 255.0,
+        triangles[: parts["cavity"].stop],
+    )
     return _File(
-        tuple(str(n) for n in data["names"]),
-        data["neutral"].astype(float),
+        names,
+        neutral,
         deltas,
-        data["triangles"].astype(np.int32),
-        {
-            _part_name(str(n)): slice(int(a), int(b))
-            for n, a, b in zip(data["parts"], starts, ends, strict=True)
-        },
+        triangles,
+        parts,
         data["uvs"].astype(float),
         {
             n.removeprefix("mask_"): array / 255.0
@@ -127,15 +152,22 @@ class _Assembly:
     def head(self) -> Head:
         """Return all parts together, with masks, joints and landmarks."""
         skin = self._skin
+        base, goes_with, near = underside(skin)
         pieces = [skin, *self._eyes, *self._dentitions, self._tongue, *self._hairs]
+        pieces += [*self._haircut, base]
         whole = joined(pieces)
         counts = [len(piece.points) for piece in pieces]
         masks = {name: _padded(mask, len(whole.points)) for name, mask in self._skin_masks.items()}
         for name in ("head", "neck"):
-            masks[name][counts[0] :] = 1  # what lies in the skull follows it
+            masks[name][counts[0] : -counts[-1]] = 1  # what lies in the skull follows it
+            masks[name][-counts[-1] :] = masks[name][goes_with] * near
         for name in ("left_eye", "right_eye"):
             masks[name] = _rows_of(whole, name)
         masks["tongue"] = _rows_of(whole, "tongue")
+        if self._identity.hair in STYLES:
+            masks["under_hair"] = _padded(
+                hidden(skin, self._mean_skin, self._scalp), len(whole.points)
+            )
         uvs = np.zeros((len(whole.points), 2), np.float32)
         uvs[: counts[0]] = self._skin_uvs
         return Head(
@@ -259,7 +291,12 @@ class _Assembly:
         if self._fine:
             points, deltas = self._refine.shapes(points, deltas)
             triangles = self._refine.refined
-        return sealed(points, self._lips, self._find(points, deltas)), deltas, triangles
+        points = sealed(points, self._lips, self._find(points, deltas))
+        for side in SIDES:
+            row = self._file.names.index(f"eyeBlink{side.title()}")
+            eye = self.joints[f"{side}_eye"]
+            deltas[row] = shutting(points, deltas[row], triangles, eye)
+        return points, deltas, triangles
 
     @cached_property
     def _landmarks(self) -> dict[str, int]:
@@ -280,18 +317,20 @@ class _Assembly:
         points, deltas, triangles = self._skin_shapes
         count = self._file.parts["skin"].stop * (4 if self._fine else 1)
         eyes = (self.joints["left_eye"], self.joints["right_eye"])
-        hair = scalp(points, self._skin_masks["ears"])
         colors = skin_colors(
             points,
             self._skin_masks,
             eyes,
             skin_tone(self._identity.ethnicity),
-            nose=points[self._landmarks["nose_tip"]],
-            mouth=(points[self._landmarks["mouth_left"]], points[self._landmarks["mouth_right"]]),
-            hair=hair,
+            marks={name: points[vertex] for name, vertex in self._landmarks.items()},
+            hair=self._scalp,
+            roots=STUBBLE if self._identity.hair == "none" else 0.75 * self._hair_color,
+            rouge=lip_contrast(self._identity.age, self._identity.sex),
+            beard=beard_share(self._identity.age, self._identity.sex),
         )
         inside = np.setdiff1d(triangles[count:], triangles[:count])
-        colors[inside] = MOUTH
+        front = float(points[self._landmarks["lip_upper"], 2])
+        colors[inside] = mouth_colors(points[inside], front)
         return MorphMesh(
             points.astype(np.float32),
             triangles,
@@ -303,7 +342,39 @@ class _Assembly:
             colors.astype(np.float32),
         )
 
+    @cached_property
+    def _scalp(self) -> Array:
+        return scalp(self._mean_skin, self._skin_masks["ears"])
+
+    @cached_property
+    def _mean_skin(self) -> Array:
+        """(V, 3) skin and cavity of the mean person, at this level of detail."""
+        points = self._file.neutral[self._skin_file[0]]
+        return self._refine(points) if self._fine else points
+
+    @cached_property
+    def _hair_color(self) -> Array:
+        return hair_color(self._identity.ethnicity, self._identity.age)
+
     # ------------------------------------------------------------- other pieces
+
+    @property
+    def _haircut(self) -> list[MorphMesh]:
+        style = STYLES.get(self._identity.hair)
+        if style is None:
+            return []
+        size = float(np.ptp(self._points[:, 1]) / np.ptp(self._file.neutral[:, 1]))
+        made = hair(
+            self._skin,
+            self._mean_skin,
+            self._scalp,
+            len(self._skin_file[0]),
+            style,
+            color=self._hair_color,
+            fine=self._fine,
+            size=size,
+        )
+        return [made]
 
     @property
     def _eyes(self) -> list[MorphMesh]:
@@ -324,7 +395,7 @@ class _Assembly:
         used, _ = self._own(f"teeth_{jaw}")
         strip = self._file.neutral[used]
         arch = self._arches[jaw]
-        points, triangles, teeth = dentition(arch, segments=14 if self._fine else 10)
+        points, triangles, teeth, tints = dentition(arch, segments=14 if self._fine else 10)
         carrier = Carrier(strip)
         points = points + carrier(points, (self._points[used] - strip)[None])[0]
         deltas = self._with_tongue(Carrier(self._points[used])(points, self._file.deltas[:, used]))
@@ -335,7 +406,8 @@ class _Assembly:
         ):
             own, rows = np.unique(rows, return_inverse=True)
             rows = outward(points[own], rows.reshape(-1, 3))
-            colors = np.array(material.color) * shade(arch, points[own])[:, None]
+            light = shade(arch, points[own])[:, None]
+            colors = np.array(material.color) * tints[own] * light
             surfaces.append(
                 MorphMesh.of(points[own], rows, deltas[:, own], material, name=name, colors=colors)
             )
@@ -360,7 +432,12 @@ class _Assembly:
         tongue = Tongue(points)
         shapes = np.stack([tongue.shape(name) for name in SHAPES])
         return MorphMesh.of(
-            points, triangles, np.concatenate([deltas, shapes]), TONGUE, name="tongue"
+            points,
+            triangles,
+            np.concatenate([deltas, shapes]),
+            TONGUE,
+            name="tongue",
+            colors=tongue_colors(tongue),
         )
 
     def _bite_shift(self) -> float:
@@ -370,12 +447,14 @@ class _Assembly:
 
     @property
     def _hairs(self) -> list[MorphMesh]:
-        count = 420 if self._fine else 260
-        color = hair_color(skin_tone(self._identity.ethnicity))
+        count = 760 if self._fine else 160
+        color = 1.25 * brow_color(self._hair_color)
         hairs = []
         for name, side in SIDES.items():
             eye = self.joints[f"{name}_eye"]
-            hairs.append(brow(self._skin, eye, side=side, count=count, color=color))
+            hairs.append(
+                brow(self._skin, eye, side=side, count=count, color=color, fine=self._fine)
+            )
         return [*hairs, *(self._lashes(name) for name in SIDES)]
 
     def _lashes(self, side: str) -> MorphMesh:
@@ -386,12 +465,19 @@ class _Assembly:
                 self._file.lashes[f"{lid}_{side}"],
                 self._points,
                 deltas,
+                self._skin,
+                self.joints[f"{side}_eye"],
+                blink=self._file.names.index(f"eyeBlink{side.title()}"),
                 count=count,
                 length=length,
-                color=0.5 * hair_color(skin_tone(self._identity.ethnicity)),
+                fine=self._fine,
+                color=0.5 * brow_color(self._hair_color),
                 name=f"lashes_{side}",
             )
-            for lid, count, length in (("upper", 64, 0.85), ("lower", 40, 0.45))
+            for lid, count, length in (
+                ("upper", 72 if self._fine else 58, 1.0),
+                ("lower", 44 if self._fine else 32, 0.55),
+            )
         ]
         both = joined(lids)
         return replace(

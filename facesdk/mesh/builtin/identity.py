@@ -11,6 +11,8 @@ from ...errors import MeshError, unknown_name
 
 ETHNICITIES = ("african", "asian", "caucasian")
 SEXES = {"female": 0.0, "male": 1.0}
+HAIR = ("short", "crop", "none")
+"""Haircuts; `none` is a shaved head."""
 AGES = {"child": 8.0, "young": 25.0, "old": 75.0}
 
 
@@ -24,6 +26,8 @@ class Identity:
     """0 is female, 1 is male."""
     ethnicity: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ETHNICITIES, 1.0))
     """Shares of the three poles; they are normalized."""
+    hair: str = "short"
+    """One of `HAIR`."""
 
     def __post_init__(self) -> None:
         low, high = AGES["child"], AGES["old"]
@@ -38,18 +42,21 @@ class Identity:
                 raise MeshError(f"share of {name} must be 0 or more, got {share}")
         if not sum(self.ethnicity.values()) > 0:
             raise MeshError("shares of ethnicities sum to 0; give one of them")
+        if self.hair not in HAIR:
+            raise unknown_name("no hair", self.hair, HAIR)
 
     @classmethod
     def of(cls, options: Mapping[str, Any] | None) -> Identity:
         """Return the person described by options, by name or number.
 
         `age` takes years or child, young, old; `sex` takes female, male or 0..1; `ethnicity` takes
-        one of african, asian, caucasian, several joined by `+`, or shares by name.
+        one of african, asian, caucasian, several joined by `+`, or shares by name; `hair` takes
+        short, crop or none.
         """
         given = dict(options or {})
         for name in given:
-            if name not in ("age", "sex", "ethnicity"):
-                raise unknown_name("no identity option", name, ("age", "sex", "ethnicity"))
+            if name not in _OPTIONS:
+                raise unknown_name("no identity option", name, _OPTIONS)
         fields: dict[str, Any] = {}
         if "age" in given:
             fields["age"] = _number("age", given["age"], AGES)
@@ -57,6 +64,8 @@ class Identity:
             fields["sex"] = _number("sex", given["sex"], SEXES)
         if "ethnicity" in given:
             fields["ethnicity"] = _shares(given["ethnicity"])
+        if "hair" in given:
+            fields["hair"] = str(given["hair"]).lower()
         return cls(**fields)
 
     @property
@@ -69,6 +78,9 @@ class Identity:
         weights["age_child"] = max(0.0, (young - self.age) / (young - AGES["child"]))
         weights["age_old"] = max(0.0, (self.age - young) / (AGES["old"] - young))
         return weights
+
+
+_OPTIONS = ("age", "sex", "ethnicity", "hair")
 
 
 def _number(option: str, value: Any, names: Mapping[str, float]) -> float:

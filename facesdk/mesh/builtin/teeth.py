@@ -9,8 +9,8 @@ import numpy as np
 from ..head import Material
 from ..surface import Array, grid_triangles, smooth_step
 
-ENAMEL = Material("enamel", (0.90, 0.87, 0.80), roughness=0.25)
-GUM = Material("gum", (0.70, 0.36, 0.36), roughness=0.35)
+ENAMEL = Material("enamel", (0.86, 0.82, 0.74), roughness=0.25)
+GUM = Material("gum", (0.62, 0.30, 0.30), roughness=0.35)
 
 # Mesio-distal widths, crown heights and depths in millimeters, from the midline backwards.
 _UPPER = np.array([[8.5, 10.2, 6.5], [6.6, 9.0, 6.0], [7.6, 9.8, 7.5], [7.0, 8.0, 8.5],
@@ -21,6 +21,13 @@ _EDGE = np.array([0.0, -0.5, 0.2, -0.3, -0.5, -0.8, -1.0])  # mm beyond the bite
 _EDGED = (1.0, 0.92, 0.72, 0.5, 0.4, 0.28, 0.0)  # depth from the neck of an incisor to its edge
 _BROAD = (0.9, 1.0, 1.0, 0.95, 0.85, 0.6, 0.0)  # the same for teeth that end in a table
 _INCISORS = 3  # teeth of a side that end in an edge, not in a table
+_SHADES = np.array([[1.0, 1.0, 1.0], [0.985, 0.98, 0.97], [0.965, 0.935, 0.88],
+                    [0.96, 0.945, 0.91], [0.95, 0.93, 0.89], [0.93, 0.90, 0.85],
+                    [0.92, 0.89, 0.84]])  # fmt: skip
+"""Color of each tooth relative to the enamel's: canines are yellower than incisors."""
+_NECK = np.array([0.90, 0.80, 0.66])
+_EDGE_TINT = np.array([0.90, 0.93, 0.97])  # where an incisor is thin, less light comes back
+_GAP = 0.62  # share of light between two teeth
 
 
 LOWER = np.array([0.0016, -0.0072])
@@ -83,17 +90,25 @@ def _near_end(points: Array, angle: Array, *, upper: bool) -> Array:
     return np.asarray(height < np.polyval(line, angle**2))
 
 
-def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int]:
-    """Return points, triangles, and the number of triangles that are teeth; the gum follows."""
+def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int, Array]:
+    """Return points, triangles, the number of triangles that are teeth, and (V, 3) colors.
+
+    The gum follows the teeth. Colors are relative to the enamel's and the gum's.
+    """
     sizes = (_UPPER if arch.upper else _LOWER) * 1e-3
     middles = np.cumsum(sizes[:, 0]) - sizes[:, 0] / 2
     angles = arch.angles(middles * 0.985, inwards=0.003)
+    chance = np.random.default_rng(11 if arch.upper else 12)
     points: list[Array] = []
+    colors: list[Array] = []
     for i, (angle, size) in enumerate(zip(angles, sizes, strict=True)):
         crown = _crown(size, edged=i < _INCISORS, segments=segments)
+        tint = _crown_colors(crown, size, edged=i < _INCISORS) * _SHADES[i]
         end = float(np.polyval(arch.bite, angle**2))
         for side in (-1, 1):
-            points.append(_placed(crown, arch, side * angle, end, edge=_EDGE[i] * 1e-3))
+            own = _leaning(crown, chance, front=i < _INCISORS)
+            points.append(_placed(own, arch, side * angle, end, edge=_EDGE[i] * 1e-3))
+            colors.append((tint * chance.uniform(0.97, 1.0)).reshape(-1, 3))
     teeth = np.concatenate(points)
     one = grid_triangles(_ROWS, segments, closed=True)
     step = _ROWS * segments
@@ -103,13 +118,40 @@ def dentition(arch: Arch, *, segments: int) -> tuple[Array, Array, int]:
         np.concatenate([teeth, gum]),
         np.concatenate([triangles, gum_triangles + len(teeth)]),
         len(triangles),
+        np.concatenate([*colors, np.ones_like(gum)]),
     )
+
+
+def _leaning(crown: Array, chance: np.random.Generator, *, front: bool) -> Array:
+    """Return a crown turned and shifted a little, as no two teeth stand alike."""
+    turn, lean = np.radians(chance.normal(0, 2.5 if front else 3.5)), chance.normal(0, 0.02)
+    shift = np.array([0.0, 0.0, chance.uniform(-1, 1) * 0.00018])  # edges bite where they did
+    x, y, z = crown[..., 0], crown[..., 1], crown[..., 2]
+    turned = np.stack(
+        [
+            np.cos(turn) * x - np.sin(turn) * z + lean * y,
+            y,
+            np.sin(turn) * x + np.cos(turn) * z,
+        ],
+        -1,
+    )
+    return np.asarray(turned + shift)
+
+
+def _crown_colors(crown: Array, size: Array, *, edged: bool) -> Array:
+    """Return (rows, segments, 3) colors: yellower at the neck, darker between teeth."""
+    side = np.abs(crown[..., :1]) / (size[0] / 2)
+    along = crown[..., 1:2] / size[1]
+    color = 1 + smooth_step(0.45, 0.95, along) * (_NECK - 1)
+    if edged:
+        color = color * (1 + smooth_step(0.16, 0.0, along) * (_EDGE_TINT - 1))
+    return np.asarray(color * (1 + smooth_step(0.80, 1.0, side) * (_GAP - 1)))
 
 
 def shade(arch: Arch, points: Array) -> Array:
     """Return (N,) the share of light that reaches points of an arch, least at the back."""
     angle = np.abs(np.arctan2(points[:, 0], points[:, 2] - arch.center))
-    return np.asarray(1 - 0.5 * smooth_step(np.radians(25), np.radians(75), angle))
+    return np.asarray(1 - 0.72 * smooth_step(np.radians(22), np.radians(72), angle))
 
 
 _ROWS = 7
@@ -134,6 +176,9 @@ def _crown(size: Array, *, edged: bool, segments: int) -> Array:
         -1,
     )
     rows[-1, :, 1] -= 0.0002
+    if edged:  # the corners of an edge are round
+        corner = np.abs(across) ** 4 * width * 0.07
+        rows[:, :, 1] += smooth_step(0.6, 1.0, down)[:, None] * corner
     return rows
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..head import Material
 from ..surface import Array, smooth_step
 
-TONGUE = Material("tongue", (0.78, 0.45, 0.44), roughness=0.45)
+TONGUE = Material("tongue", (0.74, 0.42, 0.41), roughness=0.45)
 
 MILLIMETER = 1e-3
 _TWIST = np.radians(35)
@@ -91,6 +91,23 @@ class Tongue:
         x, y, z = SHAPES[name](self)
         moved[:, 0], moved[:, 1], moved[:, 2] = x, y, z
         return moved
+
+
+def tongue_colors(tongue: Tongue) -> Array:
+    """Return (N, 3) sRGB of a tongue: paler on its back, red at the sides, dark at the root."""
+    top = smooth_step(-0.001, 0.003, tongue.above) * (1 - np.abs(tongue.across) ** 2)
+    color = np.array(TONGUE.color) * (0.86 + 0.16 * top[:, None])
+    color = color + 0.05 * (top * smooth_step(0.3, 0.8, tongue.along))[:, None]
+    groove = np.exp(-((tongue.across / 0.10) ** 2)) * smooth_step(0.35, 0.6, tongue.along)
+    color = color * (1 - 0.22 * (groove * smooth_step(1.0, 0.85, tongue.along))[:, None])
+    below = smooth_step(0.0, -0.004, tongue.above)[:, None]
+    color = color * (1 + below * (np.array([0.92, 0.74, 0.74]) - 1))
+    deep = smooth_step(0.92, 0.30, tongue.along)[:, None]
+    return np.asarray((color * (1 + deep * (_ROOT - 1))).clip(0, 1))
+
+
+_ROOT = np.array([0.26, 0.14, 0.14])
+"""Color of the root relative to the tip's: no light gets there."""
 
 
 Offsets = tuple[Array | float, Array | float, Array | float]
