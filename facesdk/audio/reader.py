@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import soundfile
 
-from ..errors import AudioError
+from ..errors import AudioError, reading
 from .channels import MAX_CHANNELS, Layout
 from .container import READABLE, TOLERANCE_HZ, convert_hint, cut_off, inspect, vorbis_layout
 from .resampler import SAMPLE_RATE, StreamResampler, require_rate
@@ -68,10 +68,11 @@ class AudioFile:
         self.path = Path(source) if isinstance(source, str | os.PathLike) else None
         self.name = str(source) if self.path else str(getattr(source, "name", "audio"))
         with contextlib.ExitStack() as stack:
-            self._file = self._open(source, stack)
-            self._container = inspect(self._file, self.name)
-            with self._decoder() as decoder:
-                self._describe(decoder)
+            with reading(self.name, AudioError):
+                self._file = self._open(source, stack)
+                self._container = inspect(self._file, self.name)
+                with self._decoder() as decoder:
+                    self._describe(decoder)
             self._resources = stack.pop_all()
 
     def __enter__(self) -> AudioFile:
@@ -102,7 +103,12 @@ class AudioFile:
             self.source_rate, self.sample_rate, self.channels, layout=self._layout()
         )
         done = 0
-        for block in self._source_blocks(max(1, round(seconds * self.source_rate))):
+        blocks = self._source_blocks(max(1, round(seconds * self.source_rate)))
+        while True:
+            with reading(self.name, AudioError):
+                block = next(blocks, None)
+            if block is None:
+                break
             done += len(block)
             self._require_not_endless(done)
             try:
