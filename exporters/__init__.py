@@ -21,10 +21,10 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, Unpack
 
 from ..clip import Clip
-from ..errors import ExportError, FileFormatError, unknown_name
+from ..errors import ExportError, FileFormatError, reading, unknown_name
 from ..files import whole_file
 from ..rig import Rig
-from ..source import CheckedSource, FrameSource, collect
+from ..source import Block, CheckedSource, ClipInfo, FrameSource, collect
 from . import (
     a2f_json,
     clip_json,
@@ -254,10 +254,46 @@ def open_clips(
         chosen = _recognized(seekable, file) if format is None else _chosen(file, format)
         if chosen.read is None:
             raise FileFormatError(f"facesdk writes {chosen.name} but does not read it")
-        if first or chosen.read_several is None:
-            yield (chosen.read(seekable, rig),)
-            return
-        yield tuple(chosen.read_several(seekable, rig))
+        name = _name(file, seekable)
+        with reading(name, FileFormatError):
+            if first or chosen.read_several is None:
+                found: Sequence[FrameSource] = (chosen.read(seekable, rig),)
+            else:
+                found = chosen.read_several(seekable, rig)
+        yield tuple(_guarded(source, name) for source in found)
+
+
+def _name(file: str | Path | BinaryIO, opened: BinaryIO) -> str:
+    """Return the name of a file in messages."""
+    return str(file if isinstance(file, str | Path) else getattr(opened, "name", "the input"))
+
+
+class _Guarded:
+    """A source whose blocks raise no errors but those of facesdk and of the system."""
+
+    def __init__(self, source: FrameSource, name: str) -> None:
+        self.source = source
+        self._name = name
+
+    @property
+    def info(self) -> ClipInfo:
+        """Info of the source."""
+        with reading(self._name, FileFormatError):
+            return self.source.info
+
+    def blocks(self) -> Iterator[Block]:
+        """Return the source's blocks."""
+        blocks = iter(self.source.blocks())
+        while True:
+            with reading(self._name, FileFormatError):
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
+
+
+def _guarded(source: FrameSource, name: str) -> FrameSource:
+    return source if isinstance(source, Clip) else _Guarded(source, name)
 
 
 @contextmanager

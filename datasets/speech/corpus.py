@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...articulation import MARKS, TimedPhone
-from ...errors import FileFormatError
+from ...documents import load_json
+from ...errors import FileFormatError, reading
 from . import speechocean
 
 Samples = NDArray[np.float32]
@@ -75,7 +76,10 @@ class Corpus:
             for number, line in enumerate(lines, 1):
                 try:
                     record = _read(json.loads(line))
-                except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                except (
+                    AttributeError, IndexError, KeyError, TypeError, ValueError, ArithmeticError,
+                    RecursionError,
+                ) as error:  # fmt: skip
                     raise FileFormatError(f"{self.index}, line {number}: {error!r}") from error
                 yield record
 
@@ -83,7 +87,8 @@ class Corpus:
         """Return source and terms: the content of `corpus.json`, or those of a known data set."""
         path = self.folder / "corpus.json"
         if path.exists():
-            return dict(json.loads(path.read_text("utf-8")))
+            with reading(path, FileFormatError):
+                return dict(load_json(path, "corpus", error=FileFormatError))
         with self.index.open(encoding="utf-8") as lines:
             recorded = any(speechocean.is_record(json.loads(line)) for line in islice(lines, 1))
         return dict(speechocean.FACTS) if recorded else {}

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ...errors import FileFormatError, unknown_name
+from ...errors import FileFormatError, reading, unknown_name
 from . import festival, flite, hibari, kokoro, texts
 from .corpus import CorpusWriter, Utterance
 
@@ -64,7 +64,8 @@ class Recipe:
     @classmethod
     def load(cls, recipe: str | Path) -> Recipe:
         """Load a built-in recipe by name, or one from a TOML file."""
-        return cls._parse(_payload(recipe), _title(recipe))
+        with reading(_title(recipe), FileFormatError):
+            return cls._parse(_payload(recipe), _title(recipe))
 
     @classmethod
     def _parse(cls, payload: bytes, source: str) -> Recipe:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, get_args
 
-from ..errors import ArticulationError, UnknownNameError
+from ..errors import ArticulationError, UnknownNameError, reading
 from .phones import Alphabet, TimedPhone
 from .rules import Rules
 from .sampa import to_ipa
@@ -73,7 +73,11 @@ def read_timings(
     are not ascending, and `UnknownNameError` if no sound has a rule, or with `strict` if any has
     none.
     """
-    path = Path(path)
+    with reading(path, ArticulationError):
+        return _read_timings(Path(path), alphabet, strict)
+
+
+def _read_timings(path: Path, alphabet: Alphabet | None, strict: bool) -> Timings:
     text = _text(path)
     try:
         phones = [_plain(phone) for phone in _reader(path)(text)]
@@ -93,7 +97,7 @@ def read_timings(
     except ArticulationError as error:
         raise ArticulationError(f"{path}: {error}") from error.__cause__
     if replaced:
-        warnings.warn(f"{path}: {replaced}", stacklevel=2)
+        warnings.warn(f"{path}: {replaced}", stacklevel=3)
     return Timings(tuple(fill_gaps(phones)), found)
 
 

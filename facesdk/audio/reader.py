@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import soundfile
 
-from ..errors import AudioError
+from ..errors import AudioError, reading
 from .channels import MAX_CHANNELS, Layout
 from .container import READABLE, TOLERANCE_HZ, convert_hint, cut_off, inspect, vorbis_layout
 from .resampler import SAMPLE_RATE, StreamResampler, require_rate
@@ -68,11 +69,12 @@ class AudioFile:
         self.path = Path(source) if isinstance(source, str | os.PathLike) else None
         self.name = str(source) if self.path else str(getattr(source, "name", "audio"))
         with contextlib.ExitStack() as stack:
-            self._file = self._open(source, stack)
-            self._container = inspect(self._file, self.name)
-            with self._decoder() as decoder:
-                self._describe(decoder)
-            self._describe_joined()
+            with reading(self.name, AudioError):
+                self._file = self._open(source, stack)
+                self._container = inspect(self._file, self.name)
+                with self._decoder() as decoder:
+                    self._describe(decoder)
+                self._describe_joined()
             self._resources = stack.pop_all()
 
     def __enter__(self) -> AudioFile:
@@ -100,7 +102,13 @@ class AudioFile:
         form = self.source_rate, self.channels
         resampler = self._resampler(*form)
         done = Fraction(0)
-        for rate, block in self._source_blocks(seconds):
+        blocks = self._source_blocks(seconds)
+        while True:
+            with reading(self.name, AudioError):
+                found = next(blocks, None)
+            if found is None:
+                break
+            rate, block = found
             done += Fraction(len(block), rate)
             self._require_not_endless(done)
             if form != (rate, block.shape[1]):  # of files joined end to end
@@ -160,7 +168,8 @@ class AudioFile:
             raise AudioError(f"{self.name} is closed; open it again")
         self._file.seek(0)
         # by path where possible: Ctrl-C inside a callback of libsndfile would be lost
-        source: Any = self._file if self.path is None else str(self.path)
+        # as bytes, because soundfile encodes text strictly and a name may be in any encoding
+        source: Any = self._file if self.path is None else _encoded(self.path)
         if self._container.parts:
             source = Splice(self._file, self._container.parts[part])
         try:
@@ -271,6 +280,10 @@ class _Decoder(soundfile.SoundFile):  # type: ignore[misc]
 
     def seekable(self) -> bool:
         return False
+
+
+def _encoded(path: Path) -> str | bytes:
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def _is_seekable(file: BinaryIO) -> bool:

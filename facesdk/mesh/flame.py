@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Doubles, Floats, Indices
 from ..clip import Clip
-from ..errors import FileFormatError, MeshError
+from ..errors import FileFormatError, MeshError, reading
 from .files.unpickle import load_arrays
 
 JOINTS = ("global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose")
@@ -92,7 +92,8 @@ class FlameModel:
         The file is read as data; see `load_arrays`. In a model with fewer than 400 shape directions
         the last ten, or half of them, are taken as expressions.
         """
-        return cls.from_arrays(load_arrays(path), path)
+        with reading(path, FileFormatError):
+            return cls.from_arrays(load_arrays(path), path)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: str | Path) -> FlameModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Generator, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..arrays import Floats
 from ..clip import Clip
-from ..errors import FileFormatError, RenderError
+from ..errors import FileFormatError, RenderError, reading
 from ..mesh import Head
 from ..mesh.flame import FlameModel
 from .look import Image
@@ -22,11 +23,17 @@ class VertexFile:
 
     def __init__(self, path: str | Path, head: Head) -> None:
         """Raises `FileFormatError` for a file that holds something else."""
+        with reading(path, FileFormatError):
+            self._open(path, head)
+
+    def _open(self, path: str | Path, head: Head) -> None:
         shape = head.neutral.shape
         try:
             rows = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, SyntaxError, tokenize.TokenError) as error:
             raise FileFormatError(f"{path} is not an array of numbers: {error}") from error
+        if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "fiu":
+            raise FileFormatError(f"{path} is not an .npy file of numbers")
         if rows.ndim < 2 or not len(rows) or rows[0].size != shape[0] * 3:
             raise FileFormatError(
                 f"{path} must hold (T, {shape[0]}, 3) for head {head.name!r}, got {rows.shape}"

@@ -28,6 +28,7 @@ LEVELS = (
     {
         "errors",
         "frozen",
+        "archives",
         "files",
         "resample",
         "rig",

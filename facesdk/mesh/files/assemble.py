@@ -125,7 +125,7 @@ def named_shapes(raw: Raw) -> dict[str, Array]:
         warnings.warn(
             f"head {raw.name!r} has the same shape more than once; each counts once, "
             f"unused: {shown}; delete or rename the copies",
-            stacklevel=4,
+            stacklevel=5,
         )
     return deltas
 

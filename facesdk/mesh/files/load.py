@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileFormatError, MeshError, unknown_name
+from ...errors import FileFormatError, MeshError, reading, unknown_name
 from ..builtin.head import Detail, builtin_head
 from ..fit.calibrate import flame_head
 from ..flame import FlameModel, is_flame
@@ -59,6 +59,11 @@ def load_head(
     file = Path(path)
     if not file.exists():
         raise FileFormatError(f"{file} does not exist; give the path of a head")
+    with reading(file, FileFormatError):
+        return _loaded(file, topology, subject)
+
+
+def _loaded(file: Path, topology: str | Path | None, subject: str | None) -> Head:
     suffix = file.suffix.lower()
     if file.is_dir():
         return assemble(read_obj_folder(file))
@@ -79,6 +84,11 @@ def load_head(
 
 def read_template(file: Path, subject: str | None = None) -> Raw:
     """Read one subject's neutral from a file of templates, (V, 3) arrays by subject."""
+    with reading(file, FileFormatError):
+        return _template(file, subject)
+
+
+def _template(file: Path, subject: str | None) -> Raw:
     arrays = load_arrays(file)
     people = {
         name: array

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import FileFormatError
+from ...errors import FileFormatError, reading
 from ..config import config_from, require, require_positive
 from ..loop import Schedule
 
@@ -66,9 +66,10 @@ class LearnConfig:
         """Load a TOML file; raises `FileFormatError` or `UnknownNameError`."""
         try:
             document = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FileFormatError(f"{path} cannot be read as TOML: {error}") from error
-        return config_from(cls, document, str(path))
+        with reading(path, FileFormatError):
+            return config_from(cls, document, str(path))
 
     @property
     def schedule(self) -> Schedule:
