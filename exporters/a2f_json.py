@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import PurePath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,7 +32,7 @@ def write_a2f_json(
     Returns what the file does not hold: pose channels that move, `events`, and `start` for a clip
     that does not begin at zero.
     """
-    track = "" if options.audio is None else PurePath(options.audio).as_posix()
+    track = options.audio_path
     opening = {
         "exportFps": float(source.info.fps),
         "trackPath": track,

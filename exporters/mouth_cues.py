@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -70,7 +69,7 @@ def write_viseme_json(
         "fps": [source.info.fps.numerator, source.info.fps.denominator],
     }
     if options.audio is not None:
-        opening["audio"] = PurePath(options.audio).as_posix()
+        opening["audio"] = options.audio_path
     file.write(json.dumps(opening, ensure_ascii=False)[:-1].encode() + b',\n"visemes": [')
     _write_objects(file, cues, lambda cue: {
         "start": round(float(cue.start), 6), "end": round(float(cue.end), 6),
@@ -115,7 +114,7 @@ def write_rhubarb_json(
     end = _write_objects(file, cues, lambda cue: {
         "start": round(float(cue.start), 2), "end": round(float(cue.end), 2), "value": cue.shape,
     })  # fmt: skip
-    sound = "" if options.audio is None else PurePath(options.audio).as_posix()
+    sound = options.audio_path
     metadata = {"soundFile": sound, "duration": round(float(end), 2)}
     file.write(b'\n],\n"metadata": ' + json.dumps(metadata, ensure_ascii=False).encode() + b"}\n")
     return cues.dropped

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -63,9 +63,21 @@ class WriteOptions:
             raise ExportError(f"tolerance must be 0 or more, got {self.tolerance}")
         if not isinstance(self.offset, Fraction) and not math.isfinite(self.offset):
             raise ExportError(f"offset must be a number of seconds, got {self.offset}")
-        if self.name is not None and (not self.name.strip() or set(self.name) & set("\0\r\n")):
+        if self.name is not None and (
+            not self.name.strip() or set(self.name) & set("\0\r\n") or not _is_text(self.name)
+        ):
             raise ExportError(f"a clip's name must be one line of text, got {self.name!r}")
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    @property
+    def audio_path(self) -> str:
+        """The recording's path with slashes; raises `ExportError` for one that is not text."""
+        path = PurePath("" if self.audio is None else self.audio).as_posix()
+        if not _is_text(path):
+            raise ExportError(
+                f"the file would refer to {path!r}, which is not UTF-8 text; rename the recording"
+            )
+        return "" if self.audio is None else path
 
     @property
     def asked(self) -> frozenset[str]:
@@ -152,6 +164,16 @@ def spelled(name: str, style: Value) -> str:
 def with_defaults(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:
     """Return the value of every setting, its default if none is given."""
     return {s.name: s.value(given[s.name]) if s.name in given else s.default for s in settings}
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; names of files may be in any other encoding."""
+    return not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def title(stem: str) -> str:
+    """Return a clip's name for a file's name: one line that every format can hold."""
+    return "".join(c if c.isprintable() else "_" for c in stem).strip() or "Take 001"
 
 
 def clip_name(

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Floats
 from ..source import FrameSource, moving_angles
 from .format import Format
-from .options import DEFAULTS, TIMES, Setting, WriteOptions
+from .options import DEFAULTS, TIMES, Setting, WriteOptions, title
 from .scene.head_curves import HeadCurves, default_head
 from .spool import Spool, spooled
 
@@ -69,7 +69,7 @@ def write_mdd(
 def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
     """Return the head at rest as an OBJ file with the vertices of the cache in order."""
     head = options.head or default_head()
-    lines = [f"# the mesh that {name} moves, at rest"]
+    lines = [f"# the mesh that {title(name)} moves, at rest"]
     lines += [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in _placed(head.neutral, options).tolist()]
     lines += [f"f {a} {b} {c}" for a, b, c in (head.triangles + 1).tolist()]
     return ("\n".join(lines) + "\n").encode()

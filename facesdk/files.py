@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PART = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.part", re.DOTALL)
-_LONGEST_NAME = 255 - len("..01234567.part")
+_LONGEST = 255
+"""Bytes of a file name that file systems take."""
+_LONGEST_NAME = _LONGEST - len("..01234567.part")
 """Bytes of a file name that fits into a temporary name unchanged."""
 
 
@@ -78,6 +80,30 @@ def _part_stem(name: str) -> str:
     digest = hashlib.sha256(encoded).hexdigest()[:16]
     prefix = encoded[: _LONGEST_NAME - len(digest) - 1].decode("utf-8", "ignore")
     return f"{prefix}~{digest}"
+
+
+def fitting(name: str, endings: Iterable[str]) -> str:
+    """Return a name that is short enough with each of these endings.
+
+    A name that is too long becomes its beginning and a hash of the whole.
+    """
+    room = _LONGEST - max((len(os.fsencode(ending)) for ending in endings), default=0)
+    encoded = os.fsencode(name)
+    if len(encoded) <= room:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    prefix = encoded[: max(0, room - len(digest) - 1)]
+    return f"{os.fsdecode(_without_torn_end(prefix))}~{digest}"
+
+
+def _without_torn_end(prefix: bytes) -> bytes:
+    """Return UTF-8 without a last character of which bytes are missing; other bytes as they are."""
+    for missing in range(4):
+        with suppress(UnicodeDecodeError):
+            shorter = prefix[: len(prefix) - missing]
+            shorter.decode()
+            return shorter
+    return prefix
 
 
 def remove_leftovers(paths: Iterable[str | Path]) -> None:

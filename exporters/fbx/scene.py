@@ -54,7 +54,7 @@ def write_stacks(
         scale = 100.0 if settings["unit"] == CENTIMETERS else 1.0
         _fill(objects, stacks, head, scale, options.tolerance)
         if options.audio is not None:
-            _add_audio(objects, str(options.audio), stacks[0])
+            _add_audio(objects, options.audio_path, stacks[0])
         nodes = [*opening(stacks, settings), *objects.nodes(), closing(stacks)]
         write_nodes(nodes, file, int(settings["version"]))
     return ("events",) if any(source.info.events for source in clips.values()) else ()

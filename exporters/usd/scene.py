@@ -81,7 +81,7 @@ def _root(
 
         add_head(root, head, path, scale)
     if options.audio is not None:
-        _add_audio(root, str(options.audio), clips[0], rate)
+        _add_audio(root, options.audio_path, clips[0], rate)
     return root
 
 

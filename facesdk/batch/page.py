@@ -42,7 +42,7 @@ _HEAD = """<!doctype html>
 <body>
 <h1>{title}</h1>
 <p>{settings}</p>
-<table>
+{notes}<table>
 <thead><tr><th>line</th><th>to check</th><th class="n">length</th><th class="n">voice</th>
 <th class="n">peak</th><th class="n">clipped</th><th class="n">silent</th><th class="n">speech</th>
 <th class="n">jaw</th><th class="n">lips closed</th><th class="n">closures</th>
@@ -65,7 +65,10 @@ approach each other.</p>
 def page(document: Facts, sketches: Mapping[str, Facts]) -> str:
     """Return the report as HTML, with a sketch of the curves per output. Text is escaped."""
     head = _HEAD.format(
-        style=_STYLE, title=escape(_title(document["summary"])), settings=_settings(document)
+        style=_STYLE,
+        title=escape(_title(document["summary"])),
+        settings=_settings(document),
+        notes="".join(f'<p class="warning">{escape(n)}</p>\n' for n in document.get("notes", ())),
     )
     return (
         head

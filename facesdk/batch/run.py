@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ..errors import FaceSDKError
 from ..files import remove_leftovers
 from .cache import BakeCache
-from .line import LineBaker, OnProgress, Outcome
-from .plan import PIPE, Line, Plan
+from .line import LineBaker, OnProgress, Outcome, failure
+from .plan import PIPE, Line, Plan, PlanError
 from .pool import bake_in_workers, default_jobs
 from .settings import Settings, fingerprint, shared_files
 
@@ -48,7 +48,7 @@ def run(
     if plan.folder is not None:
         plan.folder.mkdir(parents=True, exist_ok=True)
     cache = None if plan.folder is None else BakeCache(plan.folder)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[Line, Outcome] = {}
     try:
         tasks = []
         for item in _sorted_out(plan, settings, baker, cache, force):
@@ -58,11 +58,11 @@ def run(
                 tasks.append(item)
         _log.info("%d lines: %d to bake, %d up to date",
                   len(plan.lines), len(tasks), len(outcomes))  # fmt: skip
-        prints = {task.line.output: task.fingerprint for task in tasks}
+        prints = {task.line: task.fingerprint for task in tasks}
         with closing(_baked(tasks, baker, jobs, on_progress)) as baked:
             for outcome in baked:
                 if cache is not None and outcome.status == "baked":
-                    cache.note(outcome.line.output, prints[outcome.line.output], outcome.facts)
+                    cache.note(outcome.line.output, prints[outcome.line], outcome.facts)
                 _end(outcome, outcomes, on_result)
     except BaseException:
         remove_leftovers(plan.files())
@@ -70,11 +70,11 @@ def run(
     finally:
         if cache is not None:
             cache.close()
-    return [outcomes[line.output] for line in plan.lines]
+    return [outcomes[line] for line in plan.lines]
 
 
-def _end(outcome: Outcome, outcomes: dict[str, Outcome], on_result: OnResult | None) -> None:
-    outcomes[outcome.line.output] = outcome
+def _end(outcome: Outcome, outcomes: dict[Line, Outcome], on_result: OnResult | None) -> None:
+    outcomes[outcome.line] = outcome
     _log.debug("%s: %s", outcome.line.source, outcome.status)
     if on_result is not None:
         on_result(outcome)
@@ -89,6 +89,9 @@ def _sorted_out(
         with suppress(FaceSDKError, OSError):  # baking reports the error in better words
             shared = shared_files(settings)
     for line in plan.lines:
+        if line.problem:
+            yield failure(line, PlanError(line.problem))
+            continue
         own = settings.of_line(line, plan)
         if cache is None or shared is None:
             yield _Task(line, own, None)
@@ -96,7 +99,7 @@ def _sorted_out(
         try:
             model = None if line.phones else baker.model_hash()
             mark = fingerprint(line, own, model=model, shared=shared)
-        except OSError:  # as above
+        except (FaceSDKError, OSError):  # as above
             yield _Task(line, own, None)
             continue
         facts = None if force else cache.finished(line.output, mark)

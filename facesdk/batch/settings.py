@@ -18,7 +18,7 @@ from .. import __version__
 from ..articulation.phones import Alphabet
 from ..documents import load_json
 from ..exporters import Format
-from ..exporters.options import OptionFields, Value
+from ..exporters.options import OptionFields, Value, title
 from ..performance import Performance
 from ..retarget import user_maps
 from .kinds import VIDEO, kind_for
@@ -66,7 +66,7 @@ class Settings:
             settings=self.format_settings,
         )
         if format_.multi_clip or format_.names_clip:
-            options["name"] = PurePosixPath(line.name).name
+            options["name"] = title(PurePosixPath(line.name).name)
         if audio := self.audio_reference(line, format_):
             options["audio"] = audio
         if self.head is not None:
@@ -113,8 +113,9 @@ class Settings:
 
 
 def line_seed(seed: int, name: str) -> int:
-    """Return the seed of one line of a batch, below 2**32."""
-    return int(hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:8], 16)
+    """Return the seed of one line of a batch, below 2**32; a name may be in any encoding."""
+    text = f"{seed}/{name}".encode("utf-8", "surrogateescape")
+    return int(hashlib.sha256(text).hexdigest()[:8], 16)
 
 
 def shared_files(settings: Settings) -> dict[str, str | None]:

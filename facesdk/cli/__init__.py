@@ -187,12 +187,17 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.levelname.lower() + ": " if record.levelno >= logging.WARNING else ""
-        print(f"facesdk: {kind}{record.getMessage()}", file=sys.stderr)
+        print(encodable(f"facesdk: {kind}{record.getMessage()}"), file=sys.stderr)
 
 
 def print_json(document: Any) -> None:
     """Print a JSON document on stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    print(encodable(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))
+
+
+def encodable(text: str) -> str:
+    """Return text with names that are not UTF-8 as escapes, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def option(convert: Callable[[str], T]) -> Callable[[str], T]:

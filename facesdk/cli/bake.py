@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     lines = _plan(args)
     settings = _settings(args, lines)
+    for note in lines.notes:
+        log_warning(note)
     _log_software_reason(settings)
     pipes = {PIPE} & {path for line in lines.lines for path in (line.audio, line.output)}
     streams = {"stdin": stdin(), "stdout": stdout()} if pipes else {}
@@ -101,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
     _require_possible(settings, lines, baker)
     outcomes = _bake(lines, settings, baker, args)
     if args.report:
-        write_report(outcomes, settings, args.report)
+        write_report(outcomes, settings, args.report, lines.notes)
     if args.json:
-        print_json(report_document(outcomes, settings))
+        print_json(report_document(outcomes, settings, lines.notes))
     _sum_up(outcomes, lines, time.monotonic() - began)
     return _exit_code(outcomes)
 

@@ -23,7 +23,7 @@ from ..exporters import (
     write_clip,
     write_clips,
 )
-from ..exporters.options import OptionFields
+from ..exporters.options import OptionFields, title
 from ..retarget import Conversion, Converted, conversion, conversion_from_file
 from ..rig import Rig
 from ..source import FrameSource, collect
@@ -154,7 +154,7 @@ def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str,
     file = stdin() if path == PIPE else path
     opened = stack.enter_context(open_clips(file, args.from_format, rig=args.from_rig))
     if len(opened) == 1:
-        found = {clip_name(opened[0], default=Path(path).stem): opened[0]}
+        found = {clip_name(opened[0], default=title(Path(path).stem)): opened[0]}
     else:
         found = named(opened)
     if args.clip is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -459,6 +460,108 @@ def test_a_clip_of_the_wrong_length_is_an_error():
     assert flags(facts | {"seconds": 2.0}) == []
 
 
+# ------------------------------------------------------------------------- names
+
+
+ODD_NAMES = [
+    "new\nline", "-dash", "--help", "dots...", "space ", "CON", "aux", "100%d", "quo'te", "#hash",
+    "a@b", "{a}", "$HOME", "~", "ä", "a\u0308", "Hello", "hello", "x" * 251, "é" * 125, "日本語",
+]  # fmt: skip
+"""Names of files; the last bytes of some do not leave room for a longer ending."""
+
+
+def add_lines(folder: Path, names: list[str]) -> None:
+    """Record lines with these names, and one whose name is Shift-JIS, where a system allows them."""
+    sound = record(folder / "a_good.wav").read_bytes()
+    for name in [os.fsencode(n) for n in names] + [b"\x83\x5a\x83\x8a\x83\x74"]:
+        with contextlib.suppress(OSError):
+            Path(os.fsdecode(os.fsencode(folder) + b"/" + name + b".wav")).write_bytes(sound)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are UTF-16 there")
+@pytest.mark.parametrize("format_", ["json", "unity-anim", "fbx", "visemes-json", "pc2"])
+def test_no_name_ends_a_batch(work, capsys, format_):
+    add_lines(work / "lines", ODD_NAMES)
+    count = len(list((work / "lines").iterdir()))
+    words = ["lines", "-o", "out", "--format", format_, "--fps", 10, "--json", "--report", "r.html"]
+    for status in ("baked", "unchanged"):
+        assert bake(*words) == 0
+        document = report(capsys)
+        assert document["summary"][status] == count
+    assert len({entry["output"] for entry in document["files"]}) == count
+    assert all(Path(entry["output"]).is_file() for entry in document["files"])
+    assert "\\udc83" in Path("r.html").read_text("utf-8")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are UTF-16 there")
+def test_a_file_cannot_refer_to_a_recording_whose_name_is_not_text(work, capsys):
+    add_lines(work / "lines", ["b"])
+    assert bake("lines", "-o", "out", "--format", "a2f-json", "--link-audio") == 1
+    assert files(work / "out") == {"a_good.json", "b.json"}
+    assert "is not UTF-8 text; rename the recording" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are UTF-16 there")
+def test_a_clip_whose_name_is_not_text_is_converted(work, capsys):
+    record(work / "a.wav")
+    assert bake("a.wav", "-o", "a.json") == 0
+    name = os.fsdecode(b"\x83\x5a.json")
+    Path("a.json").rename(name)
+    assert main(["convert", name, "-o", "out/", "--format", "fbx", "--json"]) == 0
+    assert main(["info", name, "--json"]) == 0
+    assert Path(os.fsdecode(b"out/\x83\x5a.fbx")).is_file()
+
+
+def test_lines_of_one_name_fail_alone(work, capsys):
+    for name in ("a.wav", "a.flac", "b.wav"):
+        record(work / "lines" / name)
+    assert bake("lines", "-o", "out", "--json") == 1
+    out, err = capsys.readouterr()
+    assert files(work / "out") == {"b.json"}
+    assert statuses(json.loads(out)) == {"a": "failed", "b": "baked"}
+    assert "lines/a.wav would become out/a.json too; rename one of them" in err
+    assert "lines/a.flac would become out/a.json too" in err
+
+
+def test_names_that_differ_in_case_are_pointed_out(work, monkeypatch):
+    for name in ("Hello.wav", "sub/hello.wav"):
+        record(work / "lines" / name)
+    made = batch.plan(["lines/Hello.wav", "lines/sub/hello.wav"], "out/")
+    assert "out/Hello.json and out/hello.json differ only in case" in made.notes[0]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(PlanError, match="would both become"):
+        batch.plan(["lines/Hello.wav", "lines/sub/hello.wav"], "out/")
+
+
+def test_a_name_that_is_too_long_is_shortened(work):
+    record(work / "lines" / f"{'é' * 125}.wav")
+    (line,) = batch.plan(["lines"], "out", format=batch.kind_for("unity-anim")).lines
+    name = os.fsencode(Path(line.output).name)
+    assert len(name + b".meta") <= 255
+    assert name.decode().startswith("é" * 100)
+    assert line.name == "é" * 125
+
+
+def test_recordings_that_are_not_read_are_named(lines, capsys):
+    for name in ("x.m4a", "guard/y.webm", "z.wma", "notes.txt"):
+        (lines / name).write_bytes(b"....ftypM4A ")
+    assert bake("lines", "-o", "out", "--json") == 0
+    out, err = capsys.readouterr()
+    assert files(Path("out")) == OUTPUTS
+    for text in (err, json.loads(out)["notes"][0]):
+        assert "lines contains 3 recordings in formats that facesdk does not read: " in text
+        assert "lines/x.m4a, lines/z.wma, lines/guard/y.webm" in text
+        assert 'ffmpeg -i "lines/x.m4a" "lines/x.wav"' in text
+    assert "notes.txt" not in err
+
+
+def test_a_folder_of_recordings_that_are_not_read_is_wrong_usage(work, capsys):
+    (work / "lines").mkdir()
+    (work / "lines" / "x.m4a").write_bytes(b"....ftypM4A ")
+    assert bake("lines", "-o", "out") == 2
+    assert 'ffmpeg -i "lines/x.m4a" "lines/x.wav"' in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------- timed phones
 
 
@@ -527,9 +630,12 @@ def test_a_frame_rate_too_low_for_a_closure_is_reported(work, capsys):
     assert entry["flags"][0]["name"] == "missed closures"
 
 
-def test_two_timings_of_one_name_are_refused(work):
-    for name in ("line.lab", "line.json"):
-        (work / name).write_text("")
-    record(work / "line.wav")
-    with pytest.raises(PlanError, match="both timings of 'line'"):
-        batch.plan(["line.wav"], "out/", phones=".")
+def test_two_timings_of_one_name_fail_only_their_line(work, capsys):
+    for name in ("timings/line.lab", "timings/line.json", "timings/other.lab"):
+        (work / name).parent.mkdir(exist_ok=True)
+        (work / name).write_text(PHONES)
+    record(work / "lines" / "line.wav")
+    record(work / "lines" / "other.wav")
+    assert bake("lines", "--phones", "timings", "-o", "out") == 1
+    assert files(work / "out") == {"other.json"}
+    assert "both timings of 'line'" in capsys.readouterr().err
