@@ -41,6 +41,7 @@ from . import (
 )
 from .format import Format, Reader, Writer, single_clip_writer
 from .options import OPTIONS, TIMES, OptionFields, Setting, WriteOptions, clip_name, named
+from .takes import Take, has_weights
 from .timeline import moved
 
 __all__ = [
@@ -82,6 +83,8 @@ _MODULES = (
 EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}
 """The formats that come with facesdk."""
 
+_OWN = ("json", "npz")
+"""Formats of facesdk's own clips, whose values are kept whatever they are."""
 _HEAD = 1 << 16
 
 
@@ -260,7 +263,16 @@ def open_clips(
                 found: Sequence[FrameSource] = (chosen.read(seekable, rig),)
             else:
                 found = chosen.read_several(seekable, rig)
-        yield tuple(_guarded(source, name) for source in found)
+        own = chosen.name in _OWN
+        yield tuple(
+            Take(
+                _guarded(source, name),
+                name,
+                weights=not own and has_weights(source.info.rig, rig),
+                alone=len(found) == 1,
+            )
+            for source in found
+        )
 
 
 def _name(file: str | Path | BinaryIO, opened: BinaryIO) -> str:

@@ -13,7 +13,7 @@ from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .curves import Clock, header_line, lines
-from .table import Layout, TableClip, column_named, named_columns
+from .table import Layout, TableClip, clock_seconds, column_named, named_columns, without_unit
 
 RIG = "a2f"
 _PREFIX = "blendShapes."
@@ -45,7 +45,7 @@ def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     return TableClip(
         file,
         lambda header: _layout(header, rig),
-        seconds=lambda cells: [float(cell) for cell in cells],
+        seconds=clock_seconds,
         resolution=1e-6,
         default=Fraction(30),
     )
@@ -68,7 +68,7 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
 
 def is_a2f(header: Sequence[str]) -> bool:
     """Whether a table has a column of times and columns of blend shapes."""
-    names = dict.fromkeys(header, 0)
+    names = dict.fromkeys(map(without_unit, header), 0)
     return column_named(names, "timeCode") is not None and any(map(_is_curve, header))
 
 

@@ -160,5 +160,6 @@ def test_a_bad_list_is_refused_in_words(name):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_of_nothing_is_an_empty_clip(name):
-    assert len(read_clip(io.BytesIO(written(spoken(), name)), name)) == 0
+def test_a_list_of_nothing_is_refused(name):
+    with pytest.raises(FileFormatError, match="has no frames"):
+        read_clip(io.BytesIO(written(spoken(), name)), name)

@@ -209,7 +209,7 @@ def test_any_frame_rate_comes_back_exact(fps, tmp_path):
 @given(
     st.fractions(1, 240, max_denominator=1001),
     st.integers(-(10**9), 10**9),
-    st.lists(st.floats(-2, 2, width=32), max_size=12),
+    st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=12),
     st.floats(0, 0.3),
 )
 def test_every_clip_comes_back(fps, start, curve, tolerance):

@@ -1,0 +1,110 @@
+"""Takes as they come out of files: frames have to be there, and weights have to count to 1."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..arrays import Floats
+from ..errors import FileFormatError
+from ..rig import Rig, rig_names
+from ..source import Block, ClipInfo, FrameSource
+
+_MOVES = 0.02
+"""Weight from which a control moves at all."""
+_BEYOND = 1.5
+"""Weight that only a control far out of its range reaches."""
+_FAR = 3.0
+"""Weight that is pointed out."""
+_FAINT, _SEVERAL = (0.002, 0.0101), 5
+"""Largest weights, of several controls, that are most likely weights of 1 divided by 100."""
+_PERCENT = (10.0, 150.0)
+"""Largest weights between which a take counts in percent."""
+
+
+class Take:
+    """A source that has frames, and weights from 0 to 1 where its file counts in percent.
+
+    A file of 0 to 100 is recognized by its largest weight, 10 to 150, if more than half of the
+    controls that move go beyond 1.5. Others keep their values. Only controls with a range up to 1
+    are looked at. Raises `FileFormatError` for larger weights, and for
+    a file without frames.
+    """
+
+    def __init__(
+        self, source: FrameSource, name: str, *, weights: bool, alone: bool = True
+    ) -> None:
+        """`weights` is False for files whose values are kept as they are.
+
+        A source that is not `alone` in its file may be empty.
+        """
+        self.source = source
+        self._name = name
+        self._weights = weights
+        self._alone = alone
+        self._scale: Floats | None = None
+
+    @property
+    def info(self) -> ClipInfo:
+        """Info of the source."""
+        return self.source.info
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the source's blocks."""
+        if self._weights and self._scale is None:
+            self._scale = self._measured()
+        count = 0
+        for block in self.source.blocks():
+            count += len(block.values)
+            scaled = self._scale is not None and bool((self._scale != 1).any())
+            yield Block(block.values * self._scale, block.pose) if scaled else block
+        if not count and self._alone:
+            raise FileFormatError(f"{self._name} has no frames; record it or export it again")
+
+    def _measured(self) -> Floats:
+        """Return the factor of every control, from one pass over the values."""
+        rig = self.info.rig
+        peaks = np.zeros(len(rig), np.float32)
+        for block in self.source.blocks():
+            if len(block.values):
+                peaks = np.maximum(peaks, np.abs(block.values).max(0))
+        factors = np.ones(len(rig), np.float32)
+        weights = (rig.maximum == 1) & (rig.minimum >= -1)
+        high = peaks[weights]
+        largest = float(high.max()) if len(high) else 0.0
+        if _FAINT[0] < largest <= _FAINT[1] and (high > _FAINT[0]).sum() >= _SEVERAL:
+            warnings.warn(
+                f"{self._name}: no value goes beyond {largest:.4g}; if it counts from 0 to 1 "
+                "where its format counts to 100, multiply the values by 100",
+                stacklevel=2,
+            )
+        if largest <= _FAR:
+            return factors
+        beyond = float((high[high > _MOVES] > _BEYOND).mean())
+        if largest < _PERCENT[0] or beyond <= 0.5:
+            control = rig.names[int(np.flatnonzero(weights)[high.argmax()])]
+            warnings.warn(
+                f"{self._name}: {control!r} reaches {largest:.4g}, far beyond its range up to 1; "
+                "values are kept",
+                stacklevel=2,
+            )
+            return factors
+        if largest > _PERCENT[1]:
+            raise FileFormatError(
+                f"{self._name}: expected weights of 0 to 1, or of 0 to 100, got up to "
+                f"{largest:.4g}; divide them by their full scale"
+            )
+        warnings.warn(
+            f"{self._name}: values reach {largest:.4g}, so they are taken as percent and divided "
+            "by 100",
+            stacklevel=2,
+        )
+        factors[weights] = 0.01
+        return factors
+
+
+def has_weights(rig: Rig, given: Rig | None) -> bool:
+    """Whether the ranges of a file's rig are known: it is built in or was given."""
+    return given is not None or rig.name in rig_names()
