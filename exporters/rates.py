@@ -132,7 +132,7 @@ def _rounded(times: NDArray[np.float64]) -> Timing | None:
 def _frames(times: NDArray[np.float64], rate: float) -> NDArray[np.int64]:
     """Return the frame of every row: the nearest, but never that of a row at another time."""
     indices = np.rint((times - times[0]) * rate).astype(np.int64)
-    own = np.append(True, np.diff(times) > 0)  # noqa: FBT003
+    own = np.append(True, np.diff(times) > 0)
     numbers = np.cumsum(own) - 1
     if (np.diff(indices[own]) > 0).all():
         return indices
@@ -194,7 +194,7 @@ def _rate(times: NDArray[np.float64], typical: float, resolution: float) -> tupl
 
 
 def _row_by_row(times: NDArray[np.float64]) -> Fraction | None:
-    """Return the known rate at which every row lies within a frame of its place, if there is one."""
+    """Return the known rate at which every row lies within a frame of its place, or None."""
     rows = np.arange(len(times))
     for rate in sorted(KNOWN, key=lambda rate: rate.denominator):
         ahead = (times - times[0]) * float(rate) - rows

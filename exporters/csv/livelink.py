@@ -16,7 +16,7 @@ from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
 from ..rigs import loose_rig
 from .curves import Clock, lines
-from .table import Layout, TableClip, column_named, named_columns
+from .table import Layout, TableClip, column_named, is_named, named_columns
 
 RIG = "livelink"
 _CLOCK = 60
@@ -56,8 +56,8 @@ def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """Open a recording on the `livelink` rig; controls may be missing.
 
     Columns are found by name in any case. The last field of a timecode may count 60ths,
-    milliseconds, or frames at 24, 25, 30, 48 or 50 per second (`;` is drop-frame at 30 and 60). A take
-    begins at frame zero, its first timecode is kept in `meta`.
+    milliseconds, or frames at 24, 25, 30, 48 or 50 per second (`;` is drop-frame at 30 and 60). A
+    take begins at frame zero, its first timecode is kept in `meta`.
     """
     return TableClip(
         file,
@@ -106,7 +106,7 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
 
 def is_livelink(header: Sequence[str]) -> bool:
     """Whether a table begins with the two columns of a Live Link take."""
-    titled = [name for name in header if name.strip()]
+    titled = [name for name in header if is_named(name)]
     columns = {name: i for i, name in enumerate(titled[:2])}
     names = (column_named(columns, "Timecode"), column_named(columns, "BlendShapeCount"))
     return [columns.get(name or "") for name in names] == [0, 1]

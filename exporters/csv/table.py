@@ -36,7 +36,7 @@ _UNITS = re.compile(
 """The unit at the end of a title."""
 _PERCENT = ("%", "percent", "pct")
 _UNNAMED = re.compile(r"Unnamed: \d+")
-_SUMMARIES = frozenset("total totals sum average avg mean max maximum min minimum count".split())
+_SUMMARIES = ("total", "totals", "sum", "average", "avg", "mean", "max", "min", "count")
 """First cells of rows that spreadsheets add below a table."""
 _MAX_BEFORE = 50
 _SAMPLED = 20
@@ -465,13 +465,18 @@ def named_columns(header: Sequence[str]) -> dict[str, int]:
     for a double name.
     """
     named = [(without_unit(name), i) for i, name in enumerate(header)]
-    named = [(name, i) for name, i in named if name and not _UNNAMED.fullmatch(name)]
+    named = [(name, i) for name, i in named if is_named(name)]
     columns = dict(named)
     if len(columns) != len(named):
         names = [name for name, _ in named]
         twice = sorted({n for n in names if names.count(n) > 1})
         raise FileFormatError(f"a column occurs twice: {', '.join(twice)[:80]}")
     return columns
+
+
+def is_named(title: str) -> bool:
+    """Whether a column has a name; one without holds the numbers of rows, or nothing."""
+    return bool(title.strip()) and not _UNNAMED.fullmatch(title.strip())
 
 
 def without_unit(title: str) -> str:

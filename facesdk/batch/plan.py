@@ -299,11 +299,11 @@ def _unread(folder: str, paths: Sequence[str]) -> str:
     if not paths:
         return ""
     shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" * (len(paths) > _SHOWN))
-    stem = os.path.splitext(paths[0])[0]  # noqa: PTH122: keeps the text as it is
+    wav = Path(paths[0]).with_suffix(".wav")
     count = "a recording" if len(paths) == 1 else f"{len(paths)} recordings"
     return (
         f"{folder} contains {count} in formats that facesdk does not read: {shown}; "
-        f'convert to wav, flac, ogg or mp3, e.g. with: ffmpeg -i "{paths[0]}" "{stem}.wav"'
+        f'convert to wav, flac, ogg or mp3, e.g. with: ffmpeg -i "{paths[0]}" "{wav}"'
     )
 
 

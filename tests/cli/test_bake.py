@@ -471,7 +471,7 @@ ODD_NAMES = [
 
 
 def add_lines(folder: Path, names: list[str]) -> None:
-    """Record lines with these names, and one whose name is Shift-JIS, where a system allows them."""
+    """Record lines with these names and one in Shift-JIS, where the system allows them."""
     sound = record(folder / "a_good.wav").read_bytes()
     for name in [os.fsencode(n) for n in names] + [b"\x83\x5a\x83\x8a\x83\x74"]:
         with contextlib.suppress(OSError):
