@@ -24,7 +24,7 @@ from ..retarget import user_maps
 from .kinds import VIDEO, kind_for
 from .plan import PIPE, Line, Plan
 
-FACTS = 2
+FACTS = 3
 """Version of the facts in the cache; lines with another version are baked again."""
 
 _DATA = ("articulation", "maps", "motion", "rigs", "tables")
@@ -46,6 +46,10 @@ class Settings:
     """Folder of the model; None for the default one."""
     alphabet: Alphabet | None = None
     """Alphabet of timed phones; None detects it per line."""
+    tier: str | None = None
+    """Tier of timed phones; None for that of phones."""
+    strict: bool = False
+    """Whether a sound without a rule is an error."""
     tolerance: float | None = None
     start: str | None = None
     offset: float = 0.0

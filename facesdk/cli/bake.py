@@ -78,6 +78,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="timed phones (TextGrid, .lab, .json) to use instead of the acoustic model: a file "
              "for one line, or a folder that is searched by name; needs no audio")  # fmt: skip
     add("--alphabet", choices=ALPHABETS, help="alphabet of --phones (default: detected)")
+    add(
+        "--tier", metavar="NAME", help="tier of --phones (default: that of phones, or the only one)"
+    )
+    add("--strict", action="store_true",
+        help="refuse --phones with sounds that have no rule, instead of a warning")  # fmt: skip
     add("--report", metavar="FILE", help="write what to check, worst first, as .json or .html")
     add("--jobs", type=count, metavar="N",
         help="number of worker processes (default: chosen from the number of lines)")  # fmt: skip
@@ -117,8 +122,9 @@ def _plan(args: argparse.Namespace) -> Plan:
     """Plan the lines; raises `UsageError` for options that do not go together."""
     if args.json and args.output == PIPE:
         raise UsageError("--json prints on stdout; send the result to a file with -o")
-    if args.alphabet and not args.phones:
-        raise UsageError("--alphabet is for --phones; give both")
+    for name in ("alphabet", "tier", "strict"):
+        if getattr(args, name) and not args.phones:
+            raise UsageError(f"--{name} is for --phones; give both")
     try:
         lines = plan(args.inputs, args.output, format=args.format, phones=args.phones)
     except PlanError as error:
@@ -154,6 +160,8 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         performance=performance_options(args),
         model=args.model,
         alphabet=args.alphabet,
+        tier=args.tier,
+        strict=args.strict,
         tolerance=options["tolerance"],
         start=args.start,
         offset=args.offset,
@@ -213,6 +221,8 @@ def _bake(
         def on_result(outcome: Outcome) -> None:
             if outcome.status == "failed":
                 _log_failure(outcome, debug=args.debug)
+            for note in (outcome.facts.get("phones") or {}).get("notes", ()):
+                log_warning(f"{outcome.line.phones}: {note}")
             if not alone:
                 progress.advance()
 

@@ -575,6 +575,7 @@ def test_timed_phones_need_no_audio_and_no_model(work, monkeypatch, capsys):
         "seconds": 0.6,
         "closures_needed": 2,
         "missed_closures": [],
+        "notes": [],
     }
     clip = read_clip("line.json")
     assert len(clip) == 36
@@ -639,3 +640,39 @@ def test_two_timings_of_one_name_fail_only_their_line(work, capsys):
     assert bake("lines", "--phones", "timings", "-o", "out") == 1
     assert files(work / "out") == {"other.json"}
     assert "both timings of 'line'" in capsys.readouterr().err
+
+
+GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+0 1 <exists> 2
+"IntervalTier" "lips" 0 1 2 0 0.5 "m" 0.5 1 "ɑ"
+"IntervalTier" "ORT" 0 1 1 0 1 "ma"
+"""
+
+
+def test_the_tier_may_be_chosen(work, capsys):
+    (work / "line.TextGrid").write_text(GRID, "utf-8")
+    assert bake("--phones", "line.TextGrid", "-o", "a.json") == 1
+    assert "got 'lips', 'ORT'; choose one with --tier NAME" in capsys.readouterr().err
+    assert bake("--phones", "line.TextGrid", "-o", "a.json", "--tier", "lips") == 0
+    assert bake("--phones", "line.TextGrid", "-o", "b.json", "--tier", "lip") == 1
+    assert "no interval tiers called 'lip'; there are: 'lips', 'ORT'" in capsys.readouterr().err
+    assert bake("line.wav", "-o", "b.json", "--tier", "lips") == 2
+    assert "--tier is for --phones" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sounds_without_a_rule_are_listed_or_refused(work, capsys, jobs):
+    for name in ("a", "b"):
+        path = work / "timings" / f"{name}.lab"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(PHONES.replace("iy0", "qqq").replace("sil", "{LG}"))
+    words = ["--phones", "timings", "-o", "out", "--jobs", jobs]
+    assert bake(*words, "--json") == 0
+    out, err = capsys.readouterr()
+    assert "a.lab: noise marks taken as silence: '{LG}'" in err
+    assert "b.lab: sounds without arpabet rules taken as a neutral mouth: 'qqq'" in err
+    flagged = {f["name"]: f["level"] for f in json.loads(out)["files"][0]["flags"]}
+    assert (flagged["noise"], flagged["unknown sounds"]) == ("note", "warning")
+    assert bake(*words, "--strict") == 1
+    assert "no ARPAbet sound" in capsys.readouterr().err
