@@ -119,7 +119,7 @@ class Stretch:
         tag = self.tag
         if tag is None or tag.frames <= self.frames + 1:
             return False
-        return self.damaged or not tag.bytes or tag.bytes > self.size + self.size // 100 + 128
+        return self.damaged or not tag.size or tag.size > self.size + self.size // 100 + 128
 
     @property
     def is_exact(self) -> bool:
@@ -127,7 +127,7 @@ class Stretch:
         tag = self.tag
         if tag is None or tag.kind == b"VBRI" or tag.frames != self.frames:
             return False
-        return not tag.bytes or abs(tag.bytes - self.size) <= self.size // 100
+        return not tag.size or abs(tag.size - self.size) <= self.size // 100
 
     def parts(self) -> tuple[Part, ...]:
         """Return the frames behind a tag that counts them."""
@@ -151,8 +151,8 @@ class Tag(NamedTuple):
     length: int
     frames: int
     """0 if it does not say."""
-    bytes: int
-    """0 if it does not say."""
+    size: int
+    """Bytes; 0 if it does not say."""
     lame: bytes
     """The part with the delay of the encoder, or nothing."""
 
@@ -311,7 +311,8 @@ def _tag(frame: bytes, head: Header) -> Tag | None:
             at += 4
     at += 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
     lame = frame[at : at + _LAME_BYTES]
-    return Tag(kind, len(frame), *numbers, lame if len(lame) == _LAME_BYTES and lame[0] else b"")
+    lame = lame if len(lame) == _LAME_BYTES and lame[0] else b""
+    return Tag(kind, len(frame), numbers[0], numbers[1], lame)
 
 
 def _written_tag(head: Header, frames: int, lame: bytes) -> bytes:
