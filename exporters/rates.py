@@ -135,7 +135,7 @@ def _frames(times: NDArray[np.float64], rate: float) -> NDArray[np.int64]:
     own = np.append(True, np.diff(times) > 0)
     numbers = np.cumsum(own) - 1
     if (np.diff(indices[own]) > 0).all():
-        return indices
+        return np.asarray(indices)
     ahead = (times[own] - times[0]) * rate - np.arange(int(own.sum()))
     frames = np.rint(_rising(ahead)).astype(np.int64) + np.arange(int(own.sum()))
     return np.asarray((frames - frames[0])[numbers])
@@ -188,8 +188,8 @@ def _rate(times: NDArray[np.float64], typical: float, resolution: float) -> tupl
     near = min(KNOWN, key=lambda rate: abs(float(rate) - measured))
     if abs(float(near) - measured) <= _CLOCK * measured:
         return near, measured
-    if jitter > _STEADY * typical and (rate := _row_by_row(times)):
-        return rate, 0.0
+    if jitter > _STEADY * typical and (known := _row_by_row(times)):
+        return known, 0.0
     return _plainest(measured, slack), 0.0
 
 

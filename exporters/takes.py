@@ -55,11 +55,13 @@ class Take:
         """Yield the source's blocks."""
         if self._weights and self._scale is None:
             self._scale = self._measured()
-        count = 0
+        scale, count = self._scale, 0
         for block in self.source.blocks():
             count += len(block.values)
-            scaled = self._scale is not None and bool((self._scale != 1).any())
-            yield Block(block.values * self._scale, block.pose) if scaled else block
+            if scale is None or (scale == 1).all():
+                yield block
+            else:
+                yield Block(block.values * scale, block.pose)
         if not count and self._alone:
             raise FileFormatError(f"{self._name} has no frames; record it or export it again")
 

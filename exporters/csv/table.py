@@ -190,8 +190,8 @@ class TableClip:
         try:
             lines, delimiter = _dialect(self._lines())
             reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-            rows = ((n, row) for n, row in enumerate(reader, 1) if not _is_remark(row))
-            (self._header_line, header), rows = _header(rows)
+            told = ((n, row) for n, row in enumerate(reader, 1) if not _is_remark(row))
+            (self._header_line, header), rows = _header(told)
             header = _without_blanks(header)
             width = len(header)
             yield header

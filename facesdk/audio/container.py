@@ -237,7 +237,9 @@ def _inspect_wav(file: BinaryIO, name: str, size: int) -> Container:
         return _mp3_inside(file, name, form, [part for group in groups for part in group[2]])
     if plain and count == 1:
         return Container(form.codec, form.layout)
-    parts = tuple((_wav_head(body, ranges), *ranges) for _, body, ranges in groups)
+    parts: tuple[tuple[Part, ...], ...] = tuple(
+        (_wav_head(body, ranges), *ranges) for _, body, ranges in groups
+    )
     return Container(form.codec, form.layout, parts=parts)
 
 
