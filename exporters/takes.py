@@ -20,6 +20,8 @@ _FAR = 3.0
 """Weight that is pointed out."""
 _FAINT, _SEVERAL = (0.002, 0.0101), 5
 """Largest weights, of several controls, that are most likely weights of 1 divided by 100."""
+_KEPT_BYTES = 2**25
+"""Values of a take up to which it is read only once."""
 _PERCENT = (10.0, 150.0)
 """Largest weights between which a take counts in percent."""
 
@@ -45,6 +47,7 @@ class Take:
         self._weights = weights
         self._alone = alone
         self._scale: Floats | None = None
+        self._kept: list[Block] | None = None
 
     @property
     def info(self) -> ClipInfo:
@@ -56,7 +59,7 @@ class Take:
         if self._weights and self._scale is None:
             self._scale = self._measured()
         scale, count = self._scale, 0
-        for block in self.source.blocks():
+        for block in self.source.blocks() if self._kept is None else self._kept:
             count += len(block.values)
             if scale is None or (scale == 1).all():
                 yield block
@@ -66,12 +69,22 @@ class Take:
             raise FileFormatError(f"{self._name} has no frames; record it or export it again")
 
     def _measured(self) -> Floats:
-        """Return the factor of every control, from one pass over the values."""
+        """Return the factor of every control, from one pass over the values.
+
+        The blocks of a take that is not long are kept, so that they are read only once.
+        """
         rig = self.info.rig
         peaks = np.zeros(len(rig), np.float32)
+        kept: list[Block] = []
+        size = 0
         for block in self.source.blocks():
             if len(block.values):
                 peaks = np.maximum(peaks, np.abs(block.values).max(0))
+            size += block.values.nbytes
+            if size <= _KEPT_BYTES:
+                kept.append(block)
+        if size <= _KEPT_BYTES:
+            self._kept = kept
         factors = np.ones(len(rig), np.float32)
         weights = (rig.maximum == 1) & (rig.minimum >= -1)
         high = peaks[weights]

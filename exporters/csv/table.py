@@ -192,16 +192,18 @@ class TableClip:
             reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
             told = ((n, row) for n, row in enumerate(reader, 1) if not _is_remark(row))
             (self._header_line, header), rows = _header(told)
-            header = _without_blanks(header)
+            header = [cell.strip() for cell in _without_blanks(header)]
             width = len(header)
             yield header
             for line, cells in rows:
                 row = cells
                 if delimiter != ",":
                     row = [cell.replace(",", ".") for cell in cells]
+                if row[0].strip() == header[0]:
+                    row = [cell.strip() for cell in row]
                 if len(row) > width and not any(row[width:]):
                     row = row[:width]
-                if [cell.strip() for cell in row] == [cell.strip() for cell in header]:
+                if row[0] == header[0] and row[1:] == header[1:]:
                     continue
                 if _is_summary(row):
                     continue

@@ -383,10 +383,13 @@ def test_info_in_words(path, capsys):
     assert [line.split()[0] for line in text.splitlines() if "out of range" in line] == ["jawOpen"]
 
 
-def test_info_of_an_empty_clip(tmp_path, capsys):
-    path = tmp_path / "empty.json"
-    write_clip(Clip(Rig.load("arkit"), np.zeros((0, 52)), Fraction(60)), path)
-    assert main(["info", str(path), "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert (facts["frames"], facts["controls"]) == (0, {})
-    assert main(["info", str(path)]) == 0
+@pytest.mark.parametrize(
+    "command", [["info"], ["convert", "-o", "a.csv"], ["render", "-o", "a.png"]]
+)
+@pytest.mark.parametrize("name", ["empty.json", "empty.csv", "empty.npz"])
+def test_a_take_without_frames_is_an_error(tmp_path, monkeypatch, capsys, command, name):
+    monkeypatch.chdir(tmp_path)
+    write_clip(Clip(Rig.load("arkit"), np.zeros((0, 52)), Fraction(60)), name)
+    assert main([*command, name]) == 1
+    assert f"{name} has no frames; record it or export it again" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
