@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FaceSDKError, FileFormatError
+from .errors import FaceSDKError, FileFormatError, is_of_system
 
 Array = NDArray[Any]
 
@@ -55,7 +55,7 @@ def load_npz(
     except FaceSDKError as error:
         raise FileFormatError(f"{name} cannot be read as arrays of numbers: {error}") from error
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_system(error):
             raise
         raise FileFormatError(f"{name} cannot be read as arrays of numbers: {error}") from error
 
@@ -74,7 +74,7 @@ def load_npy(path: Path, *, limit: int) -> Array:
     except FaceSDKError as error:
         raise FileFormatError(f"{path} cannot be read as arrays of numbers: {error}") from error
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_system(error):
             raise
         raise FileFormatError(f"{path} cannot be read as arrays of numbers: {error}") from error
 

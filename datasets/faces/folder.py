@@ -108,6 +108,7 @@ class AnnotationFolder(TakeSet):
         values, names = arrays.get("values"), arrays.get("names")
         if values is None or names is None or values.shape[1:] != names.shape:
             raise FileFormatError(f"{path} must contain values (T, C) and names (C,)")
+        _finite(values, path)
         full = np.tile(self.rig.rest, (len(values), 1))
         full[:, [self.rig.index(str(name)) for name in names]] = values
         return _finite(full, path)

@@ -7,13 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
-from ..errors import FaceSDKError
 from ..files import remove_leftovers
 from .cache import BakeCache
 from .line import LineBaker, OnProgress, Outcome
 from .plan import PIPE, Line, Plan
-from .pool import bake_in_workers, default_jobs
-from .settings import Settings, fingerprint, shared_files
+from .pool import bake_in_workers, default_jobs, useful_jobs
+from .settings import FileMark, Settings, file_mark, fingerprint, shared_files
 
 OnResult = Callable[[Outcome], None]
 """Called with the outcome of every line as soon as it is known."""
@@ -26,6 +25,8 @@ class _Task:
     line: Line
     settings: Settings
     fingerprint: str | None
+    marks: Sequence[FileMark] = ()
+    """What the inputs looked like before they were hashed."""
 
 
 def run(
@@ -58,11 +59,16 @@ def run(
                 tasks.append(item)
         _log.info("%d lines: %d to bake, %d up to date",
                   len(plan.lines), len(tasks), len(outcomes))  # fmt: skip
-        prints = {task.line.output: task.fingerprint for task in tasks}
+        by_output = {task.line.output: task for task in tasks}
         with closing(_baked(tasks, baker, jobs, on_progress)) as baked:
             for outcome in baked:
                 if cache is not None and outcome.status == "baked":
-                    cache.note(outcome.line.output, prints[outcome.line.output], outcome.facts)
+                    task = by_output[outcome.line.output]
+                    if task.marks == input_marks(task.line, task.settings, baker):
+                        cache.note(outcome.line.output, task.fingerprint, outcome.facts)
+                    else:
+                        _log.warning("%s changed while it was baked; the next run bakes it again",
+                                     outcome.line.source)  # fmt: skip
                 _end(outcome, outcomes, on_result)
     except BaseException:
         remove_leftovers(plan.files())
@@ -71,6 +77,20 @@ def run(
         if cache is not None:
             cache.close()
     return [outcomes[line.output] for line in plan.lines]
+
+
+def input_marks(line: Line, settings: Settings, baker: LineBaker) -> list[FileMark]:
+    """Return marks of all files that a line is made from.
+
+    Lines are hashed long before they are read. If the marks from before the hash are still true
+    after the line, what was read is what was hashed.
+    """
+    paths = [line.audio, line.phones, settings.head]
+    paths += [settings.rig] if settings.rig.endswith(".json") else []
+    if not line.phones:
+        model = baker.model
+        paths += [str(model.folder / name) for name in ("model.json", model.manifest.file)]
+    return [file_mark(path) for path in paths if path and path != PIPE]
 
 
 def _end(outcome: Outcome, outcomes: dict[str, Outcome], on_result: OnResult | None) -> None:
@@ -86,7 +106,7 @@ def _sorted_out(
     """Yield an outcome for every line that is up to date, a task for every other line."""
     shared: dict[str, str | None] | None = None
     if cache is not None:
-        with suppress(FaceSDKError, OSError):  # baking reports the error in better words
+        with suppress(Exception):  # baking reports the error in better words
             shared = shared_files(settings)
     for line in plan.lines:
         own = settings.of_line(line, plan)
@@ -94,19 +114,22 @@ def _sorted_out(
             yield _Task(line, own, None)
             continue
         try:
+            marks = input_marks(line, own, baker)
             model = None if line.phones else baker.model_hash()
             mark = fingerprint(line, own, model=model, shared=shared)
         except OSError:  # as above
             yield _Task(line, own, None)
             continue
         facts = None if force else cache.finished(line.output, mark)
-        yield _Task(line, own, mark) if facts is None else Outcome(line, "unchanged", facts)
+        yield _Task(line, own, mark, marks) if facts is None else Outcome(line, "unchanged", facts)
 
 
 def _baked(
     tasks: Sequence[_Task], baker: LineBaker, jobs: int | None, on_progress: OnProgress | None
 ) -> Generator[Outcome, None, None]:
-    workers = default_jobs(len(tasks)) if jobs is None else jobs
+    workers = default_jobs(len(tasks)) if jobs is None else useful_jobs(jobs)
+    if jobs is not None and workers < min(jobs, len(tasks)):
+        _log.warning("%d jobs are more than this machine can use; %d are started", jobs, workers)
     pipes = any(PIPE in (task.line.audio, task.line.output) for task in tasks)
     if workers > 1 and len(tasks) > 1 and not pipes:
         _log.info("baking in %d worker processes", min(workers, len(tasks)))
