@@ -22,7 +22,7 @@ from ...arrays import Floats
 from ...clip import MAX_FPS, POSE_JOINTS, exact_fps
 from ...errors import FaceSDKError, FileFormatError, unexpected
 from ...source import BLOCK_FRAMES
-from ..rates import timing
+from ..rates import require_plausible, timing
 from ..scene.skeleton import joint_called
 from .layer import Array
 
@@ -267,6 +267,7 @@ class _Animation:
         frames = (float(codes[-1]) - float(codes[0])) / self._step
         if not frames < _MAX_FRAMES:
             raise FileFormatError(f"animation {self._name} lasts {frames:.0f} frames")
+        require_plausible(frames, len(codes))
         return round(frames) + 1
 
     def rows(self) -> Iterator[Floats]:
