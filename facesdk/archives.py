@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -69,8 +70,7 @@ def load_npy(path: Path, *, limit: int) -> Array:
                 raise FileFormatError(f"{size:,} bytes, expected at most {limit:,}")
             _check_header(file, path.name, size)
             file.seek(0)
-            array: Array = np.lib.format.read_array(file, allow_pickle=False)
-        return array
+            return _checked(np.lib.format.read_array(file, allow_pickle=False))
     except FaceSDKError as error:
         raise FileFormatError(f"{path} cannot be read as arrays of numbers: {error}") from error
     except _DAMAGED as error:
@@ -83,7 +83,15 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
     with archive.open(entry) as member:
         _check_header(member, entry.filename, entry.file_size)
     with archive.open(entry) as member:
-        array: Array = np.lib.format.read_array(member, allow_pickle=False)
+        return _checked(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _checked(array: Array) -> Array:
+    """Return an array; one of text must hold characters, which numpy does not check."""
+    if array.dtype.kind == "U" and array.size:
+        codes = np.ascontiguousarray(array).view(f"{array.dtype.byteorder}u4")
+        if codes.max(initial=0) > sys.maxunicode:
+            raise FileFormatError("it holds text with impossible characters")
     return array
 
 

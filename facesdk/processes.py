@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import multiprocessing
 import os
 import pickle
@@ -34,6 +35,8 @@ Result = TypeVar("Result")
 Start = Callable[[], Callable[[Job], Iterable[Result]]]
 """Runs once per worker and returns the function that maps each job to its results."""
 
+_log = logging.getLogger(__name__)
+
 _GUARD = (
     'put the code that starts worker processes below `if __name__ == "__main__":`, or pass jobs=1'
 )
@@ -54,6 +57,21 @@ def default_workers(most: int) -> int:
     if obstacle and _is_starting():
         raise WorkerError(obstacle)
     return 1 if obstacle else max(1, min(most, available_cores()))
+
+
+_MOST_PER_CORE = 4
+
+
+def useful_workers(wanted: int, most: int | None = None) -> int:
+    """Return how many workers to start where a user asked for a number; logs a smaller one.
+
+    More than four per core gain no time and take some 200 MB each. `most` is the number of jobs.
+    """
+    wanted = wanted if most is None else min(wanted, most)
+    useful = min(wanted, _MOST_PER_CORE * available_cores())
+    if useful < wanted:
+        _log.warning("%d processes were requested; %d are started, four per core", wanted, useful)
+    return useful
 
 
 def check_workers_allowed() -> None:

@@ -102,6 +102,10 @@ class AnnotationFolder(TakeSet):
         Controls that are missing in a track stay at rest.
         """
         path = self.folder / "tracks" / f"{take.id}.npz"
+        with reading(path, FileFormatError):
+            return self._track(path)
+
+    def _track(self, path: Path) -> Floats:
         arrays = _arrays(path)
         if self.rig is None:
             return self._vertices(arrays, path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -31,6 +32,9 @@ _MAX_ANIMATIONS = 4096
 _MAX_PRIMS = 1_000_000
 _MAX_LAYERS = 1024
 """Largest number of files that a file may refer to, itself included."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""The beginning of an address; one letter is a drive."""
 
 _GRID = 1e-4
 """Frames by which keys may miss the grid of a rate."""
@@ -119,6 +123,8 @@ def _require_own_folder(path: Path) -> None:
                 continue
             if written.startswith("`"):
                 raise FileFormatError(f"it refers to an expression, {written[:80]!r}")
+            if _SCHEME.match(written):
+                raise _outside(written)
             target = Sdf.ComputeAssetPathRelativeToLayer(layer, written)
             target, _ = Sdf.Layer.SplitIdentifier(target)
             if not _outer(target, inside).is_relative_to(inside):
@@ -190,8 +196,6 @@ def _outer(identifier: str, folder: Path = Path()) -> Path:
     """Return the file of an identifier with all links followed; that of the package within one."""
     if Ar.IsPackageRelativePath(identifier):
         identifier = Ar.SplitPackageRelativePathOuter(identifier)[0]
-    if "://" in identifier:
-        raise _outside(identifier)
     return (folder / identifier).resolve()
 
 

@@ -9,7 +9,6 @@ from ..files import remove_leftovers
 from ..processes import (
     Worker,
     WorkerPool,
-    available_cores,
     default_workers,
     wait_for_any,
 )
@@ -22,17 +21,11 @@ Job = tuple[Line, Settings]
 
 _LINES_PER_WORKER = 32
 _MOST = 16
-_MOST_PER_CORE = 4
 
 
 def default_jobs(lines: int) -> int:
     """Return how many workers are worth starting; for a few lines, 1 means this process."""
     return default_workers(max(1, min(_MOST, lines // _LINES_PER_WORKER)))
-
-
-def useful_jobs(wanted: int) -> int:
-    """Return how many of the wanted workers this machine can use; each takes some 200 MB."""
-    return min(wanted, max(_MOST_PER_CORE * available_cores(), 1))
 
 
 def bake_in_workers(jobs: Sequence[Job], *, workers: int) -> Iterator[Outcome]:

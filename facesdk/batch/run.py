@@ -8,10 +8,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from ..files import remove_leftovers
+from ..processes import useful_workers
 from .cache import BakeCache
 from .line import LineBaker, OnProgress, Outcome
 from .plan import PIPE, Line, Plan
-from .pool import bake_in_workers, default_jobs, useful_jobs
+from .pool import bake_in_workers, default_jobs
 from .settings import FileMark, Settings, file_mark, fingerprint, shared_files
 
 OnResult = Callable[[Outcome], None]
@@ -127,9 +128,7 @@ def _sorted_out(
 def _baked(
     tasks: Sequence[_Task], baker: LineBaker, jobs: int | None, on_progress: OnProgress | None
 ) -> Generator[Outcome, None, None]:
-    workers = default_jobs(len(tasks)) if jobs is None else useful_jobs(jobs)
-    if jobs is not None and workers < min(jobs, len(tasks)):
-        _log.warning("%d jobs are more than this machine can use; %d are started", jobs, workers)
+    workers = default_jobs(len(tasks)) if jobs is None else useful_workers(jobs, len(tasks))
     pipes = any(PIPE in (task.line.audio, task.line.output) for task in tasks)
     if workers > 1 and len(tasks) > 1 and not pipes:
         _log.info("baking in %d worker processes", min(workers, len(tasks)))

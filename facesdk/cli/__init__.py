@@ -23,7 +23,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any, BinaryIO, TextIO, TypeVar
+from typing import Any, BinaryIO, NoReturn, TextIO, TypeVar
 
 from .. import __version__
 from ..errors import FaceSDKError, MissingExtraError, error_text, unexpected
@@ -93,6 +93,9 @@ def _run(argv: Sequence[str]) -> int:
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose messages may quote arguments: a pattern of the shell expands to any name."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message, lines=True), file)
