@@ -92,7 +92,7 @@ class Recipe:
                 schedule=document.get("schedule", {}),
                 sha256=hashlib.sha256(payload).hexdigest(),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise FileFormatError(f"{source} is not a training recipe: {error!r}") from error
 
 

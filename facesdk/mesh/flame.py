@@ -106,6 +106,8 @@ class FlameModel:
         _check_joints(arrays["kintree_table"], path)
         template = np.asarray(arrays["v_template"], np.float64)
         shape_dirs = np.asarray(arrays["shapedirs"], np.float64)
+        if template.ndim != 2 or not len(arrays["f"].shape) == 2:
+            raise FileFormatError(f"{path}: v_template and f must be (V, 3) and (F, 3)")
         if shape_dirs.ndim != 3:
             raise FileFormatError(f"{path}: shapedirs must be (V, 3, S), got {shape_dirs.shape}")
         start, stop = _expressions_of(shape_dirs.shape[-1])
