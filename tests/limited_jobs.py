@@ -17,6 +17,9 @@ def main() -> None:
         sys.exit(5)
     elif what == "sleep":
         time.sleep(600)
+    elif what == "spin":
+        while True:
+            pass
     elif what == "memory":
         bytearray(8 << 30)
     elif what == "output":

@@ -178,12 +178,17 @@ def test_a_limited_process_answers(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("what", "end"),
-    [("crash", "crashed (signal 6)"), ("exit", "ended with exit code 5"), ("sleep", "took more")],
+    [
+        ("crash", "crashed (signal 6)"),
+        ("exit", "ended with exit code 5"),
+        ("sleep", "took more than 6 s"),
+        ("spin", "took more than"),
+    ],
 )
-@pytest.mark.skipif(sys.platform == "win32", reason="names a POSIX signal")
+@pytest.mark.skipif(sys.platform == "win32", reason="names POSIX signals")
 def test_the_end_of_a_limited_process_is_told(what, end, tmp_path):
     with (tmp_path / "out").open("wb") as file:
-        seconds = 3.0 if what == "sleep" else 120.0
+        seconds = 1.0 if what in ("sleep", "spin") else 120.0
         assert limited(what, file, seconds=seconds).startswith(end)
 
 
