@@ -280,8 +280,14 @@ def run_limited(
 
     Its standard output goes to a file; its messages are lost, and environment variables in
     `without` are unset. Returns an empty text if it ended well, else how it ended, such as
-    "crashed (signal 11)". May be called from scripts without a main guard.
+    "crashed (signal 11)". May be called from scripts without a main guard. Raises `WorkerError` in
+    a frozen program.
     """
+    if getattr(sys, "frozen", False):  # it would start the program itself
+        raise WorkerError(
+            "a program frozen into one executable has no Python for a child process; "
+            "do this in a program of its own"
+        )
     hidden = (*without, "PYTHONPATH", "PYTHONSTARTUP")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
