@@ -32,6 +32,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -93,8 +94,8 @@ def _clips(folder: Path) -> Iterator[Target]:
                 Pose(np.broadcast_to(frames[:, :, None] / 9, (12, 4, 3))) if index == 0 else None
             )
             clip = Clip(
-                own, np.tile(frames * 0.8, (1, len(own))).clip(own.minimum, own.maximum), 30,
-                pose=turns, events=(Event(160, "word", {"text": "hé"}),),
+                own, np.tile(frames * 0.8, (1, len(own))).clip(own.minimum, own.maximum),
+                Fraction(30), pose=turns, events=(Event(160, "word", {"text": "hé"}),),
             )  # fmt: skip
             file = folder / f"clip{index}{format_.extension}"
             extra = {"head": small_head()} if "head" in format_.options else {}
@@ -223,11 +224,11 @@ def _documents() -> Iterator[Target]:
 
     def table(path: Path) -> object:
         found = RigTable.load(path)
-        return found(np.ones((2, len(found.units)), np.float32) / 2)
+        return found(np.full((2, len(found.units)), 0.5, np.float32))
 
     def moved(path: Path) -> object:
         found = conversion_from_file(path)
-        return found(np.ones((2, len(found.source)), np.float32) / 2)
+        return found(np.full((2, len(found.source)), 0.5, np.float32))
 
     def model(path: Path) -> object:
         speaker = load(path.parent).session(rig="arkit", fps=30)
@@ -539,7 +540,8 @@ def _document_changed(data: bytes, random: Random) -> bytes:
 
 def _changed(document: Any, random: Random) -> Any:
     """Change one place of a document."""
-    holder, key = None, None
+    holder: Any = None
+    key: Any = None
     here = document
     while isinstance(here, dict | list) and here and (holder is None or random.random() < 0.85):
         holder = here
@@ -617,7 +619,8 @@ def _npy_changed(data: bytes, random: Random) -> bytes:
     if way == 0:  # a header that declares something else
         header = f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': "
         text = header + f"{shapes[int(random.integers(len(shapes)))]}, }}\n"
-        return b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode() + array.tobytes()
+        start = b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode()
+        return start + bytes(array.tobytes())
     if way == 1:
         kinds = ("<f8", "<i8", "<u1", "<U3", "S2", "<c16", "?", "<M8[s]", ">f2")
         kind = kinds[int(random.integers(len(kinds)))]
@@ -713,7 +716,7 @@ def _limit_memory() -> None:
         return
     import resource
 
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
 
 
