@@ -16,6 +16,7 @@ from ..rig import Rig
 from ..source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from .format import Format, Reader, Writer
 from .options import DEFAULTS, TIMES, Setting, WriteOptions
+from .rates import require_plausible
 from .visemes import BASIC, MOUTHS, RIG, VISEMES, Cue, Cues
 
 FPS = Fraction(60)
@@ -256,6 +257,8 @@ def _read(
     if cues and (cues[-1].end - cues[0].start) * fps > _MAX_FRAMES:
         raise _error(file, f"more than {_MAX_FRAMES} frames at {float(fps):g} a second")
     try:
+        if cues:
+            require_plausible(float(cues[-1].end - cues[0].start) * float(fps), len(cues))
         return _CueClip(cues, fps, rig)
     except FaceSDKError as error:
         raise _error(file, str(error)) from error

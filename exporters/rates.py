@@ -30,6 +30,22 @@ _REPEATED = 0.9
 """Share of the times that several rows have each, from which they are rows of their own."""
 
 
+_FREE_FRAMES = 60 * 3600
+_FRAMES_PER_KEY = 600
+
+
+def require_plausible(frames: float, keys: int) -> None:
+    """Raise `FileFormatError` for a clip whose few keys stretch over very many frames.
+
+    An hour at 60 frames per second is free; beyond it a key may stand for 600 frames. A few bytes
+    could otherwise declare a day, which takes gigabytes.
+    """
+    if not frames <= _FREE_FRAMES + _FRAMES_PER_KEY * keys:
+        raise FileFormatError(
+            f"{keys} keys stretch over {frames:,.0f} frames; are their times in seconds?"
+        )
+
+
 @dataclass(frozen=True)
 class Timing:
     """Rows on an exact frame grid."""

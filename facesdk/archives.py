@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -14,7 +15,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FaceSDKError, FileFormatError
+from .errors import FaceSDKError, FileFormatError, is_of_system
 
 Array = NDArray[Any]
 
@@ -55,7 +56,7 @@ def load_npz(
     except FaceSDKError as error:
         raise FileFormatError(f"{name} cannot be read as arrays of numbers: {error}") from error
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_system(error):
             raise
         raise FileFormatError(f"{name} cannot be read as arrays of numbers: {error}") from error
 
@@ -69,12 +70,11 @@ def load_npy(path: Path, *, limit: int) -> Array:
                 raise FileFormatError(f"{size:,} bytes, expected at most {limit:,}")
             _check_header(file, path.name, size)
             file.seek(0)
-            array: Array = np.lib.format.read_array(file, allow_pickle=False)
-        return array
+            return _checked(np.lib.format.read_array(file, allow_pickle=False))
     except FaceSDKError as error:
         raise FileFormatError(f"{path} cannot be read as arrays of numbers: {error}") from error
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_system(error):
             raise
         raise FileFormatError(f"{path} cannot be read as arrays of numbers: {error}") from error
 
@@ -83,7 +83,15 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
     with archive.open(entry) as member:
         _check_header(member, entry.filename, entry.file_size)
     with archive.open(entry) as member:
-        array: Array = np.lib.format.read_array(member, allow_pickle=False)
+        return _checked(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _checked(array: Array) -> Array:
+    """Return an array; one of text must hold characters, which numpy does not check."""
+    if array.dtype.kind == "U" and array.size:
+        codes = np.ascontiguousarray(array).view(f"{array.dtype.byteorder}u4")
+        if codes.max(initial=0) > sys.maxunicode:
+            raise FileFormatError("it holds text with impossible characters")
     return array
 
 

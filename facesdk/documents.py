@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import FaceSDKError, RigError, reading
+from .errors import FaceSDKError, FileFormatError, RigError, reading
 
 MAX_BYTES = 1 << 26
 """Largest JSON document that describes a rig, a table, a map or a model."""
+
+_MAX_TOML = 1 << 18
+_DEEP_KEY = re.compile(rb"(?:[\w\"'-]{1,64}[ \t]*\.[ \t]*){40}|(?:[\[{][ \t\r\n]*){40}")
+"""Keys of 40 parts, or as many brackets in a row."""
 
 
 def load_json(path: Path, kind: str, *, error: type[FaceSDKError] = RigError) -> Any:
@@ -41,6 +47,23 @@ def parse_json(data: bytes | str, source: str, kind: str, *, error: type[FaceSDK
             raise error(f"{source} cannot be read as a {kind}: {cause}") from cause
         except RecursionError as cause:
             raise error(f"{source} is not a {kind}: it is nested too deeply") from cause
+
+
+def parse_toml(data: bytes, source: str) -> dict[str, Any]:
+    """Return the tables of a TOML text; raises `FileFormatError` naming the source.
+
+    tomllib takes time with the square of the depth of keys, and of the length of some damaged
+    values, so both are bounded.
+    """
+    if len(data) > _MAX_TOML:
+        raise FileFormatError(f"{source} is larger than {_MAX_TOML >> 10} KiB, too large for TOML")
+    if _DEEP_KEY.search(data):
+        raise FileFormatError(f"{source} is not valid TOML: it is nested too deeply")
+    with reading(source, FileFormatError):
+        try:
+            return tomllib.loads(data.decode("utf-8-sig"))
+        except ValueError as error:
+            raise FileFormatError(f"{source} cannot be read as TOML: {error}") from error
 
 
 def check_header(

@@ -25,6 +25,7 @@ pickled: they cross process boundaries.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -115,9 +116,18 @@ def reading(source: object, error: type[FaceSDKError]) -> Iterator[None]:
     except FaceSDKError:
         raise
     except Exception as cause:
-        if isinstance(cause, OSError) and cause.errno is not None:
+        if is_of_system(cause):
             raise
         raise error(f"{source} cannot be read: {unexpected(cause)}") from cause
+
+
+_OF_CONTENT = {errno.EINVAL, errno.ENAMETOOLONG, errno.EOVERFLOW, errno.ELOOP, errno.EILSEQ}
+"""What the system answers to impossible positions and names, which come from a file's content."""
+
+
+def is_of_system(error: BaseException) -> bool:
+    """Whether an error is about the system, such as a missing file, not the content of a file."""
+    return isinstance(error, OSError) and error.errno not in (None, *_OF_CONTENT)
 
 
 def unexpected(error: BaseException) -> str:

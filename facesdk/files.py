@@ -8,10 +8,19 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_ABANDONED = 3600.0
+"""Seconds after which an unfinished file has no owner, where files cannot be locked."""
 
 _PART = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.part", re.DOTALL)
 _LONGEST = 255
@@ -47,20 +56,48 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         with target.open("wb") as file:
             yield file
         return
-    part = target.with_name(f".{_part_stem(target.name)}.{secrets.token_hex(4)}.part")
     with _naming(path):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder; give a file name")
-        opened = part.open("xb")
+        opened, part = _new_part(target)
     try:
         with opened as file:
             yield file
-        with _naming(path):
-            part.replace(target)
+            if fcntl is not None:  # while it is locked
+                _finish(file)
+                with _naming(path):
+                    part.replace(target)
+        if fcntl is None:
+            with _naming(path):
+                part.replace(target)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def _new_part(target: Path) -> tuple[BinaryIO, Path]:
+    """Create a temporary file next to the target, and lock it until it is closed.
+
+    The lock tells other processes that it has an owner; it ends with the process.
+    """
+    while True:
+        part = target.with_name(f".{_part_stem(target.name)}.{secrets.token_hex(4)}.part")
+        opened = part.open("x+b")
+        if fcntl is None:
+            return opened, part
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        if part.exists():  # no other process took it for a leftover before it was locked
+            return opened, part
+        opened.close()
+
+
+def _finish(file: BinaryIO) -> None:
+    """Write what is buffered; a network drive reports a full disk only when a file is closed."""
+    if not file.closed:
+        file.flush()
+        os.close(os.dup(file.fileno()))
 
 
 @contextmanager
@@ -107,7 +144,10 @@ def _without_torn_end(prefix: bytes) -> bytes:
 
 
 def remove_leftovers(paths: Iterable[str | Path]) -> None:
-    """Delete unfinished copies of these files that a killed process left next to them."""
+    """Delete unfinished copies of these files that a killed process left next to them.
+
+    A copy that another process is writing is kept.
+    """
     stems: dict[Path, set[str]] = {}
     for path in map(Path, paths):
         stems.setdefault(path.parent, set()).add(_part_stem(path.name))
@@ -116,4 +156,20 @@ def remove_leftovers(paths: Iterable[str | Path]) -> None:
             for entry in folder.iterdir():
                 match = _PART.fullmatch(entry.name)
                 if match and match["stem"] in targets:
-                    entry.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        _remove_if_abandoned(entry)
+
+
+def _remove_if_abandoned(part: Path) -> None:
+    if fcntl is None:  # Windows does not delete an open file
+        part.unlink(missing_ok=True)
+        return
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:  # a file system without locks
+            if time.time() - part.stat().st_mtime < _ABANDONED:
+                return
+        part.unlink(missing_ok=True)

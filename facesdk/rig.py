@@ -273,7 +273,7 @@ def _rig_folder() -> Traversable:
 @cache
 def _builtin(name: str) -> Rig:
     file = _rig_folder() / f"{name}.json"
-    if not name.replace("-", "").isalnum() or not file.is_file():
+    if name not in rig_names():
         raise unknown_name("no rig", name, rig_names())
     return Rig.from_json(json.loads(file.read_text("utf-8")), source=f"rig {name!r}")
 

@@ -102,12 +102,17 @@ class AnnotationFolder(TakeSet):
         Controls that are missing in a track stay at rest.
         """
         path = self.folder / "tracks" / f"{take.id}.npz"
+        with reading(path, FileFormatError):
+            return self._track(path)
+
+    def _track(self, path: Path) -> Floats:
         arrays = _arrays(path)
         if self.rig is None:
             return self._vertices(arrays, path)
         values, names = arrays.get("values"), arrays.get("names")
         if values is None or names is None or values.shape[1:] != names.shape:
             raise FileFormatError(f"{path} must contain values (T, C) and names (C,)")
+        _finite(values, path)
         full = np.tile(self.rig.rest, (len(values), 1))
         full[:, [self.rig.index(str(name)) for name in names]] = values
         return _finite(full, path)

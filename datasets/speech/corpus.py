@@ -72,7 +72,7 @@ class Corpus:
         return dict(sorted(Counter(r for r in self._records() if isinstance(r, str)).items()))
 
     def _records(self) -> Iterator[Utterance | str]:
-        with self.index.open(encoding="utf-8") as lines:
+        with self.index.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     record = _read(json.loads(line))
@@ -89,7 +89,7 @@ class Corpus:
         if path.exists():
             with reading(path, FileFormatError):
                 return dict(load_json(path, "corpus", error=FileFormatError))
-        with self.index.open(encoding="utf-8") as lines:
+        with reading(self.index, FileFormatError), self.index.open("rb") as lines:
             recorded = any(speechocean.is_record(json.loads(line)) for line in islice(lines, 1))
         return dict(speechocean.FACTS) if recorded else {}
 
@@ -97,7 +97,10 @@ class Corpus:
         """Return (N,) mono samples at 16 kHz."""
         from ...audio import read_audio
 
-        return read_audio(self.folder / utterance.file, sample_rate=CORPUS_RATE)
+        path = Path(utterance.file)
+        if path.is_absolute() or ".." in path.parts:
+            raise FileFormatError(f"{self.index}: {utterance.file!r} must be below the folder")
+        return read_audio(self.folder / path, sample_rate=CORPUS_RATE)
 
 
 def _read(record: Mapping[str, Any]) -> Utterance | str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ...documents import parse_toml
 from ...errors import FileFormatError, reading, unknown_name
 from . import festival, flite, hibari, kokoro, texts
 from .corpus import CorpusWriter, Utterance
@@ -70,10 +70,10 @@ class Recipe:
     @classmethod
     def _parse(cls, payload: bytes, source: str) -> Recipe:
         try:
-            document = tomllib.loads(payload.decode())
+            document = parse_toml(payload, source)
             if "extends" in document:
                 base = _payload(document["extends"])
-                document = _extend(tomllib.loads(base.decode()), document)
+                document = _extend(parse_toml(base, source), document)
                 payload = base + payload
             corpora = {n: _source(n, entry) for n, entry in document["corpora"].items()}
             held_out, seed = document["held_out"], document["seed"]
@@ -92,7 +92,7 @@ class Recipe:
                 schedule=document.get("schedule", {}),
                 sha256=hashlib.sha256(payload).hexdigest(),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise FileFormatError(f"{source} is not a training recipe: {error!r}") from error
 
 

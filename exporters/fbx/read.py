@@ -17,6 +17,7 @@ from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, exact_fps
 from ...errors import FileFormatError, missing_extra
 from ...rig import Rig, rig_names
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
+from ..rates import require_plausible
 from ..rigs import loose_rig
 from ..scene.skeleton import joint_called
 from .document import RIG
@@ -25,6 +26,8 @@ from .times import CUSTOM, TIME_MODES
 _MAX_BYTES = 1 << 31
 _MAX_SECONDS = 1e9
 _MAX_FRAMES = 1 << 24
+_KEY_BYTES = 20
+"""Least bytes of a key."""
 _MAX_CHANNELS = 4096
 
 
@@ -69,6 +72,9 @@ class _Scene:
     the life of the process; the memory of the scene itself is released with the last user of this.
     """
 
+    size = 0
+    """Bytes of the file."""
+
     def __init__(self, scene: Any) -> None:
         self._scene = self.keep(scene)
         for owned in gc.get_referents(scene):  # among them the context, which does the miscounting
@@ -101,13 +107,15 @@ def _load(file: BinaryIO, name: str) -> _Scene:
     if len(data) > _MAX_BYTES:
         raise FileFormatError(f"{name} is longer than {_MAX_BYTES} bytes")
     try:
-        return _Scene(
+        scene = _Scene(
             ufbx.load_memory(data, target_axes=ufbx.axes_right_handed_y_up, ignore_embedded=True)
         )
     except (ufbx.UfbxError, ValueError, UnicodeError) as error:
         raise FileFormatError(
             f"{name} is not an FBX file: {error or type(error).__name__}"
         ) from error
+    scene.size = len(data)
+    return scene
 
 
 def _rate(scene: _Scene) -> Fraction:
@@ -148,6 +156,7 @@ class _Stack:
         self._scene = scene
         self._channels = _channels(scene, stack)
         self._begin, self._count = _span(stack, fps)
+        require_plausible(self._count, scene.size // _KEY_BYTES)
         controls = self._channels.controls
         marked = _marked_rig(scene)
         names = _own(list(controls), rig or marked)

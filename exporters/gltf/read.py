@@ -17,7 +17,7 @@ from ...errors import FileFormatError
 from ...mesh.files.gltf import MAX_BYTES, Scene, in_words
 from ...mesh.rotation import quaternion_angles, slerp
 from ...rig import Rig
-from ..rates import timing
+from ..rates import require_plausible, timing
 from ..rigs import shape_rig
 from ..scene.skeleton import joint_called
 
@@ -274,7 +274,9 @@ def _grid(keys: Sequence[Array], facts: Mapping[str, Any]) -> tuple[Fraction, Fr
     start = Fraction(round(begin * SAMPLE_RATE), SAMPLE_RATE)
     if "start_sample" in facts:
         start = Fraction(int(facts["start_sample"]), int(facts["sample_rate"]))
-    return start, fps, round((end - float(start)) * float(fps)) + 1
+    count = round((end - float(start)) * float(fps)) + 1
+    require_plausible(count, sum(map(len, keys)))
+    return start, fps, count
 
 
 def _rate(keys: Sequence[Array], facts: Mapping[str, Any]) -> Fraction:

@@ -15,6 +15,7 @@ from ...clip import POSE_JOINTS, SAMPLE_RATE, Event, exact_fps
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
+from ..rates import require_plausible
 from ..rigs import shape_rig
 from ..scene.skeleton import joint_called
 from .yaml import Keys, objects
@@ -345,7 +346,9 @@ def _span(keys: Sequence[Doubles], fps: Fraction) -> tuple[float, int]:
     begin, end = min(float(t[0]) for t in times), max(float(t[-1]) for t in times)
     if end - begin > _LONGEST or abs(begin) > 1e6:
         raise ValueError(f"the clip lasts from {begin:g} to {end:g} s")
-    return begin, round((end - begin) * float(fps)) + 1
+    count = round((end - begin) * float(fps)) + 1
+    require_plausible(count, sum(map(len, times)))
+    return begin, count
 
 
 def _event(entry: Mapping[str, Any]) -> Event:

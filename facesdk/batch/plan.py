@@ -71,8 +71,14 @@ class Plan:
 
     def files(self) -> list[str]:
         """Paths of all files to write, sidecar files included, pipes excluded."""
-        outputs = (line.output for line in self.lines if line.output != PIPE)
-        return [path + ending for path in outputs for ending in ("", *self.format.sidecars)]
+        return [path for line in self.lines for path in output_files(line, self.format)]
+
+
+def output_files(line: Line, format_: Format) -> list[str]:
+    """Return the paths of a line's files, sidecar files included; none for a pipe."""
+    if line.output == PIPE:
+        return []
+    return [line.output + ending for ending in ("", *format_.sidecars)]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..files import whole_file
+from ..printing import printable_json
 from .flags import Flag, flags, severity
 from .line import Outcome
 from .page import page
@@ -58,7 +58,7 @@ def write_report(
     if Path(path).suffix.lower() in (".html", ".htm"):
         text = page(document, {o.line.output: o.facts["sketch"] for o in outcomes if o.facts})
     else:
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = printable_json(document, indent=1) + "\n"
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))

@@ -173,6 +173,24 @@ def _mesh_hash(path: str) -> str:
     return hashlib.sha256(repr(held).encode()).hexdigest()
 
 
+FileMark = tuple[int, ...]
+"""Device, number, size and times of a file; changes when its content does. Empty if missing."""
+
+
+def file_mark(path: str | Path) -> FileMark:
+    """Return the mark of a file, or of a folder and all files in it."""
+    try:
+        held = sorted(Path(path).iterdir()) if Path(path).is_dir() else []
+        found = [Path(p).stat() for p in (path, *held)]
+    except OSError:
+        return ()
+    return tuple(
+        number
+        for s in found
+        for number in (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+    )
+
+
 def file_hash(path: str | Path) -> str:
     """Return the sha256 of a file."""
     digest = hashlib.sha256()

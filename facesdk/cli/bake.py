@@ -41,6 +41,7 @@ from . import (
     log_warning,
     option,
     print_json,
+    show,
     stdin,
     stdout,
 )
@@ -239,7 +240,7 @@ def _bake(
 
 def _log_failure(outcome: Outcome, *, debug: bool) -> None:
     if debug or os.environ.get("FACESDK_DEBUG"):
-        print(outcome.trace, end="", file=sys.stderr)
+        show(outcome.trace, on=sys.stderr, lines=True)
     log_error(outcome.error)
 
 

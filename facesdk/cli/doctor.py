@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import MissingExtraError, install_hint
-from . import DONE, FAILED, print_json
+from . import DONE, FAILED, print_json, show
 
 NAME = "doctor"
 HELP = "check the installation: versions, extras, OpenGL, ffmpeg, a self test"
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report)
     else:
-        print("\n".join(_lines(report)))
+        show(*_lines(report))
     return DONE if report["self_test"]["ok"] else FAILED
 
 

@@ -13,7 +13,7 @@ from ..errors import unknown_name
 from ..exporters import format_for, named, open_clips
 from ..rig import Rig
 from ..source import FrameSource
-from . import DONE, option, print_json, stdin
+from . import DONE, option, print_json, show, stdin
 
 NAME = "info"
 HELP = "describe the contents of an animation file"
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(facts)
     else:
-        print("\n".join(_lines(facts)))
+        show(*_lines(facts))
     return DONE
 
 

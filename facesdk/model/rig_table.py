@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _MAX_WEIGHTS = 1 << 24
+_MAX_WEIGHT = 1e6
 _MAX_FACTORS = 64
 """Most factors of one product."""
 
@@ -91,9 +92,12 @@ class RigTable(Rebuilt):
         weights = np.zeros((len(names), len(self.rig)), np.float32)
         for control, shares in self.controls.items():
             for term, weight in shares.items():
+                if not abs(weight) < _MAX_WEIGHT:
+                    raise RigError(
+                        f"table of rig {self.rig.name!r}: weights must be finite and below "
+                        f"{_MAX_WEIGHT:g}, got {weight} for {control!r}"
+                    )
                 weights[rows[term], self.rig.index(control)] = weight
-        if not np.isfinite(weights).all():
-            raise RigError(f"weights in the table of rig {self.rig.name!r} must be finite")
         scale, offset, columns = self._factors()
         layers = Layers(scale, offset, self._products(names, columns), weights)
         object.__setattr__(self, "layers", layers)

@@ -362,6 +362,112 @@ def test_a_worker_that_dies_fails_only_its_line(lines, monkeypatch):
     assert [outcomes[name].status for name in ("b", "guard/a")] == ["baked", "baked"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_a_worker_that_dies_leaves_no_unfinished_file(lines, monkeypatch):
+    settings = batch.Settings()
+    jobs = [(line, settings) for line in batch.plan([str(lines)], "out").lines]
+    left = Path("out/.a.json.0123abcd.part")
+    other = Path("out/.b.json.0123abcd.part")
+    left.parent.mkdir()
+    send = Worker.send
+
+    def send_and_kill(worker, job):
+        send(worker, job)
+        if job[0].name == "a":
+            left.write_bytes(b"half")
+            os.kill(worker._process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(Worker, "send", send_and_kill)
+    other.write_bytes(b"of another line")
+    outcomes = {o.line.name: o for o in pool.bake_in_workers(jobs, workers=1)}
+    assert outcomes["a"].status == "failed"
+    assert not left.exists()
+    assert other.exists()
+
+
+@pytest.mark.parametrize("what", ["audio", "rig", "phones"])
+def test_an_input_that_changes_during_the_run_is_baked_again(work, monkeypatch, capsys, what):
+    record(work / "lines" / "a.wav")
+    record(work / "other.wav", voice(1.2))
+    options = []
+    if what == "rig":
+        table = Path(facesdk.__file__).parent / "data" / "tables" / "arkit.json"
+        shutil.copy(table, "own.json")
+        options = ["--rig", "own.json"]
+    if what == "phones":
+        Path("phones").mkdir()
+        Path("phones/a.lab").write_text(PHONES)
+        options = ["--phones", "phones"]
+    real = batch.LineBaker.bake
+
+    def swapped(self, line, settings, on_progress=None):
+        facts = real(self, line, settings, on_progress)
+        if what == "audio":
+            Path("other.wav").replace(line.audio)
+        else:
+            path = Path("own.json" if what == "rig" else "phones/a.lab")
+            path.write_text(path.read_text() + "\n")
+        return facts
+
+    monkeypatch.setattr(batch.LineBaker, "bake", swapped)
+    assert bake("lines", "-o", "out", *options, "--json") == 0
+    out, err = capsys.readouterr()
+    assert statuses(json.loads(out)) == {"a": "baked"}
+    assert "changed while it was baked" in err
+    monkeypatch.setattr(batch.LineBaker, "bake", real)
+    assert bake("lines", "-o", "out", *options, "--json") == 0
+    assert statuses(report(capsys)) == {"a": "baked"}
+    assert bake("lines", "-o", "out", *options, "--json") == 0
+    assert statuses(report(capsys)) == {"a": "unchanged"}
+
+
+def test_two_runs_into_one_folder_both_end_well(work):
+    for folder, count in (("one", 4), ("two", 4)):
+        for i in range(count):
+            record(work / folder / f"{folder}{i}.wav", voice(1.0))
+            record(work / folder / f"both{i}.wav", voice(1.0))
+    command = [sys.executable, "-m", "facesdk", "bake", "-o", "out"]
+    runs = [subprocess.Popen([*command, name], stderr=subprocess.PIPE) for name in ("one", "two")]
+    errors = [run.communicate(timeout=300)[1].decode() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], errors
+    named = {f"{name}{i}.json" for name in ("one", "two", "both") for i in range(4)}
+    assert files(work / "out") == named
+    known = {json.loads(row)["output"] for row in Path("out", CACHE).read_bytes().splitlines()}
+    assert known == named
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sigterm_leaves_whole_files_and_no_workers(work, jobs):
+    for i in range(12):
+        record(work / "lines" / f"{i}.wav", voice(40.0) if i == 0 else None)
+        if i:
+            shutil.copy(work / "lines" / "0.wav", work / "lines" / f"{i}.wav")
+    command = [sys.executable, "-m", "facesdk", "bake", "lines", "-o", "out", "--jobs", str(jobs)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    while not Path("out", CACHE).exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)  # ends when the workers, which share it, have ended
+    assert (process.returncode, err.decode()) == (143, "facesdk: terminated\n")
+    assert all(name.endswith(".json") for name in files(work / "out"))
+
+
+def test_a_hostile_name_is_harmless_in_the_report(work, capsys):
+    name = "a\u202e<script>.wav" if sys.platform == "win32" else "a\x1b[2J\u202e<script>.wav"
+    if sys.platform == "win32":
+        name = name.replace("<script>", "")
+    record(work / "lines" / name)
+    Path("lines/bad.wav").write_bytes(b"\0" * 100)
+    assert bake("lines", "-o", "out", "--report", "r.html", "--json") == 1
+    assert bake("lines", "-o", "out", "--report", "r.json") == 1
+    text = Path("r.html").read_text("utf-8") + Path("r.json").read_text("utf-8")
+    text += "".join(capsys.readouterr())
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "<script>" not in Path("r.html").read_text("utf-8")
+
+
 # ------------------------------------------------------------------------- the report
 
 

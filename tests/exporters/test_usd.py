@@ -431,3 +431,107 @@ def test_events_and_start_come_back(tmp_path):
     np.testing.assert_array_equal(back.values, clip.values)
     np.testing.assert_allclose(back.pose.angles, clip.pose.angles, atol=1e-6)
     assert back.fps == Fraction(30000, 1001)
+
+
+# ------------------------------------------------------------------------ hostile files
+
+PLAIN = """#usda 1.0
+def SkelAnimation "A" {
+    uniform token[] blendShapes = ["jawOpen"]
+    float[] blendShapeWeights.timeSamples = { 0: [0.25], 1: [0.75] }
+}
+"""
+
+
+def stages(folder, **texts):
+    """Write text files; return the first."""
+    paths = [folder / f"{name}.usda" for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#usda 1.0\n{text}" if not text.startswith("#usda") else text)
+    return paths[0]
+
+
+REFERENCES = {
+    "sublayer": '( subLayers = [@{}@] )\ndef "R" {{}}',
+    "reference": 'def "R" ( prepend references = @{}@</A> ) {{}}',
+    "payload": 'def "R" ( prepend payload = @{}@</A> ) {{}}',
+    "within a variant": 'def "R" ( variants = {{ string v = "a" }}\n prepend variantSets = "v" )'
+    ' {{ variantSet "v" = {{ "a" ( prepend references = @{}@</A> ) {{ }} }} }}',
+    "value clips": 'def SkelAnimation "A" ( clips = {{ dictionary default = {{\n asset[] assetPaths'
+    ' = [@{}@]\n string primPath = "/A"\n double2[] active = [(0, 0)]\n }} }} )'
+    ' {{ uniform token[] blendShapes = ["jawOpen"]\n }}',
+}
+
+
+@pytest.mark.parametrize("text", REFERENCES.values(), ids=REFERENCES)
+def test_files_outside_the_folder_are_not_read(text, tmp_path):
+    stages(tmp_path, outside=PLAIN)
+    inside = stages(tmp_path / "sub", inside=PLAIN)
+    path = stages(tmp_path / "sub", first=text.format("../outside.usda"))
+    with pytest.raises(FileFormatError, match=r"refers to '../outside.usda', which is not in its"):
+        read_clip(path)
+    through = stages(tmp_path / "sub", second="( subLayers = [@./first.usda@] )")
+    with pytest.raises(FileFormatError, match="which is not in its folder"):
+        read_clip(through)
+    path = stages(tmp_path / "sub", third=text.format(f"./{inside.name}"))
+    assert read_clip(path).rig.name == "arkit"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{folder}/outside.usda", "./x/../../outside.usda", "file:///etc/a.usda", "./link.usda",
+     "https://example.org/a.usda", '`"{folder}/outside.usda"`'],
+)  # fmt: skip
+def test_no_spelling_leads_outside(written, tmp_path):
+    stages(tmp_path, outside=PLAIN)
+    (tmp_path / "sub").mkdir()
+    if sys.platform != "win32":
+        (tmp_path / "sub" / "link.usda").symlink_to(tmp_path / "outside.usda")
+    elif "link" in written:
+        pytest.skip("links need rights on Windows")
+    text = REFERENCES["reference"].format(written.format(folder=tmp_path.as_posix()))
+    with pytest.raises(FileFormatError, match=r"is not in its folder|refers to an expression"):
+        read_clip(stages(tmp_path / "sub", first=text))
+
+
+def test_a_file_without_a_path_refers_to_nothing(tmp_path):
+    stages(tmp_path, outside=PLAIN)
+    text = REFERENCES["sublayer"].format(tmp_path / "outside.usda")
+    with pytest.raises(FileFormatError, match="is not in its folder"):
+        read_clip(io.BytesIO(f"#usda 1.0\n{text}".encode()), "usda")
+
+
+def bomb(levels, width):
+    below, text = "/A", PLAIN
+    for level in range(levels):
+        children = "".join(
+            f'def "c{i}" ( prepend references = <{below}> ) {{}}\n' for i in range(width)
+        )
+        text += f'def "L{level}" {{\n{children}}}\n'
+        below = f"/L{level}"
+    return text
+
+
+def test_references_that_multiply_are_counted_before_they_are_followed(tmp_path):
+    with pytest.raises(FileFormatError, match=r"references multiply to [\d,]+ prims"):
+        read_clip(stages(tmp_path, bomb=bomb(7, 8)))
+    with pytest.raises(FileFormatError, match="expected up to 4096 animations"):
+        read_clips(stages(tmp_path, wide=bomb(4, 9)))
+    assert len(read_clips(stages(tmp_path, small=bomb(2, 3)))) == 1 + 3 + 9
+    itself = f'{PLAIN}def "L" {{\n def "c" ( prepend references = </L> ) {{\n }}\n}}\n'
+    assert len(read_clips(stages(tmp_path, itself=itself))) == 1
+
+
+def test_a_stage_that_lasts_for_ages_is_refused(tmp_path):
+    with pytest.raises(FileFormatError, match="stretch over"):
+        read_clip(stages(tmp_path, a=PLAIN.replace("1: [0.75]", "8000000: [0.75]")))
+
+
+def test_a_crash_of_usd_core_is_an_error_of_the_file(tmp_path, monkeypatch):
+    path = stages(tmp_path, a=PLAIN)
+    monkeypatch.setattr(
+        "facesdk.exporters.usd.read.run_limited", lambda *_, **__: "crashed (signal 11)"
+    )
+    with pytest.raises(FileFormatError, match=r"a\.usda: usd-core crashed \(signal 11\) while"):
+        read_clip(path)

@@ -29,6 +29,7 @@ LEVELS = (
         "errors",
         "frozen",
         "archives",
+        "printing",
         "files",
         "resample",
         "rig",

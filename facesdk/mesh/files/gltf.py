@@ -8,7 +8,7 @@ import json
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -115,9 +115,10 @@ class Scene:
         """Return a file in the document's folder; files elsewhere are refused."""
         folder = self._path.parent.resolve()
         for name in (unquote(uri), uri):  # some exporters do not encode what looks encoded
-            file = (folder / name).resolve()
-            if file.is_relative_to(folder) and file.is_file():
-                break
+            with suppress(OSError, ValueError):  # a name that no file can have
+                file = (folder / name).resolve()
+                if file.is_relative_to(folder) and file.is_file():
+                    break
         else:
             raise FileFormatError(f"{self._path} refers to {uri!r}, which is not in its folder")
         if file.stat().st_size > MAX_BYTES:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...documents import parse_toml
 from ...errors import FileFormatError, reading
 from ..config import config_from, require, require_positive
 from ..loop import Schedule
@@ -65,9 +65,10 @@ class LearnConfig:
     def load(cls, path: Path) -> LearnConfig:
         """Load a TOML file; raises `FileFormatError` or `UnknownNameError`."""
         try:
-            document = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            payload = path.read_bytes()
+        except OSError as error:
             raise FileFormatError(f"{path} cannot be read as TOML: {error}") from error
+        document = parse_toml(payload, str(path))
         with reading(path, FileFormatError):
             return config_from(cls, document, str(path))
 
