@@ -60,14 +60,16 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder; give a file name")
         opened, part = _new_part(target)
+    renamed = False
     try:
         with opened as file:
             yield file
-            if fcntl is not None:  # while it is locked
+            if fcntl is not None:
                 _finish(file)
-                with _naming(path):
-                    part.replace(target)
-        if fcntl is None:
+                with suppress(OSError):  # some shared drives do not rename an open file
+                    part.replace(target)  # while it is locked, so that nobody removes it
+                    renamed = True
+        if not renamed:
             with _naming(path):
                 part.replace(target)
     except BaseException:

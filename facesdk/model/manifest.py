@@ -58,9 +58,12 @@ class Manifest:
         with reading(path, ModelError):
             try:
                 manifest = cls._build(document)
-                manifest._check()
             except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise ModelError(f"{path} lacks or misspells a field: {error!r}") from error
+            try:
+                manifest._check()
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise ModelError(f"{path} describes no model: {error}") from error
         return manifest
 
     @classmethod

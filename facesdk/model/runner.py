@@ -85,6 +85,11 @@ class Runner:
             raise ModelError(
                 f"the network of {name} does not run as its manifest describes: {reason}"
             ) from error
+        if not all(np.isfinite(output).all() for output in lane.outputs):
+            raise ModelError(
+                f"the network of {self._manifest.name!r} returned numbers that are not finite; "
+                "are its weights damaged?"
+            )
         self._keep_rows(rows)
         self._turn = 1 - self._turn
         return lane.outputs

@@ -457,3 +457,35 @@ def test_a_head_is_built_once_for_many_files():
     built = _built.cache_info().misses
     assert [written(head) for head in (*heads, *heads)] == [*first, *first]
     assert _built.cache_info().misses == built
+
+
+@pytest.mark.parametrize(("seconds", "allowed"), [(3000, True), (80_000, False)])
+def test_three_keys_cannot_last_for_a_day(seconds, allowed):
+    keys = np.array([0, 1 / 60, seconds, 0, 1, 0], "<f4").tobytes()
+    uri = "data:;base64," + base64.b64encode(keys).decode()
+    accessor = {"componentType": 5126, "count": 3, "type": "SCALAR"}
+    document = {
+        "asset": {"version": "2.0"},
+        "buffers": [{"byteLength": 24, "uri": uri}],
+        "bufferViews": [{"buffer": 0, "byteOffset": i, "byteLength": 12} for i in (0, 12)],
+        "accessors": [{"bufferView": 0} | accessor, {"bufferView": 1} | accessor],
+        "meshes": [
+            {
+                "primitives": [{"attributes": {}, "targets": [{}]}],
+                "extras": {"targetNames": ["jawOpen"]},
+            }
+        ],
+        "nodes": [{"mesh": 0}],
+        "animations": [
+            {
+                "samplers": [{"input": 0, "output": 1}],
+                "channels": [{"sampler": 0, "target": {"node": 0, "path": "weights"}}],
+            }
+        ],
+    }
+    file = io.BytesIO(json.dumps(document).encode())
+    if allowed:
+        assert len(read_clip(file, "gltf")) == seconds * 60 + 1
+        return
+    with pytest.raises(FileFormatError, match="keys stretch over"):
+        read_clip(file, "gltf")

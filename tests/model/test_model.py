@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -287,7 +288,7 @@ HOSTILE = [
     ({"states": {"samples": [10**9], "mean": [65], "history": [60, 176]}}, "cannot have the shape"),
     ({"states": {"samples": [-1], "mean": [65], "history": [60, 176]}}, "cannot have the shape"),
     ({"states": {"other": [4]}}, "has no output 'next_other'"),
-    ({"learned": [1]}, "lacks or misspells"),
+    ({"learned": [1]}, "describes no model"),
     ({"learned": {"faces": 3}}, "must name its output"),
     ({"learned": {"faces": {"output": "x", "rig": None}}}, "has no output 'x'"),
     ({"sha256": None}, "damaged or was changed"),
@@ -301,6 +302,24 @@ def test_a_manifest_is_compared_with_its_graph(model, tmp_path, change, words):
     (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(ModelError, match=words):
         facesdk.load(folder).session().push(np.zeros(1600, np.float32))
+
+
+def test_weights_that_are_not_numbers_are_told(model, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    folder = copy_of(model, tmp_path)
+    graph = onnx.load(str(folder / model.manifest.file))
+    for weights in graph.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT and len(weights.dims) == 2:
+            array = onnx.numpy_helper.to_array(weights) * np.nan
+            weights.CopyFrom(onnx.numpy_helper.from_array(array, weights.name))
+    payload = graph.SerializeToString()
+    (folder / model.manifest.file).write_bytes(payload)
+    facts = json.loads((folder / "model.json").read_text("utf-8"))
+    facts["sha256"] = hashlib.sha256(payload).hexdigest()
+    (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+    session = facesdk.load(folder).session()
+    with pytest.raises(ModelError, match="not finite; are its weights damaged"):
+        session.push(np.ones(16_000, np.float32) / 10)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "\0", "", "[1]", "\xff\xfe"])
