@@ -28,7 +28,7 @@ def chosen_head(options: WriteOptions, wanted: bool) -> Head | None:
     Raises `ExportError` for a head that is given and not wanted.
     """
     if wanted:
-        return options.head or default_head()
+        return options.mesh or default_head()
     if options.head is not None:
         raise ExportError("a head was given and mesh=no asks for none; leave one of them out")
     return None

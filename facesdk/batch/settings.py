@@ -70,9 +70,7 @@ class Settings:
         if audio := self.audio_reference(line, format_):
             options["audio"] = audio
         if self.head is not None:
-            from ..mesh import load_head
-
-            options["head"] = load_head(self.head)
+            options["head"] = self.head
         return options
 
     def audio_reference(self, line: Line, format_: Format) -> str | None:

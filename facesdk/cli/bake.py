@@ -29,7 +29,16 @@ from ..batch import run as bake_lines
 from ..batch.plan import PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
-from ..errors import FileFormatError, MeshError, ModelError, RigError, UnknownNameError
+from ..errors import (
+    ExportError,
+    FileFormatError,
+    MeshError,
+    ModelError,
+    RigError,
+    UnknownNameError,
+)
+from ..exporters import Format, open_character
+from ..exporters.options import OptionFields
 from ..model import Model, RigOutput
 from . import (
     DONE,
@@ -145,7 +154,7 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     if args.link_audio and any(line.audio in (None, PIPE) for line in lines.lines):
         raise UsageError("--link-audio needs recordings that are files")
     return Settings(
-        rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
+        rig=args.rig or _usual_rig(args, format_, options),
         fps=fps,
         format=format_.name,
         look_ahead_ms=args.look_ahead,
@@ -159,6 +168,17 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         link_audio=args.link_audio,
         format_settings=options["settings"],
     )
+
+
+def _usual_rig(args: argparse.Namespace, format_: Format, options: OptionFields) -> str:
+    """Return the rig of the character that is kept, else of the format."""
+    if args.head is not None:
+        try:
+            if character := open_character(args.head, format_, options["settings"]):
+                return character.rig
+        except (FileFormatError, ExportError) as error:
+            raise UsageError(str(error)) from error
+    return (format_.rigs or [_DEFAULT_RIG])[0]
 
 
 def _log_software_reason(settings: Settings) -> None:
@@ -175,19 +195,31 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     """Raise `UsageError` for settings with which every line would fail."""
     model = None if all(line.phones for line in lines.lines) else baker.model
     try:
-        if settings.head is not None:
-            from ..mesh import load_head
-
-            load_head(settings.head)
         output = RigOutput.of(settings.rig, model)
+        if settings.head is not None:
+            _require_head(settings, lines.format, output)
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)
-    except (FileFormatError, MeshError, ModelError, RigError, UnknownNameError) as error:
+    except (ExportError, FileFormatError, MeshError, ModelError, RigError,
+            UnknownNameError) as error:  # fmt: skip
         raise UsageError(str(error)) from error
     if (table := output.stand_in) is not None:
         log(f"rig {table.rig.name} moves only {', '.join(table.moved)} until a FLAME model is "
             "calibrated: facesdk flame calibrate MODEL")  # fmt: skip
+
+
+def _require_head(settings: Settings, format_: Format, output: RigOutput) -> None:
+    """Read the head once before any work; logs what a character that is kept shows."""
+    assert settings.head is not None
+    character = open_character(settings.head, format_, settings.format_settings)
+    if character is None:
+        from ..mesh import load_head
+
+        load_head(settings.head)
+        return
+    character.require_controls(output.rig)
+    log(character.describe(output.rig))
 
 
 def _log_look_ahead(wanted: float | None, chosen: int, model: Model) -> None:

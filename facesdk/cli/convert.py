@@ -19,6 +19,7 @@ from ..exporters import (
     format_for,
     formats,
     named,
+    open_character,
     open_clips,
     write_clip,
     write_clips,
@@ -27,7 +28,7 @@ from ..exporters.options import OptionFields
 from ..retarget import Conversion, Converted, conversion, conversion_from_file
 from ..rig import Rig
 from ..source import FrameSource, collect
-from . import UsageError, each, log_warning, option, print_json, stdin, stdout
+from . import UsageError, each, log, log_warning, option, print_json, stdin, stdout
 from .writing import add_writing_options, some_names, writing_options
 
 NAME = "convert"
@@ -104,7 +105,7 @@ def _options(args: argparse.Namespace, format_: Format) -> OptionFields:
         if len(args.inputs) > 1:
             raise UsageError(f"--{name} is for one input, got {len(args.inputs)}")
         options[name] = getattr(args, name)
-    if args.head is not None:
+    if args.head is not None and open_character(args.head, format_, options["settings"]) is None:
         from ..mesh import load_head
 
         options["head"] = load_head(args.head)
@@ -135,10 +136,20 @@ def _convert(
             keeps_name = format_.multi_clip and "name" not in options and PIPE not in paths
             named = OptionFields(name=name) if keeps_name else OptionFields()
             dropped = write_clip(result, file, format_, **(options | named))
+        _log_character(options, format_, [result.info.rig for _, result in clips.values()])
     return [
         _report(path, target, format_, name, result, dropped)
         for name, (path, result) in clips.items()
     ]
+
+
+def _log_character(options: OptionFields, format_: Format, rigs: Iterable[Rig]) -> None:
+    """Log what clips move of a character that was kept."""
+    head = options.get("head")
+    if isinstance(head, str):
+        character = open_character(head, format_, options["settings"])
+        for rig in {rig.names: rig for rig in rigs}.values() if character else ():
+            log(character.describe(rig))
 
 
 def _require_several(paths: Sequence[str], clips: Iterable[str], format_: Format) -> None:

@@ -30,7 +30,9 @@ def add_writing_options(parser: argparse.ArgumentParser) -> None:
              "(;FF for drop-frame)")  # fmt: skip
     add("--offset", type=float, default=0.0, metavar="SECONDS",
         help="seconds to add to all times")  # fmt: skip
-    add("--head", metavar="PATH", help="head file, for formats that contain a mesh")
+    add("--head", metavar="PATH",
+        help="head file, for formats that contain a mesh; glb, gltf and vrm keep a .glb, .gltf or "
+             ".vrm file as it is and add the animation to it")  # fmt: skip
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="format_settings",
         help="setting that only this format has (listed in docs/formats.md)")  # fmt: skip
 
@@ -55,7 +57,7 @@ def format_settings(args: argparse.Namespace) -> Mapping[str, str]:
 def writing_options(
     args: argparse.Namespace, format_: Format, fps: Fraction | None
 ) -> OptionFields:
-    """Return the options of the file, the head aside.
+    """Return the options of the file, with the path of the head.
 
     `fps` is the frame rate where it is known. Raises `UsageError` for values that make no sense
     and options that the format does not support.
@@ -68,6 +70,8 @@ def writing_options(
         "offset": args.offset,
         "settings": format_settings(args),
     }
+    if args.head is not None and "head" in format_.options:
+        options["head"] = args.head
     try:
         format_.checked(WriteOptions(**options))
         _check_start(args.start, fps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,11 @@ class Conversion:
     @property
     def dropped(self) -> tuple[str, ...]:
         """Source controls that have no effect on the target rig, in the source's order."""
-        alive = frozenset((*self.target.names, *POSE_ANGLES))
+        return self.without_effect((*self.target.names, *POSE_ANGLES))
+
+    def without_effect(self, targets: Iterable[str]) -> tuple[str, ...]:
+        """Return source controls that move none of these target controls and pose angles."""
+        alive = frozenset(targets)
         for rig_map in reversed(self.maps):
             reach = rig_map.reach.items()
             alive = frozenset(name for name, reached in reach if not reached or reached & alive)

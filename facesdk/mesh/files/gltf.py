@@ -187,7 +187,7 @@ class Scene:
             index, above = queue.popleft()
             if index in matrices or len(matrices) > MAX_NODES:
                 raise ValueError("its nodes are not a tree")
-            matrices[index] = above @ _matrix(nodes[index])
+            matrices[index] = above @ node_matrix(nodes[index])
             queue += [(int(c), matrices[index]) for c in nodes[index].get("children", ())]
         for index, matrix in matrices.items():
             if "mesh" in nodes[index]:
@@ -213,9 +213,7 @@ class Scene:
 
     def target_names(self, mesh: int) -> list[str]:
         """Return the names of a mesh's morph targets."""
-        entry = self.document["meshes"][mesh]
-        first = entry["primitives"][0]
-        return _target_names(entry, first, len(first.get("targets", ())))
+        return mesh_target_names(self.document, mesh)
 
     def raw(self, name: str) -> Raw:
         """Return all meshes of the scene as one surface with its shapes."""
@@ -360,6 +358,13 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
     return text, binary
 
 
+def mesh_target_names(document: Mapping[str, Any], mesh: int) -> list[str]:
+    """Return the names of a mesh's morph targets."""
+    entry = document["meshes"][mesh]
+    first = entry["primitives"][0]
+    return _target_names(entry, first, len(first.get("targets", ())))
+
+
 def _target_names(mesh: Mapping[str, Any], primitive: Mapping[str, Any], count: int) -> list[str]:
     extras = (mesh.get("extras"), primitive.get("extras"))
     for extra in extras:
@@ -369,7 +374,7 @@ def _target_names(mesh: Mapping[str, Any], primitive: Mapping[str, Any], count: 
     return [f"target{i}" for i in range(count)]
 
 
-def _matrix(node: Mapping[str, Any]) -> Array:
+def node_matrix(node: Mapping[str, Any]) -> Array:
     """Return the (4, 4) matrix of a node relative to its parent."""
     if "matrix" in node:
         return np.array(node["matrix"], float).reshape(4, 4).T
