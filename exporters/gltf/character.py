@@ -252,7 +252,7 @@ class CharacterCurves:
             joined = np.hstack(weights) if weights else np.zeros((len(values), 1), np.float32)
             yield Block(joined, angles)
         silent = self._moved & set(self._without_effect())
-        if self._moved and silent == self._moved:
+        if self._moved and (silent == self._moved or not self.parts):
             text = (
                 f"{self._character.path} shows none of the controls of rig {rig.name!r} that move "
                 f"({_some(sorted(self._moved))}); {self._character.describe(rig)}"

@@ -242,7 +242,7 @@ def _viseme(written: str) -> str | None:
 def _preset(written: str, rig: Rig, *, vowels: bool) -> str | None:
     """Return the preset that a target shows; single `vowels` count where all five are there."""
     name = _COPY.sub("", written).lower()
-    last = re.split(r"[:|/]", name)[-1]
+    last = re.split(r"[.:|/]", name)[-1]
     if vowels and len(last) == 1 and last in _PRESETS:
         return _PRESETS[last]
     return _MORPHS.get(name) or _MORPHS.get(last) or _exactly(written, rig)
