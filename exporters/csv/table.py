@@ -20,6 +20,7 @@ from ...errors import FileFormatError
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo
 from ..rates import Timing, timing
+from ..rigs import Columns, file_rig, on_rig
 
 _MAX_LINE = 1 << 20
 _FEWEST_STEPS = 8
@@ -35,8 +36,8 @@ class Layout:
     rig: Rig
     time: int
     """Column of the time."""
-    controls: Sequence[int | None]
-    """Column of every control of the rig; None for one that stays at rest."""
+    controls: Columns
+    """Columns of every control of the rig."""
     pose: Sequence[int] = ()
     """Columns of the twelve pose channels, or none."""
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -98,9 +99,7 @@ class TableClip:
 
     def _split(self, table: Floats) -> Block:
         """Return the columns of a block of rows, in the rig's order."""
-        values = np.tile(self.info.rig.rest, (len(table), 1))
-        present = [i for i, column in enumerate(self._layout.controls) if column is not None]
-        values[:, present] = table[:, [c for c in self._layout.controls if c is not None]]
+        values = on_rig(table, self._layout.controls, self.info.rig)
         if not self._layout.pose:
             return Block(values, None)
         return Block(values, table[:, self._layout.pose].reshape(-1, 4, 3))
@@ -109,7 +108,7 @@ class TableClip:
         """Yield all cells as numbers, in blocks; cells outside curves are zero."""
         rows = self._rows()
         next(rows, None)
-        wanted = [c for c in (*self._layout.controls, *self._layout.pose) if c is not None]
+        wanted = [*chain(*self._layout.controls), *self._layout.pose]
         line = 2
         while several := list(islice(rows, BLOCK_FRAMES)):
             block = np.zeros((len(several), len(self._header_cells)), np.float32)
@@ -325,3 +324,12 @@ def pose_columns(columns: Mapping[str, int]) -> list[int]:
     """Return the columns of the pose channels, or none if any is missing."""
     found = [columns[name] for name in POSE_ANGLES if name in columns]
     return found if len(found) == len(POSE_ANGLES) else []
+
+
+def control_columns(
+    columns: Mapping[str, int], rig: Rig | str | None
+) -> tuple[Rig, Columns, dict[str, Any]]:
+    """Return the rig of named columns, the table's columns of its controls, and notes."""
+    found, places, notes = file_rig(list(columns), rig, source="the table")
+    numbers = list(columns.values())
+    return found, [[numbers[i] for i in several] for several in places], notes

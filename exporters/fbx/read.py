@@ -17,7 +17,7 @@ from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, exact_fps
 from ...errors import FileFormatError, missing_extra
 from ...rig import Rig, rig_names
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
-from ..rigs import loose_rig
+from ..rigs import Columns, bare_rig, file_rig, on_rig
 from ..scene.skeleton import joint_called
 from .document import RIG
 from .times import CUSTOM, TIME_MODES
@@ -150,16 +150,20 @@ class _Stack:
         self._begin, self._count = _span(stack, fps)
         controls = self._channels.controls
         marked = _marked_rig(scene)
-        names = _own(list(controls), rig or marked)
-        guess = rig or (marked.name if marked else None)
+        built_in = Rig.load(marked) if marked in rig_names() else None
+        names = _own(list(controls), rig or built_in)
+        columns: Columns
         if names:
-            found, columns, meta = loose_rig({n: i for i, n in enumerate(names)}, guess)
-        elif known := rig or marked:
-            found, columns, meta = known, [None] * len(known), {}
+            found, columns, meta = file_rig(names, rig or marked)
+            if marked and not (rig or built_in) and "missing_controls" in meta:  # a rig of its own
+                found, columns, meta = bare_rig(names), [(i,) for i in range(len(names))], {}
+        elif known := rig or built_in:
+            found, columns, meta = known, [()] * len(known), {}
             self._count = 0
         else:
             raise FileFormatError(f"stack {stack.name!r} moves no blend shape and no user property")
-        self._controls = [None if c is None else controls[names[c]] for c in columns]
+        self._columns = columns
+        self._controls = [controls[name] for name in names]
         self.info = ClipInfo(
             found,
             fps,
@@ -175,11 +179,11 @@ class _Stack:
             yield Block(self._values(times), self._angles(times))
 
     def _values(self, times: Sequence[float]) -> Floats:
-        values = np.tile(self.info.rig.rest, (len(times), 1))
-        for i, control in enumerate(self._controls):
-            if control is not None:
-                values[:, i] = [control(t) for t in times]
-        return _finite(values)
+        table = np.zeros((len(times), len(self._controls)), np.float32)
+        used = {place for places in self._columns for place in places}
+        for i in used:
+            table[:, i] = [self._controls[i](t) for t in times]
+        return _finite(on_rig(table, self._columns, self.info.rig))
 
     def _angles(self, times: Sequence[float]) -> Floats | None:
         if not self._channels.joints:
@@ -212,13 +216,12 @@ def _own(names: list[str], rig: Rig | None) -> list[str]:
     return names
 
 
-def _marked_rig(scene: _Scene) -> Rig | None:
-    """Return the rig that a file written by facesdk names."""
+def _marked_rig(scene: _Scene) -> str | None:
+    """Return the name of the rig in a file written by facesdk."""
     for node in scene.listed(scene.nodes):
         found = scene.keep(scene.keep(node.props).find_prop(RIG))
         if found is not None:
-            name = str(found.value_str)
-            return Rig.load(name) if name in rig_names() else None
+            return str(found.value_str)
     return None
 
 
@@ -242,7 +245,6 @@ def _channels(scene: _Scene, stack: Any) -> _Channels:
                 found.joints.setdefault(joint, _turn(scene, element, anim))
         elif isinstance(element, ufbx.Node) and _is_users(scene, element, prop):
             found.values.setdefault(prop, scene.keep(entry.anim_value).evaluate_real)
-    found.weights = _without_prefix(found.weights)
     return found
 
 
@@ -254,14 +256,6 @@ def _is_users(scene: _Scene, node: Any, name: str) -> bool:
     """Whether a property of a node was defined by the user."""
     found = scene.keep(scene.keep(node.props).find_prop(name))
     return found is not None and bool(found.flags & _ufbx().PropFlags.USER_DEFINED)
-
-
-def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
-    """Return names without the deformer's, which Maya puts before them."""
-    prefixes = {name.partition(".")[0] for name in weights}
-    if len(prefixes) != 1 or not all("." in name for name in weights):
-        return weights
-    return {name.partition(".")[2]: weight for name, weight in weights.items()}
 
 
 # ------------------------------------------------------------------------- joints

@@ -55,7 +55,7 @@ class Character:
             for i, node in enumerate(document.get("nodes") or ()):
                 if "mesh" in node and (own := mesh_target_names(document, int(node["mesh"]))):
                     names[i] = own
-            self.face = Face(document, names)
+            self.face = Face(document, names, self.path)
 
     @property
     def is_avatar(self) -> bool:
@@ -98,7 +98,7 @@ class Character:
         if own is not None and own.binds:
             reached.append(own)
         mouth, rest = (
-            max(reached, key=lambda c: (c.count(mouth=m), c.rig == rig), default=None)
+            max(reached, key=lambda c: (c.count(mouth=m), c.rig == rig and rig.name in RIGS), default=None)
             for m in (True, False)
         )
         if mouth is None or rest is None:

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...arrays import Floats
 from ...mesh.builtin.tongue import SHAPES
-from ...mesh.files.shape_names import half, is_known, shape_name
-from ...rig import Rig
+from ...names import match
+from ...rig import Control, Rig
 
 MOUTH = {"jaw", "mouth", "tongue", "viseme"}
 """Regions of controls that speak."""
 
 _COPY = re.compile(r"[._]\d{3}$")
-_VISEME = re.compile(
-    r"(?:^|[^a-z0-9])(?:viseme[._ -]?|(?:vis|v)[._ -])([a-z]{1,3})$", re.IGNORECASE
-)
-_VISEMES = {
-    "sil": "sil", "pp": "PP", "ff": "FF", "th": "TH", "dd": "DD", "kk": "kk", "ch": "CH", "ss": "SS",
-    "nn": "nn", "rr": "RR", "aa": "aa", "e": "E", "ee": "E", "eh": "E", "i": "ih", "ih": "ih",
-    "o": "oh", "oh": "oh", "u": "ou", "ou": "ou",
-}  # fmt: skip
 _PRESETS = {
     "a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh", "blink_l": "blinkLeft",
     "blink_r": "blinkRight", "joy": "happy", "sorrow": "sad", "fun": "relaxed",
@@ -109,54 +103,63 @@ _OVERRIDDEN = {
 class Face:
     """The morph targets and expressions of a glTF document."""
 
-    def __init__(self, document: Mapping[str, Any], names: Mapping[int, Sequence[str]]) -> None:
+    def __init__(
+        self, document: Mapping[str, Any], names: Mapping[int, Sequence[str]], path: Path
+    ) -> None:
         """`names` are those of the targets of every node that has a mesh with targets."""
+        self.path = path
         self._document = document
+        self._matches: dict[tuple[tuple[str, ...], tuple[str, ...]], Mapping[str, tuple[str, ...]]]
+        self._matches = {}
         self.names = names
         self._avatar, self._rules, self.colors_only = self._read_expressions()
         """Binds and rules of VRM's expressions; those that change colors and no shape."""
 
-    @property
-    def is_avatar(self) -> bool:
-        """Whether the file has expressions of VRM."""
-        return bool(self._avatar)
-
     def controls(self, rig: Rig) -> Controls:
         """Return the controls of a rig that the face shows, expressions before targets' names."""
-        spell = self._spelling(rig)
-        wanted = dict.fromkeys(rig.names) | (dict.fromkeys(SHAPES) if rig.name == "arkit" else {})
-        found: dict[str, list[Bind]] = {}
-        binary = set()
-        for written, binds in self._avatar.items():
-            name = written if rig.name == "vrm" else spell(written)
-            if name is not None and name in wanted:
-                found.setdefault(name, []).extend(binds)
-                binary |= {name} & {name if written in self._rules.binary else ""}
-        expressed = set(found)
-        for node, names in self.names.items():
-            groups: dict[str, list[tuple[int, str]]] = {}
-            for target, written in enumerate(names):
-                control = spell(written)
-                if control is not None and control in wanted and control not in expressed:
-                    groups.setdefault(control, []).append((target, written))
-            for control, spellings in groups.items():
-                binds = [Bind(node, target) for target in _once(spellings, control, rig)]
-                found.setdefault(control, []).extend(binds)
-        ordered = {n: tuple(found[n]) for n in wanted if found.get(n)}
-        rules = replace(self._rules, binary=frozenset(binary)) if expressed else None
-        return Controls(rig, ordered, rules)
-
-    def _spelling(self, rig: Rig) -> Callable[[str], str | None]:
-        """Return the function that recognizes a rig's controls in this face's names."""
-        plain = {re.split(r"[.:|/]", n)[-1].lower() for names in self.names.values() for n in names}
-        if rig.name == "arkit":
-            return lambda written: shape_name(written) if is_known(written) else None
-        if rig.name == "oculus" and not {"pp", "ff"} <= plain:
-            return _viseme
+        whole = _with_tongue(rig)
+        expressed = match(list(self._avatar), whole, source=str(self.path)).found
         if rig.name == "vrm":
-            vowels = {"a", "i", "u", "e", "o"} <= plain
-            return lambda written: _preset(written, rig, vowels=vowels)
-        return lambda written: _exactly(written, rig)
+            expressed = {name: (name,) for name in self._avatar if name in rig}
+        found = {c: [b for n in names for b in self._avatar[n]] for c, names in expressed.items()}
+        found = {control: binds for control, binds in found.items() if binds}
+        for node, names in self.names.items():
+            for control, written in self._matched(tuple(names), whole).items():
+                if control not in expressed:
+                    binds = [Bind(node, names.index(name)) for name in written]
+                    found.setdefault(control, []).extend(binds)
+        ordered = {n: tuple(found[n]) for n in whole.names if n in found}
+        if not expressed:
+            return Controls(rig, ordered)
+        binary = {c for c, names in expressed.items() if set(names) & self._rules.binary}
+        return Controls(rig, ordered, replace(self._rules, binary=frozenset(binary)))
+
+    def _matched(self, names: tuple[str, ...], rig: Rig) -> Mapping[str, tuple[str, ...]]:
+        """Return the targets of one mesh by the control that they show."""
+        key = names, rig.names
+        if key not in self._matches:
+            with warnings.catch_warnings():
+                if rig != _with_tongue(Rig.load("arkit")):  # names of other rigs fit several
+                    warnings.simplefilter("ignore")
+                known = match(names, rig, source=str(self.path)).found
+            own = {n: p for n in names if rig.name == "vrm" and (p := self._preset(n))}
+            presets: dict[str, tuple[str, ...]] = {}
+            for name, preset in own.items():
+                presets.setdefault(preset, (name,))
+            self._matches[key] = presets | dict(known)
+        return self._matches[key]
+
+    def _preset(self, written: str) -> str | None:
+        """Return the preset that a target of VRoid, MikuMikuDance or VRChat shows.
+
+        Single vowels count where all five are there.
+        """
+        name = _COPY.sub("", written).lower()
+        last = re.split(r"[.:|/]", name)[-1]
+        plain = {re.split(r"[.:|/]", n)[-1].lower() for names in self.names.values() for n in names}
+        if len(last) == 1 and {"a", "i", "u", "e", "o"} <= plain and last in _PRESETS:
+            return _PRESETS[last]
+        return _MORPHS.get(name) or _MORPHS.get(last)
 
     # ------------------------------------------------------------------- VRM
 
@@ -221,41 +224,10 @@ class Face:
 _COLOR_BINDS = ("materialColorBinds", "textureTransformBinds", "materialValues")
 
 
-def _once(spellings: Sequence[tuple[int, str]], control: str, rig: Rig) -> list[int]:
-    """Return the targets of one mesh that show a control: the exact one, else one of each half."""
-    if rig.name != "arkit":
-        return [min(spellings, key=lambda s: (s[1] != control, s[0]))[0]]
-    whole = [s for s in spellings if not half(s[1])]
-    if whole:
-        return [min(whole, key=lambda s: (s[1] != control, s[0]))[0]]
-    halves: dict[str, int] = {}
-    for target, name in spellings:
-        halves.setdefault(half(name), target)
-    return list(halves.values())
-
-
-def _viseme(written: str) -> str | None:
-    match = _VISEME.search(_COPY.sub("", written))
-    return _VISEMES.get(match[1].lower()) if match else None
-
-
-def _preset(written: str, rig: Rig, *, vowels: bool) -> str | None:
-    """Return the preset that a target shows; single `vowels` count where all five are there."""
-    name = _COPY.sub("", written).lower()
-    last = re.split(r"[.:|/]", name)[-1]
-    if vowels and len(last) == 1 and last in _PRESETS:
-        return _PRESETS[last]
-    return _MORPHS.get(name) or _MORPHS.get(last) or _exactly(written, rig)
-
-
-def _exactly(written: str, rig: Rig) -> str | None:
-    """Return the control with this name, in any case and without a prefix or a copy's number."""
-    name = _COPY.sub("", written).lower()
-    known = _lowered(rig)
-    return known.get(name) or known.get(re.split(r"[.:|/]", name)[-1])
-
-
 @cache
-def _lowered(rig: Rig) -> Mapping[str, str]:
-    return {name.lower(): name for name in rig.names}
-
+def _with_tongue(rig: Rig) -> Rig:
+    """Return ARKit's rig with the tongue shapes of heads; other rigs are returned unchanged."""
+    if rig != Rig.load("arkit"):
+        return rig
+    more = tuple(Control(name, region="tongue") for name in SHAPES)
+    return replace(rig, controls=rig.controls + more)

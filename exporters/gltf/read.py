@@ -18,7 +18,7 @@ from ...mesh.files.gltf import MAX_BYTES, Scene, in_words
 from ...mesh.rotation import quaternion_angles, slerp
 from ...rig import Rig
 from ..rates import timing
-from ..rigs import shape_rig
+from ..rigs import file_rig, on_rig
 from .bones import find_bones
 
 Array = NDArray[Any]
@@ -257,15 +257,10 @@ def _on_rig(
     curves: Mapping[str, tuple[_Curve, int]], times: Array, rig: Rig | None
 ) -> tuple[Rig, Floats, dict[str, Any]]:
     """Return the rig of curves, their values on it, and notes for the clip's meta."""
-    found, columns, notes = shape_rig(list(curves), rig)
-    values = np.tile(found.rest, (len(times), 1))
-    sampled: dict[int, Array] = {}
-    for control, name in enumerate(columns):
-        if name is not None:
-            curve, column = curves[name]
-            if id(curve) not in sampled:
-                sampled[id(curve)] = curve.at(times)
-            values[:, control] = sampled[id(curve)][:, column]
-    used = {name for name in columns if name is not None}
-    others = [n for n, (c, i) in curves.items() if n not in used and c.values[:, i].any()]
-    return found, values, notes | ({"ignored_targets": others} if others else {})
+    found, columns, notes = file_rig(list(curves), rig)
+    sampled = {id(curve): curve.at(times) for curve, _ in curves.values()}
+    table = np.stack([sampled[id(curve)][:, column] for curve, column in curves.values()], 1)
+    ignored = set(notes.pop("ignored_targets", ()))
+    if moving := [n for n, (c, i) in curves.items() if n in ignored and c.values[:, i].any()]:
+        notes["ignored_targets"] = moving
+    return found, on_rig(np.asarray(table, np.float32), columns, found), notes

@@ -19,7 +19,7 @@ from ...errors import FaceSDKError, FileFormatError, missing_extra
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from ..rates import timing
-from ..rigs import listed_rig, shape_rig
+from ..rigs import Columns, file_rig, listed_rig, on_rig
 from ..scene.skeleton import joint_called
 from .layer import Array
 
@@ -182,15 +182,14 @@ class _Animation:
                 yield Block(self._values(codes), angles)
 
     def _values(self, codes: Sequence[float]) -> Floats:
-        values = np.tile(self.info.rig.rest, (len(codes), 1))
-        wanted = [i for i, column in enumerate(self._columns) if column is not None]
-        columns = [column for column in self._columns if column is not None]
-        for row, code in zip(values, codes, strict=True):
+        count = len(self._query.GetBlendShapeOrder() or ())
+        table = np.zeros((len(codes), count), np.float32)
+        for row, code in zip(table, codes, strict=True):
             weights = np.array(self._query.ComputeBlendShapeWeights(code) or (), np.float32)
-            if len(weights) != len(self._query.GetBlendShapeOrder()):
+            if len(weights) != count:
                 raise FileFormatError(f"animation {self._name} has {len(weights)} weights")
-            row[wanted] = weights[columns]
-        return _finite(values)
+            row[:] = weights
+        return _finite(on_rig(table, self._columns, self.info.rig))
 
 
 def _finite(values: Floats) -> Floats:
@@ -201,8 +200,8 @@ def _finite(values: Floats) -> Floats:
 
 def _on_rig(
     names: Sequence[str], facts: Mapping[str, Any], rig: Rig | None
-) -> tuple[Rig, Sequence[int | None], dict[str, Any]]:
-    """Return the rig of blend shapes, the shape of each of its controls, and notes.
+) -> tuple[Rig, Columns, dict[str, Any]]:
+    """Return the rig of blend shapes, the shapes of each of its controls, and notes.
 
     facesdk's own files have the clip's controls last.
     """
@@ -211,13 +210,11 @@ def _on_rig(
     place = {name: max(first, 0) + i for i, name in enumerate(own)}
     if facts and rig is None:
         stored, _ = listed_rig(own, name=str(facts["rig"]), version=str(facts["rigVersion"]))
-        return stored, [place[n] for n in stored.names], {}
-    found, columns, notes = shape_rig(own, rig)
-    used = {name for name in columns if name is not None}
-    others = [name for name in own if name not in used]
-    notes |= {"ignored_targets": others} if others else {}
+        return stored, [(place[n],) for n in stored.names], {}
+    found, columns, notes = file_rig(own, rig)
     meta = {"imported": notes} if notes else {}
-    return found, [None if n is None else place[n] for n in columns], meta
+    first = max(first, 0)
+    return found, [[first + i for i in places] for places in columns], meta
 
 
 def _events(facts: Mapping[str, Any]) -> tuple[Event, ...]:
