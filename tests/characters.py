@@ -17,9 +17,8 @@ import numpy as np
 from facesdk import Rig
 
 ARKIT = Rig.load("arkit").names
-VISEMES = tuple(
-    f"viseme_{n}" for n in "sil PP FF TH DD kk CH SS nn RR aa E I O U".split()
-)  # fmt: skip
+_SOUNDS = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U")
+VISEMES = tuple(f"viseme_{sound}" for sound in _SOUNDS)
 
 _BONES = {  # parent, meters from the parent in the character's axes
     "Hips": (None, (0, 1.0, 0)),
@@ -73,7 +72,7 @@ def png() -> bytes:
 
     rows = b"\0\xd0\xa0\x90\xc0\x90\x80" + b"\0\xb0\x80\x70\xa0\x70\x60"
     header = struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 0))
             + chunk(b"IEND", b""))  # fmt: skip
 
 
@@ -103,12 +102,13 @@ def character(
     matrices=False,
     defaults=True,
     eyes=True,
+    extra=True,
     seed=3,
 ) -> tuple[dict, bytes]:
     """A glTF document and its buffer.
 
     Bones are called `bone(name)` and rest `twisted`; the character stands turned by `yaw` radians.
-    Every mesh of `meshes` has all `shapes` and one more, `hatTilt`, which rests at 0.3.
+    Every mesh of `meshes` has all `shapes` and one `extra`, `hatTilt`, which rests at 0.3.
     """
     rng = np.random.default_rng(seed)
     numbers = Numbers()
@@ -172,10 +172,11 @@ def character(
         return entry
 
     head = straight_place(used, "Head")
-    parts = [mesh("body", "Spine", rng.uniform(-0.2, 0.2, (9, 3)) + [0, 1.2, 0])]
+    parts = [mesh("body", "Spine", rng.uniform(-0.2, 0.2, (9, 3)) + np.array([0, 1.2, 0]))]
     for part in meshes:
         cloud = rng.uniform(-0.1, 0.1, (12, 3)) + head
-        parts.append(mesh(part, "Head", cloud, (*shapes, "hatTilt")))
+        targets = (*shapes, "hatTilt") if extra else tuple(shapes)
+        parts.append(mesh(part, "Head", cloud, targets))
     for side in ("Left", "Right") if eyes else ():
         ball = rng.uniform(-0.01, 0.01, (6, 3)) + straight_place(used, f"{side}Eye")
         parts.append(mesh(f"ball{side}", f"{side}Eye", ball))
@@ -228,8 +229,10 @@ def _quaternion_of(matrix) -> np.ndarray:
 
 # --------------------------------------------------------------------- avatars
 
-_HUMAN = {"hips": "Hips", "spine": "Spine", "neck": "Neck", "head": "Head", "leftEye": "LeftEye",
-          "rightEye": "RightEye", "leftUpperArm": "LeftArm", "rightUpperArm": "RightArm"}  # fmt: skip
+_HUMAN = {
+    "hips": "Hips", "spine": "Spine", "neck": "Neck", "head": "Head", "leftEye": "LeftEye",
+    "rightEye": "RightEye", "leftUpperArm": "LeftArm", "rightUpperArm": "RightArm",
+}  # fmt: skip
 MORPHS = ("M_A", "M_I", "M_U", "M_E", "M_O", "Lids", "LidL", "LidR", "Grin")
 """Morph targets of the avatars, whose names say nothing."""
 
@@ -252,7 +255,7 @@ def vrm0(**options) -> tuple[dict, bytes]:
     document["extensions"]["VRM"] = {
         "specVersion": "0.0",
         "humanoid": {"humanBones": [{"bone": b, "node": named[n], "useDefaultValues": True}
-                                    for b, n in _HUMAN.items()]},
+                                    for b, n in _HUMAN.items() if n in named]},
         "blendShapeMaster": {"blendShapeGroups": groups},
         "meta": {"title": "probe"},
     }  # fmt: skip
@@ -261,8 +264,10 @@ def vrm0(**options) -> tuple[dict, bytes]:
 
 def vrm1(**options) -> tuple[dict, bytes]:
     """A VRM 1.0 avatar with expressions; happy holds the mouth back, blink has two states."""
-    document, data = character(shapes=MORPHS, **options)
+    document, data = character(**{"shapes": MORPHS} | options)
     named = {n["name"]: i for i, n in enumerate(document["nodes"])}
+    spell = options.get("bone", str)
+    bones = {b: spell(n) for b, n in _HUMAN.items() if spell(n) in named}
     presets = ("aa", "ih", "ou", "ee", "oh", "blink", "blinkLeft", "blinkRight", "happy")
     entries = {
         p: {"morphTargetBinds": [{"node": named["face"], "index": i, "weight": 0.5}]}
@@ -274,7 +279,7 @@ def vrm1(**options) -> tuple[dict, bytes]:
     document["extensions"]["VRMC_vrm"] = {
         "specVersion": "1.0",
         "meta": {"name": "probe", "authors": ["x"], "licenseUrl": "https://vrm.dev/licenses/1.0/"},
-        "humanoid": {"humanBones": {b: {"node": named[n]} for b, n in _HUMAN.items()}},
+        "humanoid": {"humanBones": {b: {"node": named[n]} for b, n in bones.items()}},
         "expressions": {"preset": entries, "custom": {}},
     }
     return document, data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,7 +80,23 @@ def find_bones(document: Mapping[str, Any]) -> dict[str, Bone]:
     """
     skeleton = Skeleton(document)
     nodes = skeleton.joints()
-    return {joint: skeleton.bone(nodes[joint]) for joint in POSE_JOINTS if joint in nodes}
+    found = {}
+    for joint in POSE_JOINTS:
+        if joint not in nodes:
+            continue
+        try:
+            found[joint] = skeleton.bone(nodes[joint])
+        except _ShearError:
+            warnings.warn(
+                f"the bone of {joint} has a matrix with shear, which animations cannot have, and "
+                "is not turned",
+                stacklevel=4,
+            )
+    return found
+
+
+class _ShearError(ValueError):
+    """A matrix that is no translation, rotation and scale."""
 
 
 def transforms(node: Mapping[str, Any]) -> dict[str, list[float]] | None:
@@ -96,7 +113,7 @@ def transforms(node: Mapping[str, Any]) -> dict[str, list[float]] | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         turn = matrix[:3, :3] / scale
     if not np.allclose(turn.T @ turn, np.eye(3), atol=1e-4):
-        raise ValueError("a bone's matrix has shear")
+        raise _ShearError("a bone's matrix has shear")
     return {
         "translation": matrix[:3, 3].tolist(),
         "rotation": _quaternion(turn).tolist(),
@@ -112,7 +129,9 @@ class Skeleton:
         self._nodes: Sequence[Mapping[str, Any]] = document.get("nodes", ())
         if len(self._nodes) > MAX_NODES:
             raise ValueError(f"{len(self._nodes):,} nodes")
-        self._parents = {int(c): i for i, n in enumerate(self._nodes) for c in n.get("children", ())}
+        self._parents = {
+            int(c): i for i, n in enumerate(self._nodes) for c in n.get("children", ())
+        }
         self._matrices: dict[int, Array] = {-1: np.eye(4)}
         self._skinned = {int(j) for s in document.get("skins", ()) for j in s.get("joints", ())}
 
@@ -188,7 +207,7 @@ class Skeleton:
         rest = np.array(own.get("rotation", (0, 0, 0, 1)), float)
         above = self._world(self._parents.get(node, -1))[:3, :3]
         left, _, right = np.linalg.svd(np.linalg.pinv(above) @ self.front)
-        return Bone(node, rest / np.linalg.norm(rest), left @ right)
+        return Bone(node, rest / max(float(np.linalg.norm(rest)), 1e-12), left @ right)
 
     def _world(self, node: int) -> Array:
         """Return the (4, 4) matrix of a node in the scene."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from ...errors import ExportError, FileFormatError, RigError
 from ...mesh.builtin.eyes import GAZE
 from ...mesh.convention import contains_jaw
 from ...mesh.drive import shape_weights, undriven
+from ...mesh.files.assemble import Raw
 from ...mesh.files.gltf import Scene, in_words, mesh_target_names
 from ...retarget import Conversion, conversion
 from ...rig import Rig
@@ -26,7 +28,7 @@ from ..options import WriteOptions
 from ..rigs import bare_rig
 from ..spool import spooled
 from .bones import Bone, find_bones, transforms
-from .face import Controls, Face
+from .face import Bind, Controls, Face
 from .source_file import SourceFile
 
 Array = NDArray[Any]
@@ -50,7 +52,8 @@ class Character:
         document = self.file.json
         with in_words(self.path):
             self.bones: Mapping[str, Bone] = find_bones(document)
-            self._transforms = self._untwisted()
+            self.transforms = self._parted()
+            """Members of nodes that change where a clip turns them."""
             names: dict[int, list[str]] = {}
             for i, node in enumerate(document.get("nodes") or ()):
                 if "mesh" in node and (own := mesh_target_names(document, int(node["mesh"]))):
@@ -62,24 +65,11 @@ class Character:
         """Whether the file is a VRM avatar."""
         return bool({"VRM", "VRMC_vrm"} & set(self.file.json.get("extensions") or ()))
 
-    def _untwisted(self) -> dict[int, dict[str, Any]]:
-        """Return new members of bones with a matrix, which cannot be animated; drops others."""
-        changed: dict[int, dict[str, Any]] = {}
-        kept = {}
-        for joint, bone in self.bones.items():
-            try:
-                parts = transforms(self.file.json["nodes"][bone.node])
-            except ValueError:
-                warnings.warn(
-                    f"{self.path}: bone {joint} has a matrix with shear and is not turned",
-                    stacklevel=4,
-                )
-                continue
-            kept[joint] = bone
-            if parts is not None:
-                changed[bone.node] = {"matrix": None} | parts
-        self.bones = kept
-        return changed
+    def _parted(self) -> dict[int, dict[str, Any]]:
+        """Return new members of bones with a matrix, which cannot be animated."""
+        nodes = self.file.json.get("nodes") or ()
+        parts = {bone.node: transforms(nodes[bone.node]) for bone in self.bones.values()}
+        return {node: {"matrix": None} | new for node, new in parts.items() if new is not None}
 
     # -------------------------------------------------------------------- rigs
 
@@ -98,7 +88,11 @@ class Character:
         if own is not None and own.binds:
             reached.append(own)
         mouth, rest = (
-            max(reached, key=lambda c: (c.count(mouth=m), c.rig == rig and rig.name in RIGS), default=None)
+            max(
+                reached,
+                key=lambda c: (c.count(mouth=m), c.rig == rig and rig.name in RIGS),
+                default=None,
+            )
             for m in (True, False)
         )
         if mouth is None or rest is None:
@@ -155,20 +149,22 @@ class Character:
         try:
             with in_words(self.path):
                 raw = Scene.parse(self.file.data, self.path).raw(self.path.stem)
-                deltas = []
-                for control in ("jawOpen", "mouthClose"):
-                    shares = {self.face.names[b.node][b.target]: b.weight for b in binds[control]}
-                    known = {n: w for n, w in shares.items() if n in raw.shapes}
-                    deltas.append(sum(w * raw.shapes[n].astype(float) for n, w in known.items()))
-                if not all(isinstance(delta, np.ndarray) for delta in deltas):
-                    return False
-                return contains_jaw(raw.neutral, *deltas)
+                jaw, close = (self._delta(raw, binds[n]) for n in ("jawOpen", "mouthClose"))
+                return contains_jaw(raw.neutral, jaw, close)
         except FileFormatError as error:
             warnings.warn(
-                f"cannot see whether mouthClose contains the jaw, so it is taken as ARKit's: {error}",
+                f"{error}; mouthClose is taken as ARKit's, which does not contain the jaw",
                 stacklevel=3,
             )
             return False
+
+    def _delta(self, raw: Raw, binds: Sequence[Bind]) -> Array:
+        """Return the (V, 3) offsets of a control, of targets with the same name once."""
+        shares = {self.face.names[b.node][b.target]: b.weight for b in binds}
+        total = np.zeros((len(raw.neutral), 3))
+        for name, weight in shares.items():
+            total += weight * raw.shapes.get(name, 0.0)
+        return total
 
     @cached_property
     def gaze_moves_eyes(self) -> Mapping[str, bool]:
@@ -282,7 +278,7 @@ class CharacterCurves:
         return weights if part.expressions is None else part.expressions.applied(weights, names)
 
     def _angles(self, values: Floats, pose: Floats | None) -> Floats | None:
-        """Return the angles of the bones: of the pose, of controls that are angles, and the gaze."""
+        """Return the angles of bones: of the pose, of controls that are angles, and the gaze."""
         gaze: dict[str, Floats] = {}
         if self._to_arkit is not None:
             arkit, pose = self._to_arkit(values, pose)
@@ -385,7 +381,7 @@ def write_onto(
             unique = _unused(name, taken)
             taken.add(unique)
             turned = _add_animation(document, character, unique, curves, options.tolerance)
-            nodes |= {n: character._transforms[n] for n in turned if n in character._transforms}
+            nodes |= {n: character.transforms[n] for n in turned if n in character.transforms}
         character.file.write(file, document, binary=binary, nodes=nodes)
     return tuple(dict.fromkeys(name for curves in driven.values() for name in curves.dropped))
 
@@ -412,9 +408,8 @@ def _add_animation(
             for joint in curves.turning:
                 first = spool.names.index(f"pose.{joint}.yaw")
                 bone = character.bones[joint]
-                animation.rotation(
-                    bone.node, lambda rows, i=first: rows[:, i : i + 3], placed=bone.placed
-                )
+                angles = itemgetter((slice(None), slice(first, first + 3)))
+                animation.rotation(bone.node, angles, placed=bone.placed)
                 turned.append(bone.node)
         animation.finish(name)
     return turned

@@ -126,7 +126,7 @@ class SourceFile:
                 splice.update("nodes", index, dict(members))
             inside = binary != self.is_glb or not self._same_folder(file)
             before = self._joined(binary)
-            self._settle_buffers(splice, added, before, binary=binary, inside=inside)
+            self._settle_buffers(splice, before, binary=binary, inside=inside)
             if inside:
                 self._settle_pictures(splice, added, binary=before is not None)
             for kind, entries in added.json.items():
@@ -142,7 +142,7 @@ class SourceFile:
             _write_parted(file, head, tail, added, inside=inside)
 
     def _settle_buffers(
-        self, splice: Splice, added: Document, before: bytes | None, *, binary: bool, inside: bool
+        self, splice: Splice, before: bytes | None, *, binary: bool, inside: bool
     ) -> None:
         """Move the content of buffers to where the result has it."""
         for i, buffer in enumerate(self.json.get("buffers") or ()):
@@ -163,15 +163,17 @@ class SourceFile:
                 splice.update("buffers", 0, {"uri": None})
             return
         if before is None:
-            uri = _URI + _MARK
-            splice.append("buffers", [{"byteLength": added.length, "uri": uri}])
+            new = {"byteLength": added.length, "uri": _URI + _MARK}
+            splice.append("buffers", [new])
             return
         total = len(before) + -len(before) % 4 + added.length
         if not self.json.get("buffers"):
             splice.append("buffers", [{"byteLength": total}])
         else:
-            uri = {"uri": None} if "uri" in self.json["buffers"][0] else {}
-            splice.update("buffers", 0, {"byteLength": total} | uri)
+            members: dict[str, Any] = {"byteLength": total}
+            if "uri" in self.json["buffers"][0]:
+                members["uri"] = None
+            splice.update("buffers", 0, members)
 
     def _settle_pictures(self, splice: Splice, added: Document, *, binary: bool) -> None:
         """Put pictures in other files inside."""

@@ -53,7 +53,7 @@ class Splice:
             if value is not None:
                 self._edits.append((member.value, member.end, _compact(value)))
             else:
-                self._remove(list(members.values()), member, end)
+                self._remove(list(members.values()), member)
         kept = [m for n, m in members.items() if values.get(n, 0) is not None]
         text = ",".join(f"{_compact(n)}:{_compact(v)}" for n, v in new.items() if v is not None)
         if text:
@@ -75,7 +75,7 @@ class Splice:
 
     # ------------------------------------------------------------------ places
 
-    def _remove(self, members: list[Member], member: Member, end: int) -> None:
+    def _remove(self, members: list[Member], member: Member) -> None:
         """Remove a member and one comma next to it."""
         i = members.index(member)
         if i + 1 < len(members):

@@ -60,7 +60,9 @@ def write_vrm_clips(
 ) -> tuple[str, ...]:
     """Write a VRM avatar, given as the head, with an animation for every clip that has frames."""
     if (character := kept(options)) is None or not character.is_avatar:
-        given = "" if options.head is None else f", got {getattr(options.head, 'name', options.head)}"
+        given = (
+            "" if options.head is None else f", got {getattr(options.head, 'name', options.head)}"
+        )
         raise ExportError(
             f"a .vrm file is an avatar with an animation; give the avatar as head: a .vrm{given}"
         )

@@ -146,9 +146,9 @@ def _convert(
 def _log_character(options: OptionFields, format_: Format, rigs: Iterable[Rig]) -> None:
     """Log what clips move of a character that was kept."""
     head = options.get("head")
-    if isinstance(head, str):
-        character = open_character(head, format_, options["settings"])
-        for rig in {rig.names: rig for rig in rigs}.values() if character else ():
+    character = open_character(head, format_, options["settings"]) if head else None
+    if character is not None:
+        for rig in {rig.names: rig for rig in rigs}.values():
             log(character.describe(rig))
 
 
