@@ -29,7 +29,14 @@ _BONES = {  # parent, meters from the parent in the character's axes
     "RightEye": ("Head", (-0.03, 0.07, 0.08)),
     "LeftArm": ("Spine", (0.18, 0.15, 0)),
     "RightArm": ("Spine", (-0.18, 0.15, 0)),
-}
+} | {
+    f"{side}{name}": (f"{side}{parent}" if parent != "Hips" else parent, (x * sign, y, 0))
+    for side, sign in (("Left", 1), ("Right", -1))
+    for name, parent, x, y in (
+        ("ForeArm", "Arm", 0.25, 0), ("Hand", "ForeArm", 0.22, 0), ("UpLeg", "Hips", 0.1, -0.05),
+        ("Leg", "UpLeg", 0, -0.4), ("Foot", "Leg", 0, -0.4),
+    )
+}  # fmt: skip
 
 
 class Numbers:
@@ -231,7 +238,14 @@ def _quaternion_of(matrix) -> np.ndarray:
 
 _HUMAN = {
     "hips": "Hips", "spine": "Spine", "neck": "Neck", "head": "Head", "leftEye": "LeftEye",
-    "rightEye": "RightEye", "leftUpperArm": "LeftArm", "rightUpperArm": "RightArm",
+    "rightEye": "RightEye",
+} | {
+    f"{side}{human}": f"{side.title()}{name}"
+    for side in ("left", "right")
+    for human, name in (
+        ("UpperArm", "Arm"), ("LowerArm", "ForeArm"), ("Hand", "Hand"), ("UpperLeg", "UpLeg"),
+        ("LowerLeg", "Leg"), ("Foot", "Foot"),
+    )
 }  # fmt: skip
 MORPHS = ("M_A", "M_I", "M_U", "M_E", "M_O", "Lids", "LidL", "LidR", "Grin")
 """Morph targets of the avatars, whose names say nothing."""

@@ -442,6 +442,24 @@ def test_vrm_1_expressions_hold_each_other_back(tmp_path):
     np.testing.assert_allclose(found["LidL"], 0.5 * clip.curve("blinkLeft"), atol=1e-6)
 
 
+@pytest.mark.parametrize("made", [vrm0, vrm1])
+def test_three_vrm_shows_the_same_weights(made, tmp_path):
+    """Its own expressions, set to the clip's values, move the targets as the animation does."""
+    before, after = tmp_path / "a.vrm", tmp_path / "b.glb"
+    before.write_bytes(glb(*made()))
+    clip = probe("vrm", pose=False)
+    write_clip(clip, after, head=before)
+    rows = [10, 31, 60]
+    frames = [
+        {n: float(v) for n, v in zip(clip.rig.names, clip.values[i], strict=True)} for i in rows
+    ]
+    shown = np.array(ask("expressions", before, mesh="face", frames=frames))
+    names = [*MORPHS, "hatTilt"]
+    found = weights_of(after)
+    for column, name in enumerate(names[:-1]):
+        np.testing.assert_allclose(shown[:, column], found[name][rows], atol=1e-6)
+
+
 def test_perfect_sync_expressions_count_before_presets(tmp_path):
     document, data = vrm1()
     face = next(i for i, n in enumerate(document["nodes"]) if n["name"] == "face")
