@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +42,20 @@ RIGS = ("arkit", "oculus", "vrm")
 _EYES = {"left_eye": "Left", "right_eye": "Right"}
 
 
+def open_character(path: str | Path) -> Character:
+    """Return the character in a file, kept for the next line; raises `FileFormatError`."""
+    file = Path(path).absolute()
+    if not file.is_file() or file.suffix.lower() == ".gltf":  # its buffers lie in other files
+        return Character(path)
+    state = file.stat()
+    return _opened(Path(path), file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(2)
+def _opened(path: Path, *_: object) -> Character:
+    return Character(path)
+
+
 class Character:
     """A file with a face that morph targets move, and bones."""
 
@@ -59,11 +73,10 @@ class Character:
                 if "mesh" in node and (own := mesh_target_names(document, int(node["mesh"]))):
                     names[i] = own
             self.face = Face(document, names, self.path)
-
-    @property
-    def is_avatar(self) -> bool:
-        """Whether the file is a VRM avatar."""
-        return bool({"VRM", "VRMC_vrm"} & set(self.file.json.get("extensions") or ()))
+            self.is_avatar = bool({"VRM", "VRMC_vrm"} & set(document.get("extensions") or ()))
+            """Whether the file is a VRM avatar."""
+            self.animations = {str(a.get("name")) for a in document.get("animations") or ()}
+            """Names of the animations that it has."""
 
     def _parted(self) -> dict[int, dict[str, Any]]:
         """Return new members of bones with a matrix, which cannot be animated."""
@@ -75,7 +88,12 @@ class Character:
 
     @cached_property
     def _known(self) -> Mapping[str, Controls]:
-        return {name: self.face.controls(Rig.load(name)) for name in RIGS}
+        known = {name: self.face.controls(Rig.load(name)) for name in RIGS}
+        if self.face.looks_by == "bone" and set(_EYES) & set(self.bones):
+            vrm = known["vrm"]
+            kept = {n: binds for n, binds in vrm.binds.items() if not n.startswith("look")}
+            known["vrm"] = replace(vrm, binds=kept)
+        return known
 
     def controls_for(self, rig: Rig) -> tuple[Controls, ...]:
         """Return the controls that show a clip on a rig: those of the mouth, and all others.
@@ -169,6 +187,8 @@ class Character:
     @cached_property
     def gaze_moves_eyes(self) -> Mapping[str, bool]:
         """Whether gaze shapes move the vertices that follow the bone of an eye."""
+        if self.face.looks_by == "expression" and "lookUp" in self._known["vrm"].binds:
+            return dict.fromkeys(_EYES, True)
         found = {}
         for eye, side in _EYES.items():
             binds = [b for n, bs in self._known["arkit"].binds.items()
@@ -374,7 +394,7 @@ def write_onto(
     Returns the controls and angles that move and have no effect on the character.
     """
     driven = {name: CharacterCurves(source, character) for name, source in clips.items()}
-    taken = {str(a.get("name")) for a in character.file.json.get("animations") or ()}
+    taken = set(character.animations)
     nodes: dict[int, dict[str, Any]] = {}
     with character.file.adding(binary=binary) as document:
         for name, curves in driven.items():
@@ -403,7 +423,9 @@ def _add_animation(
     with spooled(curves) as spool:
         animation = Animation(document, curves, spool, tolerance)
         if spool.frames:
-            for nodes, rows in _meshes(character, curves):
+            with in_words(character.path):
+                meshes = _meshes(character, curves)
+            for nodes, rows in meshes:
                 animation.weights(nodes, rows)
             for joint in curves.turning:
                 first = spool.names.index(f"pose.{joint}.yaw")
@@ -417,8 +439,8 @@ def _add_animation(
 
 def _meshes(
     character: Character, curves: CharacterCurves
-) -> Iterator[tuple[list[int], Callable[[Array], Array]]]:
-    """Yield nodes whose targets move alike, and the function from channels to their weights."""
+) -> list[tuple[list[int], Callable[[Array], Array]]]:
+    """Return nodes whose targets move alike, and the function from channels to their weights."""
     controls = [(part, name) for part in curves.parts for name in part.binds]
     matrices: dict[int, Array] = {}
     touched: dict[int, Array] = {}
@@ -440,8 +462,7 @@ def _meshes(
     for node in sorted(matrices):
         rest[node] = np.where(touched[node], 0, _defaults(character, node)).astype(np.float32)
         groups.setdefault((matrices[node].tobytes(), rest[node].tobytes()), []).append(node)
-    for nodes in groups.values():
-        yield nodes, _weighing(matrices[nodes[0]], rest[nodes[0]])
+    return [(nodes, _weighing(matrices[nodes[0]], rest[nodes[0]])) for nodes in groups.values()]
 
 
 def _weighing(matrix: Array, rest: Array) -> Callable[[Array], Array]:

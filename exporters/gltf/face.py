@@ -114,6 +114,8 @@ class Face:
         self.names = names
         self._avatar, self._rules, self.colors_only = self._read_expressions()
         """Binds and rules of VRM's expressions; those that change colors and no shape."""
+        self.looks_by = self._read_look()
+        """`bone` or `expression` for a VRM avatar that says how it turns its eyes, else nothing."""
 
     def controls(self, rig: Rig) -> Controls:
         """Return the controls of a rig that the face shows, expressions before targets' names."""
@@ -185,6 +187,16 @@ class Face:
             ways = {kind: str(entry.get(f"override{kind}", "none")) for kind in _OVERRIDDEN}
             overrides[name] = {k: way for k, way in ways.items() if way in ("block", "blend")}
         return binds, Expressions(frozenset(binary), overrides), colors
+
+    def _read_look(self) -> str:
+        extensions = self._document.get("extensions", {})
+        avatar, old = extensions.get("VRMC_vrm", {}), extensions.get("VRM", {})
+        kind = avatar.get("lookAt", {}).get("type") or old.get("firstPerson", {}).get(
+            "lookAtTypeName", ""
+        )
+        return {"bone": "bone", "expression": "expression", "blendshape": "expression"}.get(
+            str(kind).lower(), ""
+        )
 
     def _of_vrm_1(self, avatar: Any) -> Iterator[tuple[str, list[Bind], Mapping[str, Any]]]:
         groups = avatar.get("expressions", {})

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
@@ -87,25 +88,23 @@ class SourceFile:
         lists = {kind: v for kind, v in self.json.items() if isinstance(v, list)}
         after = {kind: len(entries) for kind, entries in lists.items()}
         buffer, offset = 0, 0
-        if (old := self._joined(binary)) is None:
+        if (old := self._joined if binary else None) is None:
             buffer = after.get("buffers", 0)
         else:
             offset = len(old) + -len(old) % 4
         with TemporaryFile() as file:
             yield Document(file, after=after, buffer=buffer, offset=offset)
 
-    def _joined(self, binary: bool) -> bytes | None:
-        """Return the bytes in front of the new ones in the binary chunk; None for a new buffer."""
-        buffers = self.json.get("buffers") or ()
-        if not binary:
-            return None
-        if not buffers:
-            return self.binary or b""
-        if "uri" not in buffers[0]:
-            return self.binary
-        if self.is_glb:
-            return None
-        return self._resource(str(buffers[0]["uri"]))
+    @cached_property
+    def _joined(self) -> bytes | None:
+        """The bytes in front of the new ones in a binary chunk; None for a buffer of their own."""
+        with in_words(self.path):
+            buffers = self.json.get("buffers") or ()
+            if not buffers:
+                return self.binary or b""
+            if "uri" not in buffers[0]:
+                return self.binary
+            return None if self.is_glb else self._resource(str(buffers[0]["uri"]))
 
     def write(
         self,
@@ -125,7 +124,7 @@ class SourceFile:
             for index, members in (nodes or {}).items():
                 splice.update("nodes", index, dict(members))
             inside = binary != self.is_glb or not self._same_folder(file)
-            before = self._joined(binary)
+            before = self._joined if binary else None
             self._settle_buffers(splice, before, binary=binary, inside=inside)
             if inside:
                 self._settle_pictures(splice, added, binary=before is not None)

@@ -80,14 +80,14 @@ def keeps(options: WriteOptions) -> bool:
 
 def kept(options: WriteOptions) -> Character | None:
     """Return the character that the options ask to keep, or None."""
-    from .character import Character
+    from .character import open_character
 
     if not keeps(options):
         return None
     if not MESH.chosen(options):
         raise ExportError("a head was given and mesh=no asks for none; leave one of them out")
     assert isinstance(options.head, str | Path)
-    return Character(options.head)
+    return open_character(options.head)
 
 
 def _write_onto(

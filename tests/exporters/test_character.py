@@ -698,6 +698,33 @@ def test_eyes_that_shapes_turn_are_not_turned_again(tmp_path):
     assert pose[:, 3].any()
 
 
+@pytest.mark.parametrize("kind", ["bone", "expression"])
+def test_avatars_look_by_bones_or_by_expressions(kind, tmp_path):
+    document, data = vrm1()
+    extension = document["extensions"]["VRMC_vrm"]
+    face = next(i for i, n in enumerate(document["nodes"]) if n["name"] == "face")
+    extension["lookAt"] = {"type": kind}
+    extension["expressions"]["preset"] |= {
+        name: {"morphTargetBinds": [{"node": face, "index": 9, "weight": 1}]}
+        for name in ("lookUp", "lookLeft")
+    }
+    before, after = tmp_path / "a.vrm", tmp_path / "b.glb"
+    before.write_bytes(glb(document, data))
+    clip = probe("vrm", pose=False)
+    dropped = write_clip(clip, after, head=before)
+    assert "lookUp" not in dropped
+    moved = weights_of(after)["hatTilt"]
+    document = unpack(after)[0]
+    targets = [c["target"] for c in document["animations"][-1]["channels"]]
+    turned = {document["nodes"][t["node"]]["name"] for t in targets if t["path"] == "rotation"}
+    if kind == "bone":
+        assert turned == {"LeftEye", "RightEye"}
+        np.testing.assert_allclose(moved, 0.3, atol=1e-6)
+    else:
+        assert not turned
+        np.testing.assert_allclose(moved, clip.curve("lookUp") + clip.curve("lookLeft"), atol=1e-6)
+
+
 def test_joints_without_a_bone_are_told(tmp_path):
     before = tmp_path / "a.glb"
     before.write_bytes(glb(*character(eyes=False)))
@@ -774,6 +801,34 @@ def test_damaged_characters_raise_errors_of_the_product(place, new):
     data[place : place + len(new)] = new
     damaged = Path(_FOLDER) / "damaged.glb"
     damaged.write_bytes(bytes(data))
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            write_clip(probe("vrm", frames=2), io.BytesIO(), "glb", head=damaged)
+        except FaceSDKError:
+            return
+
+
+def _changed(value, draw):
+    """A JSON value with one entry, anywhere inside, replaced."""
+    if isinstance(value, dict | list) and value and draw(st.integers(0, 3)):
+        keys = sorted(value) if isinstance(value, dict) else range(len(value))
+        key = draw(st.sampled_from(list(keys)))
+        copied = value.copy()
+        copied[key] = _changed(value[key], draw)
+        return copied
+    return draw(st.sampled_from([None, -1, 1e9, "x", [], {}, [[]], {"node": 0}, True, 0]))
+
+
+@given(st.data(), st.sampled_from([vrm0, vrm1, character]))
+@settings(max_examples=120)
+def test_documents_that_make_no_sense_raise_errors_of_the_product(data, made):
+    document, numbers = made()
+    document.pop("accessors") if data.draw(st.integers(0, 9)) == 9 else None
+    damaged = Path(_FOLDER) / "senseless.glb"
+    damaged.write_bytes(glb(_changed(document, data.draw), numbers))
     import warnings
 
     with warnings.catch_warnings():
