@@ -15,7 +15,7 @@ from ..clip import Clip, Pose
 from ..errors import MeshError, unknown_name
 from ..frozen import Rebuilt, frozen_dict
 from ..rig import Rig
-from .drive import shape_weights
+from .drive import Binding, Drive
 from .rotation import matrices
 
 Color = tuple[float, float, float]
@@ -99,6 +99,9 @@ class Head(Rebuilt):
     rest_transforms: Mapping[str, Floats] = field(default_factory=dict)
     """(4, 4) matrices of `skull` and `jaw` at rest, as far as they are known: axes in the first
     columns, origin in the last. The skull's lies between the eyes, the jaw's on its hinge."""
+    bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
+    """Shapes that controls of a rig move, by rig and control, in addition to the shapes that are
+    called as a control: expressions of a VRM avatar (`vrm`), visemes (`oculus`)."""
     jaw_motion: Floats | None = None
     """(S, 4, 4) rigid motion of the lower jaw by each shape at weight 1; None if it is not known.
     `jaw_motion[s] @ rest_transforms["jaw"]` is the jaw's matrix under shape s."""
@@ -136,7 +139,7 @@ class Head(Rebuilt):
             )
         if len(set(self.names)) != shapes:
             raise MeshError(f"head {self.name!r} names a shape twice")
-        for name in ("joints", "masks", "landmarks", "gaze", "rest_transforms"):
+        for name in ("joints", "masks", "landmarks", "gaze", "rest_transforms", "bindings"):
             object.__setattr__(self, name, frozen_dict(getattr(self, name)))
 
     def __repr__(self) -> str:
@@ -184,8 +187,18 @@ class Head(Rebuilt):
         Without `rig`, values are on ARKit.
         """
         if isinstance(animation, Clip):
-            return shape_weights(self.names, animation.values, animation.rig)
-        return shape_weights(self.names, animation, rig or Rig.load("arkit"))
+            return self.drive(animation.rig).weights(animation.values)
+        return self.drive(rig or Rig.load("arkit")).weights(animation)
+
+    def drive(self, rig: Rig) -> Drive:
+        """Return how the controls of a rig move this head."""
+        if rig not in self._drives:
+            self._drives[rig] = Drive(self.names, rig, self.bindings, head=self.name)
+        return self._drives[rig]
+
+    @cached_property
+    def _drives(self) -> dict[Rig, Drive]:
+        return {}
 
     def vertices(self, weights: ArrayLike, pose: Pose | ArrayLike | None = None) -> Floats:
         """Return (T, V, 3) meters for (T, S) weights in the order of `names`; (V, 3) for one row.

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FileFormatError
+from ...names import Vocabulary, bare, vocabulary, warn_twice, without_shared_end
 from ...rig import Rig
 from ..builtin.eyes import GAZE
+from ..builtin.tongue import SHAPES
 from ..convention import contains_jaw
+from ..drive import Binding, Bindings
 from ..head import Head, Joint, Material, Part
-from .shape_names import half, is_known, shape_name
 
 Array = NDArray[Any]
 
@@ -49,6 +51,19 @@ class Raw:
     colors: Array | None = None
     uvs: Array | None = None
     masks: Mapping[str, Array] = field(default_factory=dict)
+    bindings: Bindings = field(default_factory=dict)
+    """Controls of rigs on the file's own shapes, such as the expressions of a VRM avatar."""
+
+
+@cache
+def shape_vocabulary() -> Vocabulary:
+    """Return the spellings of ARKit's shapes and of the tongue's."""
+    return Vocabulary((*Rig.load("arkit").names, *SHAPES))
+
+
+def is_animated(written: str) -> bool:
+    """Whether clips set a shape of this name."""
+    return any(v.find(written) for v in (shape_vocabulary(), vocabulary("oculus")))
 
 
 def check_size(vertices: int, shapes: int, source: object) -> None:
@@ -69,8 +84,10 @@ def assemble(raw: Raw) -> Head:
     for array in (raw.neutral, *raw.shapes.values()):
         if not np.abs(array).max(initial=0) < MAX_COORDINATE:
             raise FileFormatError(f"{raw.name} has coordinates above {MAX_COORDINATE:g}")
-    deltas = named_shapes(raw)
-    face = [deltas[name] for name in deltas if is_known(name)]
+    deltas, names_of = named_shapes(raw)
+    bindings = _add_expressions(raw, deltas, names_of)
+    known = shape_vocabulary()
+    face = [deltas[name] for name in deltas if known.find(name)]
     scale = length_unit(raw.neutral, face)
     if {"jawOpen", "mouthClose"} <= set(deltas) and contains_jaw(
         raw.neutral, deltas["jawOpen"], deltas["mouthClose"]
@@ -98,52 +115,89 @@ def assemble(raw: Raw) -> Head:
         masks={n: np.asarray(m, np.float32) for n, m in raw.masks.items()}
         | {name: mask for name, (_, mask) in eyes.items()},
         gaze=GAZE if eyes else {},
+        bindings=bindings,
     )
 
 
-def named_shapes(raw: Raw) -> dict[str, Array]:
-    """Return offsets by ARKit's names; halves and meshes of their own are summed.
+def named_shapes(raw: Raw) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return offsets by ARKit's names, and the name that each shape of the file has there.
 
-    Where two shapes with one name move the same part, the first counts, and an exact spelling
-    before any other; the others are dropped with a warning.
+    Halves and meshes of their own are summed. Where two shapes with one name move the same part,
+    the first counts, and an exact spelling before any other; the others are dropped with a warning.
     """
+    known, plain = shape_vocabulary(), without_shared_end(list(raw.shapes))
+    halves: dict[str, str] = {}
     spellings: dict[str, list[str]] = {}
+    names_of: dict[str, str] = {}
     for written in raw.shapes:
-        spellings.setdefault(shape_name(written), []).append(written)
+        found = known.find(written) or known.find(plain[written])
+        names_of[written] = found.control if found else bare(written)
+        halves[written] = found.half if found else ""
+        spellings.setdefault(names_of[written], []).append(written)
     deltas: dict[str, Array] = {}
     twice: list[str] = []
     for name, group in spellings.items():
         if len(group) == 1:
             deltas[name] = raw.shapes[group[0]]
-        elif not is_known(name):
-            deltas |= _unknown(raw, name, group)
+        elif known.find(name) is None:
+            apart = _unknown(raw, name, group)
+            deltas |= apart
+            names_of |= {written: written for written in group if written in apart}
         else:
-            deltas[name], unused = _summed(raw, sorted(group, key=lambda w: (half(w), w != name)))
+            order = sorted(group, key=lambda w: (halves[w], w != name))
+            deltas[name], unused = _summed(raw, order, halves)
             twice += [f"{written} ({name})" for written in unused]
     if twice:
-        shown = ", ".join(twice[:8]) + (f" and {len(twice) - 8} more" if len(twice) > 8 else "")
-        warnings.warn(
-            f"head {raw.name!r} has the same shape more than once; each counts once, "
-            f"unused: {shown}; delete or rename the copies",
-            stacklevel=4,
-        )
-    return deltas
+        warn_twice(f"head {raw.name!r}", twice)
+    return deltas, names_of
+
+
+def _add_expressions(
+    raw: Raw, deltas: dict[str, Array], names_of: Mapping[str, str]
+) -> dict[str, dict[str, Binding]]:
+    """Return bindings on named shapes; those on ARKit's controls become shapes in `deltas`.
+
+    Shapes that are called as visemes or as presets of VRM are bound to them.
+    """
+    bindings: dict[str, dict[str, Binding]] = {}
+    for rig, controls in raw.bindings.items():
+        for control, binding in controls.items():
+            weights: dict[str, float] = {}
+            for written, weight in binding.weights.items():
+                if (name := names_of.get(written)) is not None:
+                    weights[name] = weight
+            if weights:
+                bindings.setdefault(rig, {})[control] = replace(binding, weights=weights)
+    sums = {
+        control: sum(weight * deltas[name] for name, weight in binding.weights.items())
+        for control, binding in bindings.pop("arkit", {}).items()
+        if control not in deltas
+    }
+    for name in list(deltas):
+        for rig in ("oculus", "vrm"):
+            found = vocabulary(rig).find(name)
+            if found and not found.half and name not in sums:
+                bindings.setdefault(rig, {}).setdefault(found.control, Binding({name: 1.0}))
+    deltas |= {control: np.asarray(total) for control, total in sums.items()}
+    return bindings
 
 
 def _unknown(raw: Raw, name: str, group: Sequence[str]) -> dict[str, Array]:
     """Return shapes that end in the same word: one if they move different parts, else all."""
-    total, unused = _summed(raw, group)
+    total, unused = _summed(raw, group, {})
     return {written: raw.shapes[written] for written in group} if unused else {name: total}
 
 
-def _summed(raw: Raw, group: Sequence[str]) -> tuple[Array, list[str]]:
+def _summed(
+    raw: Raw, group: Sequence[str], halves: Mapping[str, str]
+) -> tuple[Array, list[str]]:
     """Return the sum of spellings of one shape, part by part, and those that repeat others."""
     parts = [np.unique(raw.triangles[part.triangles]) for part in raw.parts]
     total = np.zeros(raw.neutral.shape)
     taken: set[tuple[int, str]] = set()
     unused = []
     for written in group:
-        delta, side = np.asarray(raw.shapes[written]), half(written)
+        delta, side = np.asarray(raw.shapes[written]), halves.get(written, "")
         moved = [
             (i, own) for i, own in enumerate(parts or [np.arange(len(total))]) if delta[own].any()
         ]

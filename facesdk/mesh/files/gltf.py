@@ -9,6 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from ...errors import FileFormatError
 from ..head import Color, Material, Part
-from .assemble import MAX_VERTICES, Raw, check_size
-from .shape_names import is_known
+from .assemble import MAX_VERTICES, Raw, check_size, is_animated
+from .vrm import Expressions
 
 Array = NDArray[Any]
 
@@ -217,6 +218,30 @@ class Scene:
         first = entry["primitives"][0]
         return _target_names(entry, first, len(first.get("targets", ())))
 
+    def shape_names(self, mesh: Mapping[str, Any], primitive: Mapping[str, Any]) -> list[str]:
+        """Return a name per target of a primitive, no two alike.
+
+        Targets without a name are called after their mesh where several meshes have such.
+        """
+        count = len(primitive.get("targets", ()))
+        names = _target_names(mesh, primitive, count)
+        if names == _numbered(count) and self._nameless > 1:
+            names = [f"{mesh.get('name') or 'mesh'}.{name}" for name in names]
+        taken: set[str] = set()
+        for i, name in enumerate(names):
+            while name in taken:
+                name += ".001"  # as Blender names a copy
+            taken.add(name)
+            names[i] = name
+        return names
+
+    @cached_property
+    def _nameless(self) -> int:
+        """Number of meshes whose targets have no names."""
+        firsts = [(mesh, mesh["primitives"][0]) for mesh in self.document["meshes"]]
+        counted = [(m, p, len(p.get("targets", ()))) for m, p in firsts]
+        return sum(bool(n) and _target_names(m, p, n) == _numbered(n) for m, p, n in counted)
+
     def raw(self, name: str) -> Raw:
         """Return all meshes of the scene as one surface with its shapes."""
         pieces: list[Raw] = []
@@ -250,7 +275,16 @@ class Scene:
             parts,
             colors=self._colors(pieces),
             uvs=np.concatenate(uvs) if any(p.uvs is not None for p in pieces) else None,
+            bindings=Expressions(self.document, self._path).bindings(self._shape_of),
         )
+
+    def _shape_of(self, mesh: int, target: int) -> str | None:
+        """Return the name of a target in `Raw.shapes`, or None if it moves no point."""
+        entry = self.document["meshes"][mesh]
+        names = self.shape_names(entry, entry["primitives"][0])
+        moves = any("POSITION" in p["targets"][target] for p in entry["primitives"]
+                    if target < len(p.get("targets", ())))  # fmt: skip
+        return names[target] if target < len(names) and moves else None
 
     @staticmethod
     def _colors(pieces: list[Raw]) -> Array | None:
@@ -296,16 +330,14 @@ class Scene:
         placed = points @ matrix[:3, :3].T + matrix[:3, 3]
         defaults = chain((float(weight) for weight in weights), repeat(0.0))
         for shape, target, weight in zip(
-            _target_names(mesh, primitive, len(targets)), targets, defaults, strict=False
+            self.shape_names(mesh, primitive), targets, defaults, strict=False
         ):
             if "POSITION" in target:
                 delta = self._numbers(target["POSITION"], 3)
-                while shape in shapes:
-                    shape += ".001"  # as Blender names a copy
                 if len(delta) != len(points):
                     raise ValueError(f"target {shape!r} of mesh {name!r} has {len(delta)} vertices")
                 shapes[shape] = delta @ matrix[:3, :3].T
-                if weight and not is_known(shape):  # a clip sets the shapes that it knows
+                if weight and not is_animated(shape):  # a clip sets the shapes that it knows
                     placed = placed + weight * shapes[shape]
         uvs = colors = None
         if "TEXCOORD_0" in attributes:
@@ -366,6 +398,10 @@ def _target_names(mesh: Mapping[str, Any], primitive: Mapping[str, Any], count: 
         names = extra.get("targetNames") if isinstance(extra, dict) else None
         if isinstance(names, list) and len(names) == count:
             return [str(n) for n in names]
+    return _numbered(count)
+
+
+def _numbered(count: int) -> list[str]:
     return [f"target{i}" for i in range(count)]
 
 

@@ -1,0 +1,139 @@
+"""Expressions of VRM avatars, 0.x and 1.0: the morph targets that each preset moves.
+
+Blend shape groups of VRM 0 (`A`, `Joy`, ...) are read as the presets of VRM 1 (`aa`, `happy`).
+Groups and expressions that are named after ARKit's shapes, as avatars for face tracking have them
+("perfect sync"), become these shapes, whatever the morph targets are called.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...names import vocabulary
+from ...rig import Rig
+from ..drive import Binding
+
+Target = tuple[int, int]
+"""A mesh of the document and one of its morph targets."""
+
+PRESETS_0 = {
+    "a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh", "blink": "blink",
+    "blink_l": "blinkLeft", "blink_r": "blinkRight", "joy": "happy", "angry": "angry",
+    "sorrow": "sad", "fun": "relaxed", "lookup": "lookUp", "lookdown": "lookDown",
+    "lookleft": "lookLeft", "lookright": "lookRight", "neutral": "neutral",
+}  # fmt: skip
+"""Presets of VRM 1 by those of VRM 0."""
+
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError)
+
+_MAX_EXPRESSIONS = 10_000
+
+
+class Expressions:
+    """The expressions of a document, as controls of the rigs `arkit`, `vrm` and `oculus`."""
+
+    def __init__(self, document: Mapping[str, Any], path: Path) -> None:
+        self._document = document
+        self.found: dict[str, dict[str, tuple[dict[Target, float], bool]]] = {}
+        """Weights of targets, and whether they are 0 or 1 only, by rig and control."""
+        self.names: list[str] = []
+        """Names of all expressions, as the file has them."""
+        try:
+            for name, preset, binds, binary in self._listed():
+                self.names.append(name)
+                self._add(name, preset, binds, binary)
+        except _BROKEN as error:
+            self.found.clear()
+            warnings.warn(
+                f"{path}: the expressions of this VRM cannot be read ({type(error).__name__}: "
+                f"{error}); only the names of its morph targets are used",
+                stacklevel=5,
+            )
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def bindings(
+        self, shape_of: Callable[[int, int], str | None]
+    ) -> dict[str, dict[str, Binding]]:
+        """Return bindings by rig and control, for the name of the shape of each target."""
+        result: dict[str, dict[str, Binding]] = {}
+        for rig, controls in self.found.items():
+            for control, (weights, binary) in controls.items():
+                shapes: dict[str, float] = {}
+                for (mesh, target), weight in weights.items():
+                    name = shape_of(mesh, target)
+                    if name is not None:  # one shape of several meshes, bound on each of them
+                        shapes[name] = max(shapes.get(name, weight), weight, key=abs)
+                if shapes:
+                    result.setdefault(rig, {})[control] = Binding(shapes, binary)
+        return result
+
+    def _add(self, name: str, preset: str, binds: dict[Target, float], binary: bool) -> None:
+        """Add an expression under the rig that has it; a name that no rig has is left out."""
+        if not binds:
+            return
+        if preset in Rig.load("vrm"):
+            self.found.setdefault("vrm", {}).setdefault(preset, (binds, binary))
+            return
+        for rig in ("arkit", "oculus", "vrm"):
+            spelling = vocabulary(rig).find(name)
+            if spelling is None:
+                continue
+            weights, _ = self.found.setdefault(rig, {}).setdefault(spelling.control, ({}, binary))
+            if spelling.half or not weights:
+                weights |= binds
+            return
+
+    def _listed(self) -> Iterator[tuple[str, str, dict[Target, float], bool]]:
+        """Yield name, preset of VRM 1 or nothing, weights of targets, and whether it is binary."""
+        extensions = self._document.get("extensions", {})
+        if "VRM" in extensions:
+            yield from self._of_vrm_0(extensions["VRM"])
+        elif "VRMC_vrm" in extensions:
+            yield from self._of_vrm_1(extensions["VRMC_vrm"])
+
+    def _of_vrm_0(
+        self, extension: Mapping[str, Any]
+    ) -> Iterator[tuple[str, str, dict[Target, float], bool]]:
+        groups = (extension.get("blendShapeMaster") or {}).get("blendShapeGroups") or ()
+        if len(groups) > _MAX_EXPRESSIONS:
+            raise ValueError(f"{len(groups)} blend shape groups")
+        for group in groups:
+            name = str(group.get("name", ""))
+            preset = str(group.get("presetName") or "unknown").lower()
+            if preset == "unknown":
+                preset = name.lower()
+            binds = {
+                self._target(int(bind["mesh"]), bind["index"]): float(bind.get("weight", 100)) / 100
+                for bind in group.get("binds") or ()
+            }
+            yield name, PRESETS_0.get(preset, ""), binds, bool(group.get("isBinary", False))
+
+    def _of_vrm_1(
+        self, extension: Mapping[str, Any]
+    ) -> Iterator[tuple[str, str, dict[Target, float], bool]]:
+        expressions = extension.get("expressions") or {}
+        nodes: Sequence[Mapping[str, Any]] = self._document.get("nodes", ())
+        for kind in ("preset", "custom"):
+            entries = expressions.get(kind) or {}
+            if len(entries) > _MAX_EXPRESSIONS:
+                raise ValueError(f"{len(entries)} expressions")
+            for name, entry in entries.items():
+                binds = {
+                    self._target(int(nodes[int(bind["node"])]["mesh"]), bind["index"]):
+                        float(bind.get("weight", 1))
+                    for bind in entry.get("morphTargetBinds") or ()
+                }  # fmt: skip
+                preset = name if kind == "preset" else ""
+                yield str(name), preset, binds, bool(entry.get("isBinary", False))
+
+    def _target(self, mesh: int, index: Any) -> Target:
+        """Return a target; raises `LookupError` for one that does not exist."""
+        targets = self._document["meshes"][mesh]["primitives"][0].get("targets", ())
+        if mesh < 0 or not 0 <= int(index) < len(targets):
+            raise LookupError(f"mesh {mesh} has no morph target {index}")
+        return mesh, int(index)
