@@ -46,7 +46,7 @@ from . import (
 )
 from .options import add_performance_options, amount, count, performance_options
 from .progress import Progress
-from .writing import add_writing_options, some_names, writing_options
+from .writing import add_writing_options, log_drive, some_names, writing_options
 
 NAME = "bake"
 HELP = "turn speech recordings into animation files"
@@ -156,6 +156,7 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         start=args.start,
         offset=args.offset,
         head=args.head,
+        up=args.up,
         link_audio=args.link_audio,
         format_settings=options["settings"],
     )
@@ -175,16 +176,18 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     """Raise `UsageError` for settings with which every line would fail."""
     model = None if all(line.phones for line in lines.lines) else baker.model
     try:
-        if settings.head is not None:
-            from ..mesh import load_head
-
-            load_head(settings.head)
+        head = settings.loaded_head()
         output = RigOutput.of(settings.rig, model)
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)
     except (FileFormatError, MeshError, ModelError, RigError, UnknownNameError) as error:
         raise UsageError(str(error)) from error
+    if head is not None:
+        drive = head.drive(output.rig)
+        if drive.still and not head.gaze:
+            raise MeshError(f"nothing would move: {drive.missing()}")
+        log_drive(head, output.rig)
     if (table := output.stand_in) is not None:
         log(f"rig {table.rig.name} moves only {', '.join(table.moved)} until a FLAME model is "
             "calibrated: facesdk flame calibrate MODEL")  # fmt: skip

@@ -8,11 +8,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import ExportError
-from . import UsageError
+from . import UsageError, log
 from .options import amount
 
 if TYPE_CHECKING:
     from ..exporters import Format
+    from ..mesh import Head
+    from ..rig import Rig
     from ..exporters.options import OptionFields
 
 
@@ -31,8 +33,22 @@ def add_writing_options(parser: argparse.ArgumentParser) -> None:
     add("--offset", type=float, default=0.0, metavar="SECONDS",
         help="seconds to add to all times")  # fmt: skip
     add("--head", metavar="PATH", help="head file, for formats that contain a mesh")
+    add_up_option(parser)
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="format_settings",
         help="setting that only this format has (listed in docs/formats.md)")  # fmt: skip
+
+
+def add_up_option(parser: argparse.ArgumentParser) -> None:
+    """Add the axis that points up in the file of `--head`."""
+    parser.add_argument("--up", choices=("y", "z"), default="y",
+        help="axis that points up in the file of --head; z looks along -y, as in Blender "
+             "(default: y)")  # fmt: skip
+
+
+def log_drive(head: Head, rig: Rig) -> None:
+    """Log how a head moves, where that is not by its shapes for the rig or for ARKit."""
+    if note := head.drive(rig).note():
+        log(note)
 
 
 def some_names(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,16 @@ EYES = ("left_eye", "right_eye")
 
 
 @dataclass(frozen=True)
+class Texture:
+    """An image on a surface, by the head's `uvs`."""
+
+    data: bytes = field(repr=False)
+    """The PNG or JPEG file, as it is in the head's file."""
+    color: Color = (1.0, 1.0, 1.0)
+    """Linear light by which the image is multiplied."""
+
+
+@dataclass(frozen=True)
 class Material:
     """Appearance of a part of a head."""
 
@@ -39,6 +49,14 @@ class Material:
     specular: float = 0.5
     """Strength of the highlight; 0.5 for everything that is not metal, as in glTF and Unreal."""
     opacity: float = 1.0
+    texture: Texture | None = None
+    """Image that replaces the color where images can be drawn; else its colors at the vertices."""
+    alpha: Literal["opaque", "cut", "blend"] = "opaque"
+    """What the alpha of the texture does: nothing, cut holes, or let through what is behind."""
+    cutoff: float = 0.5
+    """Alpha below which `cut` leaves a hole."""
+    both_sides: bool = False
+    """Whether the surface is seen from behind too."""
 
 
 @dataclass(frozen=True)

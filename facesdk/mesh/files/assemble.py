@@ -119,6 +119,53 @@ def assemble(raw: Raw) -> Head:
     )
 
 
+def joined(name: str, pieces: Sequence[Raw]) -> Raw:
+    """Return surfaces of one part each as one head; a shape of several of them moves them all."""
+    count = sum(len(piece.neutral) for piece in pieces)
+    shapes: dict[str, Array] = {}
+    parts, triangles = [], []
+    place = row = 0
+    for piece in pieces:
+        here = slice(place, place + len(piece.neutral))
+        for shape, delta in piece.shapes.items():
+            shapes.setdefault(shape, np.zeros((count, 3), np.float32))[here] = delta
+        triangles.append(piece.triangles + place)
+        rows = slice(row, row + len(piece.triangles))
+        parts.append(replace(piece.parts[0], triangles=rows))
+        place, row = here.stop, rows.stop
+    uvs = [np.zeros((len(p.neutral), 2)) if p.uvs is None else p.uvs for p in pieces]
+    return Raw(
+        name,
+        np.concatenate([p.neutral for p in pieces]),
+        np.concatenate(triangles),
+        shapes,
+        parts,
+        colors=_joined_colors(pieces),
+        uvs=np.concatenate(uvs) if any(p.uvs is not None for p in pieces) else None,
+    )
+
+
+def _joined_colors(pieces: Sequence[Raw]) -> Array | None:
+    """Return vertex colors if any part has some; other parts take their material's."""
+    if all(p.colors is None for p in pieces):
+        return None
+    rows = [
+        np.tile(p.parts[0].material.color, (len(p.neutral), 1)) if p.colors is None else p.colors
+        for p in pieces
+    ]
+    return np.concatenate(rows)
+
+
+def turned_up(raw: Raw) -> Raw:
+    """Return a head whose file has Z up, looking along -Y as in Blender and 3ds Max, with Y up."""
+
+    def turn(points: Array) -> Array:
+        return np.stack([points[:, 0], points[:, 2], -points[:, 1]], 1)
+
+    shapes = {name: turn(np.asarray(delta)) for name, delta in raw.shapes.items()}
+    return replace(raw, neutral=turn(raw.neutral), shapes=shapes)
+
+
 def named_shapes(raw: Raw) -> tuple[dict[str, Array], dict[str, str]]:
     """Return offsets by ARKit's names, and the name that each shape of the file has there.
 

@@ -6,21 +6,24 @@ import base64
 import binascii
 import json
 import struct
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FileFormatError
-from ..head import Color, Material, Part
-from .assemble import MAX_VERTICES, Raw, check_size, is_animated
+from ..head import Color, Material, Part, Texture
+from ..textures import SKIN
+from .assemble import MAX_VERTICES, Raw, check_size, is_animated, joined
 from .vrm import Expressions
 
 Array = NDArray[Any]
@@ -235,6 +238,21 @@ class Scene:
             names[i] = name
         return names
 
+    def _check_names(self) -> None:
+        """Warn of meshes with another number of names than of targets."""
+        for mesh in self.document["meshes"]:
+            first = mesh["primitives"][0]
+            count = len(first.get("targets", ()))
+            for extra in (mesh.get("extras"), first.get("extras")):
+                names = extra.get("targetNames") if isinstance(extra, dict) else None
+                if isinstance(names, list) and names and len(names) != count:
+                    warnings.warn(
+                        f"{self._path}: mesh {str(mesh.get('name', 'mesh'))!r} has {len(names)} "
+                        f"names for {count} morph targets, so the names are not used; export it "
+                        "again with a name for each",
+                        stacklevel=2,
+                    )
+
     @cached_property
     def _nameless(self) -> int:
         """Number of meshes whose targets have no names."""
@@ -255,28 +273,9 @@ class Scene:
                 check_size(count, len(names), self._path)  # one mesh may stand in many nodes
         if not any(len(p.triangles) for p in pieces):
             raise FileFormatError(f"{self._path} has no triangles in its scene")
-        shapes = {shape: np.zeros((count, 3), np.float32) for shape in names}
-        parts, triangles = [], []
-        place = row = 0
-        for piece in pieces:
-            here = slice(place, place + len(piece.neutral))
-            for shape, delta in piece.shapes.items():
-                shapes[shape][here] = delta
-            triangles.append(piece.triangles + place)
-            rows = slice(row, row + len(piece.triangles))
-            parts.append(Part(piece.parts[0].name, rows, piece.parts[0].material))
-            place, row = here.stop, rows.stop
-        uvs = [np.zeros((len(p.neutral), 2)) if p.uvs is None else p.uvs for p in pieces]
-        return Raw(
-            name,
-            np.concatenate([p.neutral for p in pieces]),
-            np.concatenate(triangles),
-            shapes,
-            parts,
-            colors=self._colors(pieces),
-            uvs=np.concatenate(uvs) if any(p.uvs is not None for p in pieces) else None,
-            bindings=Expressions(self.document, self._path).bindings(self._shape_of),
-        )
+        self._check_names()
+        bindings = Expressions(self.document, self._path).bindings(self._shape_of)
+        return replace(joined(name, pieces), bindings=bindings)
 
     def _shape_of(self, mesh: int, target: int) -> str | None:
         """Return the name of a target in `Raw.shapes`, or None if it moves no point."""
@@ -285,19 +284,6 @@ class Scene:
         moves = any("POSITION" in p["targets"][target] for p in entry["primitives"]
                     if target < len(p.get("targets", ())))  # fmt: skip
         return names[target] if target < len(names) and moves else None
-
-    @staticmethod
-    def _colors(pieces: list[Raw]) -> Array | None:
-        """Return vertex colors if any part has some; other parts take their material's."""
-        if all(p.colors is None for p in pieces):
-            return None
-        rows = [
-            np.tile(p.parts[0].material.color, (len(p.neutral), 1))
-            if p.colors is None
-            else p.colors
-            for p in pieces
-        ]
-        return np.concatenate(rows)
 
     def _primitives(self, node: Mapping[str, Any], matrix: Array) -> Iterator[Raw]:
         mesh = self.document["meshes"][int(node["mesh"])]
@@ -339,9 +325,8 @@ class Scene:
                 shapes[shape] = delta @ matrix[:3, :3].T
                 if weight and not is_animated(shape):  # a clip sets the shapes that it knows
                     placed = placed + weight * shapes[shape]
-        uvs = colors = None
-        if "TEXCOORD_0" in attributes:
-            uvs = self._numbers(attributes["TEXCOORD_0"], 2) * [1, -1] + [0, 1]
+        colors = None
+        uvs = self._uvs(attributes, primitive.get("material"))
         if "COLOR_0" in attributes:
             colors = _srgb(self._numbers(attributes["COLOR_0"], 3))
         part = Part(name, slice(0, len(triangles)), self._material(primitive.get("material")))
@@ -354,21 +339,85 @@ class Scene:
             raise ValueError("an attribute has too few numbers, or numbers that are not finite")
         return values
 
+    def _uvs(self, attributes: Mapping[str, Any], material: Any) -> Array | None:
+        """Return (V, 2) coordinates of the base texture, origin at the lower left."""
+        info, chosen = self._base_texture(material), 0
+        transform: Mapping[str, Any] = {}
+        if info is not None:
+            transform = info.get("extensions", {}).get("KHR_texture_transform", {})
+            chosen = int(transform.get("texCoord", info.get("texCoord", 0)))
+        name = f"TEXCOORD_{chosen}"
+        if name not in attributes:
+            return None
+        uvs = self._numbers(attributes[name], 2)
+        if transform:
+            turn = float(transform.get("rotation", 0.0))
+            cos, sin = np.cos(turn), np.sin(turn)
+            scaled = uvs * np.array(transform.get("scale", (1, 1)), float)
+            uvs = scaled @ np.array([[cos, -sin], [sin, cos]])
+            uvs = uvs + np.array(transform.get("offset", (0, 0)), float)
+        return np.asarray(uvs * [1, -1] + [0, 1])
+
+    def _base_texture(self, material: Any) -> Mapping[str, Any] | None:
+        """Return the reference to the texture of a material's color."""
+        if material is None:
+            return None
+        entry = self.document["materials"][int(material)]
+        surface = entry.get("pbrMetallicRoughness", {})
+        glossy = entry.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness", {})
+        found = surface.get("baseColorTexture") or glossy.get("diffuseTexture")
+        return found if isinstance(found, dict) else None
+
+    def _image(self, info: Mapping[str, Any]) -> bytes | None:
+        """Return the PNG or JPEG file of a texture, or None with a warning."""
+        texture = self.document["textures"][int(info["index"])]
+        if "source" not in texture:  # only in a form such as KTX2 or WebP
+            kinds = ", ".join(texture.get("extensions", {})) or "no image"
+            warnings.warn(f"{self._path}: a texture has {kinds} only, it is left out", stacklevel=2)
+            return None
+        image = self.document["images"][int(texture["source"])]
+        try:
+            if "bufferView" in image:
+                view = self.document["bufferViews"][int(image["bufferView"])]
+                start, length = int(view.get("byteOffset", 0)), int(view["byteLength"])
+                data = self._buffer(int(view["buffer"]))
+                if min(start, length) < 0 or start + length > len(data):
+                    raise ValueError("an image lies outside its buffer")
+                return bytes(data[start : start + length])
+            return self._bytes_of(str(image["uri"]), 0)
+        except FileFormatError as error:
+            warnings.warn(f"{error}; the texture is left out", stacklevel=2)
+            return None
+
     def _material(self, index: int | None) -> Material:
         if index is None:
             return Material("default")
         entry = self.document["materials"][int(index)]
         surface = entry.get("pbrMetallicRoughness", {})
-        color = np.array(surface.get("baseColorFactor", (0.8, 0.8, 0.8, 1.0)), float)
-        if "baseColorTexture" in surface and "baseColorFactor" not in surface:
-            color = np.array((0.55, 0.40, 0.33, 1.0))  # textures are not read; skin is likely
+        glossy = entry.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness", {})
+        given = surface.get("baseColorFactor", glossy.get("diffuseFactor"))
+        color = np.array((0.8, 0.8, 0.8, 1.0) if given is None else given, float)
+        info, texture = self._base_texture(index), None
+        if info is not None:
+            factor = (1.0, 1.0, 1.0) if given is None else color[:3].clip(0, 1).tolist()
+            red, green, blue = (float(c) for c in factor)
+            data = self._image(info)
+            texture = None if data is None else Texture(data, (red, green, blue))
+            if given is None:
+                color = np.array((*SKIN, 1.0))
         red, green, blue = (float(c) for c in _srgb(color[None, :3])[0])
         rgb: Color = (red, green, blue)
+        mode = str(entry.get("alphaMode", "OPAQUE"))
+        kinds: dict[str, Literal["cut", "blend"]] = {"MASK": "cut", "BLEND": "blend"}
         return Material(
             str(entry.get("name", "material")),
             rgb,
             roughness=float(np.clip(surface.get("roughnessFactor", 0.6), 0, 1)),
-            opacity=float(np.clip(color[3], 0, 1)) if entry.get("alphaMode") == "BLEND" else 1.0,
+            opacity=float(np.clip(color[3], 0, 1)) if mode == "BLEND" else 1.0,
+            texture=texture,
+            alpha=kinds.get(mode, "opaque"),
+            cutoff=float(np.clip(entry.get("alphaCutoff", 0.5), 0, 1)),
+            both_sides=bool(entry.get("doubleSided", False)),
         )
 
 
