@@ -203,7 +203,7 @@ def web() -> bytes:
 
 
 def textured(*, quantized: bool = True) -> bytes:
-    """An avatar with ARKit's shapes, quantized, whose skin has a texture of red and white fields."""
+    """An avatar with ARKit's shapes, quantized, whose skin has red and white fields as texture."""
     head = face()
     shapes = {f"Face.{n}": head.delta(n) for n in Rig.load("arkit").names}
     image = png(checker((200, 60, 50, 255), (235, 220, 205, 255)))

@@ -13,9 +13,9 @@ from .options import amount
 
 if TYPE_CHECKING:
     from ..exporters import Format
+    from ..exporters.options import OptionFields
     from ..mesh import Head
     from ..rig import Rig
-    from ..exporters.options import OptionFields
 
 
 _SHOWN = 8

@@ -197,9 +197,7 @@ def _targets(rig: Rig) -> list[Rig]:
     return [rig, *(target for target in others if target.name != rig.name)]
 
 
-def _ways(
-    rig: Rig, had: Mapping[Rig, Mapping[str, Binding]]
-) -> tuple[list[_Way], str | None]:
+def _ways(rig: Rig, had: Mapping[Rig, Mapping[str, Binding]]) -> tuple[list[_Way], str | None]:
     """Return the ways to a head, and the rig of its mouth.
 
     One rig is chosen for each of mouth, eyes, and the rest of the face.

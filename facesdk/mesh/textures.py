@@ -146,3 +146,9 @@ def srgb(linear: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return sRGB colors for linear light in 0..1."""
     light = np.clip(np.asarray(linear, np.float64), 0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def linear(colors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return linear light for sRGB colors in 0..1."""
+    values = np.clip(np.asarray(colors, np.float64), 0, 1)
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

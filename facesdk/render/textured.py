@@ -35,7 +35,7 @@ class TexturedPart:
 
     number: int
     """Of the part, from 1."""
-    vertices: NDArray[np.intp]
+    vertices: NDArray[np.integer[Any]]
     """(N,) vertices of the head."""
     corners: NDArray[np.uint32]
     """(F, 3) corners among these vertices."""
@@ -125,7 +125,7 @@ class TexturedParts:
     def lit(self, light: Callable[[TexturedPart], Floats]) -> list[Lit]:
         """Return the parts under the linear light that `light` gives for each."""
         return [
-            Lit(part, tone_mapped(light(part)) / np.float32(255) / _srgb(part.mean))
+            Lit(part, np.float32(1 / 255) * tone_mapped(light(part)) / _srgb(part.mean))
             for part in self.parts
         ]
 

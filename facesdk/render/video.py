@@ -61,9 +61,7 @@ def vertex_frames(source: FrameSource, head: Head) -> Generator[Floats, None, No
             yield from block
 
 
-def _driven(
-    source: FrameSource, head: Head
-) -> Iterator[tuple[Floats, Floats, Floats | None]]:
+def _driven(source: FrameSource, head: Head) -> Iterator[tuple[Floats, Floats, Floats | None]]:
     """Yield weights of the head's shapes, values and pose of each block.
 
     Raises `RenderError` where the clip moves and nothing of the head can; warns where only joints

@@ -199,6 +199,37 @@ def named_shapes(raw: Raw) -> tuple[dict[str, Array], dict[str, str]]:
     return deltas, names_of
 
 
+def names_of_shapes(raw: Raw) -> dict[str, dict[str, list[str]]]:
+    """Return the file's shapes by rig and control; those of no rig are under `other`.
+
+    Names of the tongue's shapes are under `head`.
+    """
+    deltas, names_of = named_shapes(raw)
+    own = dict(deltas)
+    bindings = _add_expressions(raw, deltas, names_of)
+    written: dict[str, list[str]] = {}
+    for name, final in names_of.items():
+        written.setdefault(final, []).append(name)
+    result: dict[str, dict[str, list[str]]] = {}
+    arkit, used = Rig.load("arkit"), set[str]()
+    for name in own:
+        if shape_vocabulary().find(name):
+            kind = "arkit" if name in arkit else "head"
+            result.setdefault(kind, {})[name] = written.get(name, [name])
+            used.add(name)
+    for control, binding in raw.bindings.get("arkit", {}).items():
+        result.setdefault("arkit", {}).setdefault(control, list(binding.weights))
+        used |= {names_of.get(name, name) for name in binding.weights}
+    for rig, controls in bindings.items():
+        for control, binding in controls.items():
+            several = [name for shape in binding.weights for name in written.get(shape, [shape])]
+            result.setdefault(rig, {})[control] = several
+            used |= set(binding.weights)
+    if other := [name for final, names in written.items() if final not in used for name in names]:
+        result["other"] = {name: [name] for name in other}
+    return result
+
+
 def _add_expressions(
     raw: Raw, deltas: dict[str, Array], names_of: Mapping[str, str]
 ) -> dict[str, dict[str, Binding]]:
@@ -235,9 +266,7 @@ def _unknown(raw: Raw, name: str, group: Sequence[str]) -> dict[str, Array]:
     return {written: raw.shapes[written] for written in group} if unused else {name: total}
 
 
-def _summed(
-    raw: Raw, group: Sequence[str], halves: Mapping[str, str]
-) -> tuple[Array, list[str]]:
+def _summed(raw: Raw, group: Sequence[str], halves: Mapping[str, str]) -> tuple[Array, list[str]]:
     """Return the sum of spellings of one shape, part by part, and those that repeat others."""
     parts = [np.unique(raw.triangles[part.triangles]) for part in raw.parts]
     total = np.zeros(raw.neutral.shape)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import FileFormatError
 from ..head import Color, Material, Part, Texture
-from ..textures import srgb
+from ..textures import linear, srgb
 from .assemble import Raw, check_size, joined
 from .ufbx_scene import UfbxScene
 
@@ -96,7 +96,7 @@ class _Mesh:
                 faces_here,
                 {name: delta[vertex] for name, delta in shapes.items()},
                 (Part(str(self._node.name) or "mesh", slice(0, len(faces_here)), material),),
-                colors=None if colors is None else colors[corner, :3].clip(0, 1),
+                colors=None if colors is None else _multiplied(colors[corner, :3], material.color),
                 uvs=None if uvs is None else rows[:, 1:3],
             )
 
@@ -155,13 +155,15 @@ class _Mesh:
         maps = self._scene.keep(material.fbx)
         base = self._scene.keep(maps.diffuse_color)
         value = base.value_vec4
-        linear = np.array([value.x, value.y, value.z]) if base.has_value else np.full(3, 0.8)
-        red, green, blue = (float(c) for c in srgb(linear))
+        given = (value.x, value.y, value.z) if base.has_value else (0.8, 0.8, 0.8)
+        red, green, blue = (float(np.clip(c, 0, 1)) for c in given)
         color: Color = (red, green, blue)
         image = self._image(base.texture) if base.texture is not None else None
         if image is None:
             return Material(str(material.name) or "material", color)
-        return Material(str(material.name) or "material", color, texture=Texture(image), alpha="cut")
+        return Material(
+            str(material.name) or "material", color, texture=Texture(image), alpha="cut"
+        )
 
     def _image(self, texture: Any) -> bytes | None:
         """Return an embedded image, or the file of that name beside the FBX."""
@@ -176,9 +178,14 @@ class _Mesh:
         for name in (Path(*relative.parts), Path(relative.name), Path("textures") / relative.name):
             try:
                 file = (folder / name).resolve()
-                if file.is_relative_to(folder) and file.is_file():
-                    if file.stat().st_size <= MAX_BYTES:
-                        return file.read_bytes()
+                inside = file.is_relative_to(folder) and file.is_file()
+                if inside and file.stat().st_size <= MAX_BYTES:
+                    return file.read_bytes()
             except (OSError, ValueError):
                 continue
         return None
+
+
+def _multiplied(colors: Array, color: Color) -> Array:
+    """Return sRGB colors of vertices times that of their material, in linear light."""
+    return srgb(linear(colors) * linear(np.array(color)))

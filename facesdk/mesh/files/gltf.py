@@ -24,6 +24,7 @@ from ...errors import FileFormatError
 from ..head import Color, Material, Part, Texture
 from ..textures import SKIN
 from .assemble import MAX_VERTICES, Raw, check_size, is_animated, joined
+from .draco import draco_arrays
 from .vrm import Expressions
 
 Array = NDArray[Any]
@@ -33,11 +34,11 @@ MAX_NODES = 100_000
 _TRIANGLES = 4
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_UNREAD = {
-    "KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression",
-}  # fmt: skip
+_UNREAD = {"EXT_meshopt_compression", "KHR_meshopt_compression"}
 """Extensions without which the numbers cannot be read. KHR_mesh_quantization needs no code of its
 own: it only allows integers in places where the reader takes any accessor."""
+
+_DRACO = "KHR_draco_mesh_compression"
 _BROKEN = (LookupError, TypeError, ValueError, AttributeError, struct.error, ArithmeticError)
 
 
@@ -70,11 +71,14 @@ class Scene:
         self._binary = binary
         self._path = path
         self._buffers: dict[int, bytes] = {}
+        self._unpacked: dict[int, Array] = {}
+        """Values of accessors that are compressed."""
         unread = _UNREAD & set(document.get("extensionsRequired", ()))
         if unread:
             raise FileFormatError(
                 f"{path} needs {', '.join(sorted(unread))}, which facesdk does not read; "
-                "export it without compression"
+                "export it without compression, or decompress it: "
+                f"npx @gltf-transform/cli cp {path.name} plain.glb"
             )
 
     @classmethod
@@ -145,12 +149,36 @@ class Scene:
         shape, strides = (count, width), (stride, dtype.itemsize)
         return np.ndarray(shape, dtype, part, 0, strides) if count else np.zeros(shape, dtype)
 
+    def _decompressed(self, primitive: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a primitive whose accessors are those that its Draco data holds.
+
+        Vertices are in the order of the morph targets, which Draco leaves uncompressed.
+        """
+        packed = primitive["extensions"][_DRACO]
+        view = self.document["bufferViews"][int(packed["bufferView"])]
+        start, length = int(view.get("byteOffset", 0)), int(view["byteLength"])
+        data = self._buffer(int(view["buffer"]))
+        if min(start, length) < 0 or start + length > len(data):
+            raise ValueError("compressed data lie outside their buffer")
+        arrays, corners = draco_arrays(bytes(data[start : start + length]))
+        attributes = dict(primitive["attributes"])
+        for name, number in packed["attributes"].items():
+            if name in attributes:
+                self._unpacked[int(attributes[name])] = arrays[int(number)]
+        indices = primitive.get("indices")
+        if indices is not None:
+            self._unpacked[int(indices)] = corners.reshape(-1, 1)
+        return primitive
+
     def accessor(self, index: int) -> Array:
         """Return (count, width) values of an accessor, sparse ones filled in."""
         entry = self.document["accessors"][index]
         dtype, width = np.dtype(_COMPONENTS[entry["componentType"]]), _WIDTHS[entry["type"]]
         count = int(entry["count"])
-        if "bufferView" in entry:
+        if index in self._unpacked:
+            values = self._unpacked[index]
+            dtype = values.dtype
+        elif "bufferView" in entry:
             view, offset = int(entry["bufferView"]), int(entry.get("byteOffset", 0))
             values = self._view(view, offset, dtype, count, width)
         elif not 0 <= count <= 3 * MAX_VERTICES:
@@ -159,7 +187,7 @@ class Scene:
             values = np.zeros((count, width), dtype)
         if "sparse" in entry:
             values = self._filled(values.copy(), entry["sparse"], dtype, width)
-        if entry.get("normalized"):
+        if entry.get("normalized") and dtype.kind in "iu":
             return np.maximum(values / np.iinfo(dtype).max, -1)
         return values
 
@@ -297,6 +325,8 @@ class Scene:
         self, primitive: Mapping[str, Any], mesh: Mapping[str, Any], name: str, matrix: Array,
         weights: Sequence[float] = (),
     ) -> Raw:  # fmt: skip
+        if _DRACO in primitive.get("extensions", {}):
+            primitive = self._decompressed(primitive)
         attributes = primitive["attributes"]
         points = self._numbers(attributes["POSITION"], 3)
         corners = np.arange(len(points))

@@ -14,7 +14,7 @@ from ..builtin.head import Detail, builtin_head
 from ..fit.calibrate import flame_head
 from ..flame import FlameModel, is_flame
 from ..head import Head
-from .assemble import Raw, assemble, check_size, turned_up
+from .assemble import Raw, assemble, check_size, names_of_shapes, turned_up
 from .bs_skin import is_bs_skin, read_bs_skin
 from .fbx import read_fbx
 from .gltf import read_gltf
@@ -47,12 +47,12 @@ def load_head(
     """Load the built-in head, or the one at a path.
 
     `path` may be a folder of OBJ files (as in ICT-FaceKit), a `.glb`, `.gltf`, `.vrm`, `.fbx`,
-    `.obj` or `.ply` file, Audio2Face's `bs_skin.npz`, a FLAME model, which gets the built-in head's shapes,
-    or the templates of VOCASET and BIWI (`.pkl`, `.npz`), of which `subject` picks one. Files
-    without triangles take them from `topology`, or from an OBJ or PLY file with as many vertices in
-    the same folder. `up` is the axis that points up in a file that does not say so: "y", or "z" for
-    a head that looks along -Y as in Blender. `identity` (age, sex, ethnicity) and `detail` ("low" for motion, "high" for
-    stills) apply to the built-in head only.
+    `.obj` or `.ply` file, Audio2Face's `bs_skin.npz`, a FLAME model, which gets the built-in head's
+    shapes, or the templates of VOCASET and BIWI (`.pkl`, `.npz`), of which `subject` picks one.
+    Files without triangles take them from `topology`, or from an OBJ or PLY file with as many
+    vertices in the same folder. `up` is the axis that points up in the file: "y", or "z" for a head
+    that looks along -Y as in Blender. `identity` (age, sex, ethnicity) and `detail` ("low" for
+    motion, "high" for stills) apply to the built-in head only.
 
     Raises `FileFormatError` for a file that cannot be read.
     """
@@ -82,6 +82,21 @@ def load_head(
         return flame_head(FlameModel.from_arrays(arrays, file), builtin_head())
     raw = read_template(file, subject)
     return assemble(upright(_with_triangles(raw, file, topology)))
+
+
+def read_shape_names(path: str | Path) -> dict[str, dict[str, list[str]]]:
+    """Return the names of a head's shapes in its file, by rig and by the control they stand for.
+
+    Shapes of no rig are under `other`. Raises `FileFormatError` for files that hold no shapes.
+    """
+    file = Path(path)
+    if file.is_dir():
+        return names_of_shapes(read_obj_folder(file))
+    if file.suffix.lower() in SURFACES:
+        return names_of_shapes(SURFACES[file.suffix.lower()](file))
+    if file.suffix.lower() == ".npz" and is_bs_skin(file):
+        return names_of_shapes(read_bs_skin(file))
+    raise FileFormatError(f"{file} is not a head with shapes; expected {', '.join(SURFACES)}")
 
 
 def _as_it_is(raw: Raw) -> Raw:

@@ -37,6 +37,7 @@ class Expressions:
 
     def __init__(self, document: Mapping[str, Any], path: Path) -> None:
         self._document = document
+        self._path = path
         self.found: dict[str, dict[str, tuple[dict[Target, float], bool]]] = {}
         """Weights of targets, and whether they are 0 or 1 only, by rig and control."""
         self.names: list[str] = []
@@ -56,9 +57,7 @@ class Expressions:
     def __bool__(self) -> bool:
         return bool(self.found)
 
-    def bindings(
-        self, shape_of: Callable[[int, int], str | None]
-    ) -> dict[str, dict[str, Binding]]:
+    def bindings(self, shape_of: Callable[[int, int], str | None]) -> dict[str, dict[str, Binding]]:
         """Return bindings by rig and control, for the name of the shape of each target."""
         result: dict[str, dict[str, Binding]] = {}
         for rig, controls in self.found.items():
@@ -107,10 +106,11 @@ class Expressions:
             preset = str(group.get("presetName") or "unknown").lower()
             if preset == "unknown":
                 preset = name.lower()
-            binds = {
-                self._target(int(bind["mesh"]), bind["index"]): float(bind.get("weight", 100)) / 100
-                for bind in group.get("binds") or ()
-            }
+            binds: dict[Target, float] = {}
+            for bind in group.get("binds") or ():
+                target = self._target(name, bind.get("mesh"), bind.get("index"))
+                if target is not None:
+                    binds[target] = float(bind.get("weight", 100)) / 100
             yield name, PRESETS_0.get(preset, ""), binds, bool(group.get("isBinary", False))
 
     def _of_vrm_1(
@@ -123,17 +123,25 @@ class Expressions:
             if len(entries) > _MAX_EXPRESSIONS:
                 raise ValueError(f"{len(entries)} expressions")
             for name, entry in entries.items():
-                binds = {
-                    self._target(int(nodes[int(bind["node"])]["mesh"]), bind["index"]):
-                        float(bind.get("weight", 1))
-                    for bind in entry.get("morphTargetBinds") or ()
-                }  # fmt: skip
+                binds: dict[Target, float] = {}
+                for bind in entry.get("morphTargetBinds") or ():
+                    node = int(bind["node"])
+                    mesh = nodes[node].get("mesh") if 0 <= node < len(nodes) else None
+                    target = self._target(str(name), mesh, bind.get("index"))
+                    if target is not None:
+                        binds[target] = float(bind.get("weight", 1))
                 preset = name if kind == "preset" else ""
                 yield str(name), preset, binds, bool(entry.get("isBinary", False))
 
-    def _target(self, mesh: int, index: Any) -> Target:
-        """Return a target; raises `LookupError` for one that does not exist."""
-        targets = self._document["meshes"][mesh]["primitives"][0].get("targets", ())
-        if mesh < 0 or not 0 <= int(index) < len(targets):
-            raise LookupError(f"mesh {mesh} has no morph target {index}")
-        return mesh, int(index)
+    def _target(self, name: str, mesh: Any, index: Any) -> Target | None:
+        """Return a target of a bind, or None with a warning for one that does not exist."""
+        meshes = self._document["meshes"]
+        if isinstance(mesh, int) and isinstance(index, int) and 0 <= mesh < len(meshes):
+            if 0 <= index < len(meshes[mesh]["primitives"][0].get("targets", ())):
+                return mesh, index
+        warnings.warn(
+            f"{self._path}: expression {name[:60]!r} refers to morph target {str(index)[:20]} of "
+            f"mesh {str(mesh)[:20]}, which does not exist; this part of it is left out",
+            stacklevel=6,
+        )
+        return None
