@@ -90,6 +90,48 @@ class Vocabulary:
         return self._whole(parts, own)
 
     def _whole(self, parts: list[str], own: list[str]) -> Spelling | None:
+        words = [part.lower() for part in parts]
+        while words:
+            for start in range(len(words)):
+                free = start >= len(words) - len(own) and _KINDS.issuperset(
+                    words[len(words) - len(own) : start]
+                )
+                if found := self._looked_up(words[start:], short=free):
+                    return found
+            if words[-1] not in _KINDS:
+                break
+            words.pop()
+            own = own[:-1]
+        return self._without_kinds(parts[-1]) if parts else None
+
+    def _looked_up(self, words: Sequence[str], *, short: bool) -> Spelling | None:
+        """Return what words mean, with a side anywhere among them."""
+        variants = ["".join(words)]
+        for i, word in enumerate(words):
+            if word in _SIDES:
+                variants.append("".join((*words[:i], *words[i + 1 :], _SIDES[word])))
+        for text in variants:
+            found = self._known.get(text)
+            if found and (short or len(found.control) >= _SHORT):
+                return found
+        return None
+
+    def _without_kinds(self, part: str) -> Spelling | None:
+        """Return what one word in camel case means: `FaceJawOpen`, `jawOpenShape`."""
+        words = [word.lower() for word in _WORD.findall(part)]
+        while words and words[0] in _KINDS:
+            words = words[1:]
+            if found := self._looked_up(words, short=True):
+                return found
+        words = [word.lower() for word in _WORD.findall(part)]
+        while words and words[-1] in _KINDS:
+            words = words[:-1]
+            if found := self._looked_up(words, short=True):
+                return found
+        return None
+
+    def _viseme(self, parts: Sequence[str]) -> Spelling | None:
+        """Return the viseme of `viseme_aa`, `vrc.v_PP` or `VisemeI`."""
         several = parts if len(parts) != 1 else _WORD.findall(parts[0])
         words = [word.lower() for word in several]
         if len(words) < 2 or words[-2] not in _VISEME:

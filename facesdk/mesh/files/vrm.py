@@ -136,9 +136,11 @@ class Expressions:
     def _target(self, name: str, mesh: Any, index: Any) -> Target | None:
         """Return a target of a bind, or None with a warning for one that does not exist."""
         meshes = self._document["meshes"]
-        if isinstance(mesh, int) and isinstance(index, int) and 0 <= mesh < len(meshes):
-            if 0 <= index < len(meshes[mesh]["primitives"][0].get("targets", ())):
-                return mesh, index
+        count = 0
+        if isinstance(mesh, int) and 0 <= mesh < len(meshes):
+            count = len(meshes[mesh]["primitives"][0].get("targets", ()))
+        if isinstance(mesh, int) and isinstance(index, int) and 0 <= index < count:
+            return mesh, index
         warnings.warn(
             f"{self._path}: expression {name[:60]!r} refers to morph target {str(index)[:20]} of "
             f"mesh {str(mesh)[:20]}, which does not exist; this part of it is left out",
