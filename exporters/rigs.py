@@ -76,7 +76,7 @@ def file_rig(
         if not found.found:
             nearest = unknown_name(f"rig {rig.name!r} has no control", names[0], rig.names)
             raise FileFormatError(
-                f"none of the {len(names)} names ({_some(names)}) is a control of the rig: {nearest}"
+                f"none of the {len(names)} names in the file ({_some(names)}) is known: {nearest}"
             )
         return rig, found.columns(names), found.notes()
     known = best_match(names, rig, source=source)

@@ -43,6 +43,15 @@ _VISEME = {"v", "vis", "viseme", "visemes"}
 _VISEME_LETTERS = {"a": "aa", "e": "E", "i": "ih", "o": "oh", "u": "ou"}
 """Visemes whose names are letters, as web avatars have them: `viseme_I`."""
 
+_PRESETS = {
+    "fcl_mth_a": "aa", "fcl_mth_i": "ih", "fcl_mth_u": "ou", "fcl_mth_e": "ee", "fcl_mth_o": "oh",
+    "fcl_eye_close": "blink", "fcl_eye_close_l": "blinkLeft", "fcl_eye_close_r": "blinkRight",
+    "fcl_all_joy": "happy", "fcl_all_angry": "angry", "fcl_all_sorrow": "sad",
+    "fcl_all_fun": "relaxed", "fcl_all_surprised": "surprised", "eyesclosed": "blink",
+    "あ": "aa", "い": "ih", "う": "ou", "え": "ee", "お": "oh", "まばたき": "blink",
+}  # fmt: skip
+"""Presets of VRM by the morph targets that VRoid, Ready Player Me and MMD have for them."""
+
 _SHORT = 6
 """Letters below which a name is taken only by itself: `Fcl_MTH_E` is not the viseme `E`."""
 
@@ -65,6 +74,7 @@ class Vocabulary:
         self._exact = dict.fromkeys(names)
         self._known = _spellings(tuple(self._exact))
         self._visemes = {"sil", "PP", "FF"} <= set(self._exact)
+        self._presets = {"aa", "happy", "blink"} <= set(self._exact)
 
     def find(self, written: str) -> Spelling | None:
         """Return the name that is meant, or None."""
@@ -73,6 +83,8 @@ class Vocabulary:
         text = _COPY.sub("", written)
         parts = [part for part in re.split(r"[\W_]+", text) if part]
         own = [part for part in re.split(r"[\W_]+", _PLACE.split(text)[-1]) if part]
+        if self._presets and (name := _PRESETS.get(_PLACE.split(text)[-1].lower())):
+            return Spelling(name)
         if self._visemes and (found := self._viseme(parts)):
             return found
         return self._whole(parts, own)
@@ -120,8 +132,8 @@ class Vocabulary:
 
     def _viseme(self, parts: Sequence[str]) -> Spelling | None:
         """Return the viseme of `viseme_aa`, `vrc.v_PP` or `VisemeI`."""
-        words = [word.lower() for word in (parts if len(parts) > 1 else _WORD.findall(*parts))] \
-            if parts else []  # fmt: skip
+        several = parts if len(parts) != 1 else _WORD.findall(parts[0])
+        words = [word.lower() for word in several]
         if len(words) < 2 or words[-2] not in _VISEME:
             return None
         lowered = {name.lower(): name for name in self._exact}
@@ -139,7 +151,8 @@ def _spellings(names: tuple[str, ...]) -> Mapping[str, Spelling]:
         known.setdefault(_flat(name), Spelling(name))
         plain.setdefault(_flat(name[len(prefix) :]), Spelling(name))
     known = plain | known
-    sided, halves = {}, {}
+    sided: dict[str, Spelling] = {}
+    halves: dict[str, Spelling] = {}
     for name in names:
         base, side = _sided(name[len(prefix) :])
         for letter, word in (("l", "left"), ("r", "right")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from operator import itemgetter
@@ -15,29 +15,26 @@ from numpy.typing import NDArray
 
 from ...arrays import Floats
 from ...clip import POSE_ANGLES, POSE_JOINTS
-from ...errors import ExportError, FileFormatError, RigError
+from ...errors import ExportError, FileFormatError
 from ...mesh.builtin.eyes import GAZE
 from ...mesh.convention import contains_jaw
-from ...mesh.drive import shape_weights, undriven
+from ...mesh.drive import Drive
 from ...mesh.files.assemble import Raw
 from ...mesh.files.gltf import Scene, in_words, mesh_target_names
-from ...retarget import Conversion, conversion
-from ...rig import Rig
+from ...retarget import conversion, reachable
+from ...rig import Rig, rig_names
 from ...source import Block, ClipInfo, FrameSource, moving_angles, moving_controls
 from ..options import WriteOptions
 from ..rigs import bare_rig
 from ..spool import spooled
 from .bones import Bone, find_bones, transforms
-from .face import Bind, Controls, Face
+from .face import Channels, Face, Target
 from .source_file import SourceFile
 
 Array = NDArray[Any]
 
 KEPT = (".glb", ".gltf", ".vrm")
 """Files that can be kept."""
-
-RIGS = ("arkit", "oculus", "vrm")
-"""Rigs that characters are looked at for, the richest first."""
 
 _EYES = {"left_eye": "Left", "right_eye": "Right"}
 
@@ -86,82 +83,61 @@ class Character:
 
     # -------------------------------------------------------------------- rigs
 
-    @cached_property
-    def _known(self) -> Mapping[str, Controls]:
-        known = {name: self.face.controls(Rig.load(name)) for name in RIGS}
-        if self.face.looks_by == "bone" and set(_EYES) & set(self.bones):
-            vrm = known["vrm"]
-            kept = {n: binds for n, binds in vrm.binds.items() if not n.startswith("look")}
-            known["vrm"] = replace(vrm, binds=kept)
-        return known
-
-    def controls_for(self, rig: Rig) -> tuple[Controls, ...]:
-        """Return the controls that show a clip on a rig: those of the mouth, and all others.
-
-        Each come from the rig of which the character has the most; often both are one. Empty for
-        a character on which nothing of the rig is shown.
-        """
-        reached = [c for c in self._known.values() if _way(rig, c.rig) is not None]
-        own = None if rig.name in self._known else self.face.controls(rig)
-        if own is not None and own.binds:
-            reached.append(own)
-        mouth, rest = (
-            max(
-                reached,
-                key=lambda c: (c.count(mouth=m), c.rig == rig and rig.name in RIGS),
-                default=None,
+    def channels(self, rig: Rig) -> Channels:
+        """Return how clips on a rig move the face; raises `RigError` if no way leads to it."""
+        if rig not in self._channels:
+            by_bones = self.face.looks_by == "bone" and bool(set(_EYES) & set(self.bones))
+            self._channels[rig] = self.face.channels(
+                rig,
+                jaw_in_close=self.close_contains_jaw,
+                without=[f"look{way}" for way in ("Up", "Down", "Left", "Right")] * by_bones,
             )
-            for m in (True, False)
-        )
-        if mouth is None or rest is None:
-            return ()
-        if mouth is rest or not rest.count(mouth=False):
-            return (mouth,) if mouth.binds else ()
-        parts = (mouth.only(mouth=True), rest.only(mouth=False))
-        return tuple(part for part in parts if part.binds)
+        return self._channels[rig]
+
+    @cached_property
+    def _channels(self) -> dict[Rig, Channels]:
+        return {}
 
     @property
     def rig(self) -> str:
         """The rig to bake for: the one that it has, or one that leads to all that it has."""
-        board = self.face.controls(Rig.load("metahuman"))
-        parts = self.controls_for(Rig.load("arkit"))
-        if len(board.binds) > sum(len(part.binds) for part in parts):
+        used = self.channels(Rig.load("arkit")).drive.rigs
+        board = self.face.targets(Rig.load("metahuman"))
+        if len(board) > sum(map(len, used.values())):
             return "metahuman"
-        return parts[0].rig.name if len(parts) == 1 else "arkit"
+        return next(iter(used)) if len(used) == 1 else "arkit"
 
     def describe(self, rig: Rig) -> str:
         """Return what of the character a clip on a rig moves, as one line of text."""
-        parts = self.controls_for(rig)
-        nodes = {b.node for part in parts for binds in part.binds.values() for b in binds}
-        names = " and ".join(f"{len(p.binds)} controls of rig {p.rig.name}" for p in parts)
+        channels = self.channels(rig)
+        used = channels.drive.rigs
+        names = " and ".join(f"{len(controls)} controls of rig {n}" for n, controls in used.items())
+        nodes = {node for targets in channels.targets.values() for node, _ in targets}
         bones = ", ".join(f"{j} ({self._node_name(b.node)})" for j, b in self.bones.items())
-        meshes = f" on {len(nodes)} mesh{'es' if len(nodes) > 1 else ''}" if nodes else ""
+        meshes = f" on {len(nodes)} mesh{'es' if len(nodes) > 1 else ''}" if names else ""
         return f"{self.path}: {names or 'no known shapes'}{meshes}; bones: {bones or 'none'}"
 
     def _node_name(self, node: int) -> str:
         return str(self.file.json["nodes"][node].get("name", node))
 
-    def require_controls(self, rig: Rig) -> tuple[Controls, ...]:
-        """Return `controls_for`; raises `ExportError` if nothing of the face would move."""
-        parts = self.controls_for(rig)
-        if not parts and not self.bones:
-            names = list(dict.fromkeys(n for own in self.face.names.values() for n in own))
-            has = f"its {len(names)} shapes ({_some(names)})" if names else "it has no shapes"
-            raise ExportError(
-                f"nothing of {self.path} would move: no name of rig {rig.name!r}, ARKit "
-                f"(jawOpen, ...), visemes (viseme_aa, ...) or VRM (aa, ...) among {has}, and no "
-                "bone of a head; rename its shapes, or give --set keep=no and another head"
-                if names
-                else f"nothing of {self.path} would move: {has} and no bone of a head"
-            )
-        return parts
+    def require_drive(self, rig: Rig) -> Channels:
+        """Return `channels`; raises `ExportError` if nothing of the character would move."""
+        channels = self.channels(rig)
+        if channels.drive.still and not self.bones:
+            raise ExportError(f"nothing would move: {self.missing(rig)}; it has no bone of a head")
+        return channels
+
+    def missing(self, rig: Rig) -> str:
+        """Return what was looked for and what the character has, as a sentence."""
+        names = dict.fromkeys(n for own in self.face.names.values() for n in own)
+        return Drive(tuple(names), rig, head=str(self.path)).missing()
 
     # ------------------------------------------------------------------ shapes
 
     @cached_property
     def close_contains_jaw(self) -> bool:
         """Whether its mouthClose contains the jaw that it closes, as in Audio2Face."""
-        binds = self._known["arkit"].binds
+        binds = self.face.targets(Rig.load("arkit"))
         if not {"jawOpen", "mouthClose"} <= set(binds):
             return False
         try:
@@ -176,9 +152,9 @@ class Character:
             )
             return False
 
-    def _delta(self, raw: Raw, binds: Sequence[Bind]) -> Array:
+    def _delta(self, raw: Raw, binds: Mapping[Target, float]) -> Array:
         """Return the (V, 3) offsets of a control, of targets with the same name once."""
-        shares = {self.face.names[b.node][b.target]: b.weight for b in binds}
+        shares = {self.face.names[node][target]: w for (node, target), w in binds.items()}
         total = np.zeros((len(raw.neutral), 3))
         for name, weight in shares.items():
             total += weight * raw.shapes.get(name, 0.0)
@@ -187,19 +163,22 @@ class Character:
     @cached_property
     def gaze_moves_eyes(self) -> Mapping[str, bool]:
         """Whether gaze shapes move the vertices that follow the bone of an eye."""
-        if self.face.looks_by == "expression" and "lookUp" in self._known["vrm"].binds:
+        if self.face.looks_by == "expression" and "lookUp" in self.face.targets(Rig.load("vrm")):
             return dict.fromkeys(_EYES, True)
         found = {}
+        looks = self.face.targets(Rig.load("arkit"))
         for eye, side in _EYES.items():
-            binds = [b for n, bs in self._known["arkit"].binds.items()
-                     if n in GAZE and n.endswith(side) for b in bs]  # fmt: skip
+            binds = [t for n in GAZE if n.endswith(side) for t in looks.get(n, ())]
             try:
                 with in_words(self.path):
                     scene = Scene.parse(self.file.data, self.path) if binds else None
-                    found[eye] = eye in self.bones and any(
-                        self._moves(scene, bind.node, bind.target, self.bones[eye].node)
-                        for bind in binds
-                        if scene is not None
+                    found[eye] = (
+                        scene is not None
+                        and eye in self.bones
+                        and any(
+                            self._moves(scene, node, target, self.bones[eye].node)
+                            for node, target in binds
+                        )
                     )
             except FileFormatError:
                 found[eye] = False
@@ -232,24 +211,22 @@ class Character:
 
 
 class CharacterCurves:
-    """The frames of a source as weights of a character's controls, and turns of its bones."""
+    """The frames of a source as weights of a character's channels, and turns of its bones."""
 
     def __init__(self, source: FrameSource, character: Character) -> None:
         """Raises `ExportError` for a character on which nothing would move."""
         self.source = source
         self._character = character
         rig = source.info.rig
-        self._to_arkit = _way(rig, Rig.load("arkit"))
-        self.parts = character.require_controls(rig)
-        self._ways = [_way(rig, part.rig) for part in self.parts]
+        self._to_arkit = conversion(rig, "arkit") if "arkit" in _led_to(rig) else None
+        self.channels = character.require_drive(rig)
         self._moved: set[str] = set()
         self._turned: set[str] = set()
-        names = [f"{part.rig.name}.{name}" for part in self.parts for name in part.binds]
-        self._rig = bare_rig(names or ("none",), name="character")
+        self._rig = bare_rig(tuple(self.channels.targets) or ("none",), name="character")
 
     @property
     def info(self) -> ClipInfo:
-        """Info of the source, on a rig of the character's controls."""
+        """Info of the source, on a rig of the character's channels."""
         return replace(self.source.info, rig=self._rig)
 
     def blocks(self) -> Iterator[Block]:
@@ -259,43 +236,25 @@ class CharacterCurves:
         """
         self._moved.clear()
         self._turned.clear()
-        rig = self.source.info.rig
+        rig, drive = self.source.info.rig, self.channels.drive
         for values, pose in self.source.blocks():
             self._moved |= moving_controls(values, rig)
-            weights = [self._weights(i, values) for i in range(len(self.parts))]
             angles = self._angles(values, pose)
             self._turned |= moving_angles(angles)
-            joined = np.hstack(weights) if weights else np.zeros((len(values), 1), np.float32)
-            yield Block(joined, angles)
+            weights = drive.weights(values)
+            yield Block(weights if weights.shape[1] else np.zeros((len(values), 1), "f4"), angles)
         silent = self._moved & set(self._without_effect())
-        if self._moved and (silent == self._moved or not self.parts):
-            text = (
-                f"{self._character.path} shows none of the controls of rig {rig.name!r} that move "
-                f"({_some(sorted(self._moved))}); {self._character.describe(rig)}"
-            )
-            if not any(self._turns(joint) for joint in self._character.bones):
+        if self._moved and (silent == self._moved or drive.still):
+            text = self._character.missing(rig)
+            if not drive.still:
+                shown = ", ".join(sorted(self._moved)[:6])
+                text = f"{self._character.path} shows none of the controls that move ({shown})"
+            if not self.turning:
                 raise ExportError(f"nothing would move: {text}")
             warnings.warn(text, stacklevel=2)
 
     def _turns(self, joint: str) -> bool:
         return any(name.startswith(f"pose.{joint}.") for name in self._turned)
-
-    def _weights(self, index: int, values: Floats) -> Floats:
-        """Return (n, c) weights of the controls of one part."""
-        part, way = self.parts[index], self._ways[index]
-        names = list(part.binds)
-        rig = self.source.info.rig
-        if part.rig.name == "arkit" and rig.names != part.rig.names:
-            weights = shape_weights(names, values, rig)
-        else:
-            converted = values if way is None else way(values, None)[0]
-            weights = converted[:, [part.rig.index(name) for name in names if name in part.rig]]
-            extra = [name for name in names if name not in part.rig]
-            if extra:
-                whole = np.zeros((len(values), len(names)), np.float32)
-                whole[:, [i for i, name in enumerate(names) if name in part.rig]] = weights
-                weights = whole
-        return weights if part.expressions is None else part.expressions.applied(weights, names)
 
     def _angles(self, values: Floats, pose: Floats | None) -> Floats | None:
         """Return the angles of bones: of the pose, of controls that are angles, and the gaze."""
@@ -335,23 +294,19 @@ class CharacterCurves:
 
     def _without_effect(self) -> list[str]:
         """Return the controls of the clip's rig that move nothing of the character."""
-        rig = self.source.info.rig
-        silent = set(rig.names) - {"sil", "neutral"}
-        for part, way in zip(self.parts, self._ways, strict=True):
-            if way is None:  # the character has the rig's own names
-                silent -= set(part.binds)
-                continue
-            lost = set(way.without_effect(part.binds))
-            if part.rig.name == "arkit" and way.maps:  # what reaches shapes beyond ARKit's
-                lost -= set(way.dropped) - set(undriven(list(part.binds), rig))
-            silent &= lost
+        silent = set(self.channels.drive.undriven) - {"sil", "neutral"}
         if self._to_arkit is not None and silent:
             bones = self._character.bones
             looks = [n for n in GAZE for eye, side in _EYES.items()
                      if n.endswith(side) and eye in bones]  # fmt: skip
             angles = [n for n in POSE_ANGLES if n.split(".")[1] in bones]
-            silent &= set(self._to_arkit.without_effect([*looks, *angles]))
-        return [name for name in rig.names if name in silent]
+            silent -= self._to_arkit.reaching([*looks, *angles])
+        return [name for name in self.source.info.rig.names if name in silent]
+
+
+def _led_to(rig: Rig) -> tuple[str, ...]:
+    """Return the rigs that a rig leads to, itself included."""
+    return (rig.name, *reachable(rig.name)) if rig.name in rig_names() else ()
 
 
 def _gaze(arkit: Floats, side: str) -> Floats:
@@ -362,20 +317,6 @@ def _gaze(arkit: Floats, side: str) -> Floats:
         if name.endswith(side):
             angles[:, :2] += arkit[:, rig.index(name), None] * np.array(turn, np.float32)
     return angles
-
-
-def _way(source: Rig, target: Rig) -> Conversion | None:
-    """Return the conversion between rigs; None where no map leads there."""
-    if source.names == target.names:
-        return Conversion(source, target)
-    try:
-        return conversion(source, target)
-    except RigError:
-        return None
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 # --------------------------------------------------------------------- writing
@@ -441,22 +382,17 @@ def _meshes(
     character: Character, curves: CharacterCurves
 ) -> list[tuple[list[int], Callable[[Array], Array]]]:
     """Return nodes whose targets move alike, and the function from channels to their weights."""
-    controls = [(part, name) for part in curves.parts for name in part.binds]
+    targets = curves.channels.targets
     matrices: dict[int, Array] = {}
     touched: dict[int, Array] = {}
-
-    def matrix(node: int) -> Array:
-        count = len(character.face.names[node])
-        touched.setdefault(node, np.zeros(count, bool))
-        return matrices.setdefault(node, np.zeros((len(controls), count), np.float32))
-
-    for i, (part, name) in enumerate(controls):
-        for bind in part.binds[name]:
-            matrix(bind.node)[i, bind.target] += bind.weight
-            touched[bind.node][bind.target] = True
-        if name == "mouthClose" and part.rig.name == "arkit" and character.close_contains_jaw:
-            for bind in part.binds.get("jawOpen", ()):
-                matrix(bind.node)[i, bind.target] -= bind.weight
+    for i, group in enumerate(targets.values()):
+        for node, target in group:
+            if node not in matrices:
+                count = len(character.face.names[node])
+                touched[node] = np.zeros(count, bool)
+                matrices[node] = np.zeros((len(targets), count), np.float32)
+            matrices[node][i, target] = 1
+            touched[node][target] = True
     groups: dict[tuple[bytes, bytes], list[int]] = {}
     rest: dict[int, Array] = {}
     for node in sorted(matrices):

@@ -1,103 +1,41 @@
-"""The face of a character: which morph targets show the controls of a rig."""
+"""The face of a character: which morph targets of its meshes show the controls of rigs."""
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from ...arrays import Floats
 from ...mesh.builtin.tongue import SHAPES
+from ...mesh.drive import Binding, Drive
+from ...mesh.files.vrm import Expressions
 from ...names import match
 from ...rig import Control, Rig
 
-MOUTH = {"jaw", "mouth", "tongue", "viseme"}
-"""Regions of controls that speak."""
+Target = tuple[int, int]
+"""A node with a mesh, and one of its morph targets."""
 
-_COPY = re.compile(r"[._]\d{3}$")
-_PRESETS = {
-    "a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh", "blink_l": "blinkLeft",
-    "blink_r": "blinkRight", "joy": "happy", "sorrow": "sad", "fun": "relaxed",
-}  # fmt: skip
-"""VRM 0's presets by their names in VRM 1; the others differ in capital letters only."""
-_MORPHS = {
-    "fcl_mth_a": "aa", "fcl_mth_i": "ih", "fcl_mth_u": "ou", "fcl_mth_e": "ee", "fcl_mth_o": "oh",
-    "fcl_eye_close": "blink", "fcl_eye_close_l": "blinkLeft", "fcl_eye_close_r": "blinkRight",
-    "fcl_all_joy": "happy", "fcl_all_angry": "angry", "fcl_all_sorrow": "sad",
-    "fcl_all_fun": "relaxed", "fcl_all_surprised": "surprised",
-    "あ": "aa", "い": "ih", "う": "ou", "え": "ee", "お": "oh", "まばたき": "blink",
-    "ウィンク": "blinkLeft", "ウィンク右": "blinkRight", "笑い": "happy", "怒り": "angry",
-    "困る": "sad", "びっくり": "surprised", "vrc.blink": "blink", "vrc.blink_left": "blinkLeft",
-    "vrc.blink_right": "blinkRight",
-}  # fmt: skip
-"""Morph targets of VRoid, MikuMikuDance and VRChat by the VRM preset that they show."""
+_Way = tuple[str, str, float]
+"""A rig, one of its controls, and the weight by which it moves a target."""
 
+RIGS = ("arkit", "oculus", "vrm")
+"""Rigs that every face is looked at for."""
 
-class Bind(NamedTuple):
-    """A morph target that a control moves."""
-
-    node: int
-    target: int
-    weight: float = 1.0
+_VOWELS = {"a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh"}
+"""Presets of VRM by single letters, where a face has all five."""
 
 
 @dataclass(frozen=True, eq=False)
-class Controls:
-    """The controls of one rig that a character can show."""
+class Channels:
+    """A drive from the controls of a rig to channels, and the targets that follow each channel."""
 
-    rig: Rig
-    binds: Mapping[str, tuple[Bind, ...]]
-    """Morph targets by control."""
-    expressions: Expressions | None = None
-    """Rules of a VRM avatar that its expressions follow."""
-
-    def count(self, *, mouth: bool) -> int:
-        """Return how many controls of the mouth, or of all other regions, it has."""
-        return len(self.only(mouth=mouth).binds)
-
-    def only(self, *, mouth: bool) -> Controls:
-        """Return the controls of the mouth, or all others."""
-        regions = {c.name: c.region in MOUTH for c in self.rig.controls}
-        kept = {n: b for n, b in self.binds.items() if regions.get(n, True) == mouth}
-        return replace(self, binds=kept)
-
-
-@dataclass(frozen=True, eq=False)
-class Expressions:
-    """VRM's rules between expressions: those with two states, and those that hold others back."""
-
-    binary: frozenset[str] = frozenset()
-    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Kind of override (`Mouth`, `Blink`, `LookAt`) by expression and then `block` or `blend`."""
-
-    def applied(self, values: Floats, names: Sequence[str]) -> Floats:
-        """Return (n, C) weights of expressions as a VRM player shows them."""
-        shown = np.clip(values, 0, 1)
-        for i, name in enumerate(names):
-            if name in self.binary:
-                shown[:, i] = shown[:, i] > 0.5
-        factors = {kind: np.ones(len(shown), np.float32) for kind in _OVERRIDDEN}
-        for i, name in enumerate(names):
-            for kind, way in self.overrides.get(name, {}).items():
-                amount = shown[:, i] if way == "blend" else (shown[:, i] > 0).astype(np.float32)
-                factors[kind] -= amount
-        for kind, held in _OVERRIDDEN.items():
-            columns = [i for i, name in enumerate(names) if name in held]
-            shown[:, columns] *= np.maximum(factors[kind], 0)[:, None]
-        return shown
-
-
-_OVERRIDDEN = {
-    "Mouth": ("aa", "ih", "ou", "ee", "oh"),
-    "Blink": ("blink", "blinkLeft", "blinkRight"),
-    "LookAt": ("lookUp", "lookDown", "lookLeft", "lookRight"),
-}
+    drive: Drive
+    targets: Mapping[str, tuple[Target, ...]]
+    """Targets that move alike, by channel, in the order of the weights of `drive`."""
 
 
 class Face:
@@ -107,133 +45,117 @@ class Face:
         self, document: Mapping[str, Any], names: Mapping[int, Sequence[str]], path: Path
     ) -> None:
         """`names` are those of the targets of every node that has a mesh with targets."""
-        self.path = path
-        self._document = document
-        self._matches: dict[tuple[tuple[str, ...], tuple[str, ...]], Mapping[str, tuple[str, ...]]]
-        self._matches = {}
         self.names = names
-        self._avatar, self._rules, self.colors_only = self._read_expressions()
-        """Binds and rules of VRM's expressions; those that change colors and no shape."""
-        self.looks_by = self._read_look()
+        self._path = path
+        self._nodes: dict[int, list[int]] = {}
+        for node in names:
+            self._nodes.setdefault(int(document["nodes"][node]["mesh"]), []).append(node)
+        self._expressions = Expressions(document, path)
+        self._known: dict[Rig, dict[str, tuple[dict[Target, float], Binding]]] = {}
+        self.looks_by = _looks_by(document)
         """`bone` or `expression` for a VRM avatar that says how it turns its eyes, else nothing."""
 
-    def controls(self, rig: Rig) -> Controls:
-        """Return the controls of a rig that the face shows, expressions before targets' names."""
+    def targets(self, rig: Rig) -> dict[str, dict[Target, float]]:
+        """Return the weights of targets by control, for the controls that the face has."""
+        return {control: dict(weights) for control, (weights, _) in self._controls(rig).items()}
+
+    def channels(
+        self, rig: Rig, *, jaw_in_close: bool = False, without: Sequence[str] = ()
+    ) -> Channels:
+        """Return how clips on a rig move the face.
+
+        `jaw_in_close` is for a mouthClose that contains the motion of jawOpen, which is then taken
+        back; presets of VRM in `without` are left alone.
+        """
+        table: dict[str, dict[str, tuple[dict[Target, float], Binding]]] = {}
+        for known in (rig, *(Rig.load(name) for name in RIGS if name != rig.name)):
+            table[known.name] = dict(self._own(known))
+        for name in without:
+            table["vrm"].pop(name, None)
+        arkit = table["arkit"]
+        if jaw_in_close and {"jawOpen", "mouthClose"} <= set(arkit):
+            closing, binding = arkit["mouthClose"]
+            back = {target: -weight for target, weight in arkit["jawOpen"][0].items()}
+            both = {t: closing.get(t, 0.0) + back.get(t, 0.0) for t in (closing | back)}
+            arkit["mouthClose"] = both, binding
+        return self._grouped(rig, table)
+
+    def _grouped(
+        self, rig: Rig, table: Mapping[str, Mapping[str, tuple[dict[Target, float], Binding]]]
+    ) -> Channels:
+        """Return one channel for all targets that the same controls move by the same weights."""
+        moved: dict[Target, list[_Way]] = {}
+        for name, controls in table.items():
+            for control, (weights, _) in controls.items():
+                for target, weight in weights.items():
+                    moved.setdefault(target, []).append((name, control, weight))
+        alike: dict[tuple[_Way, ...], list[Target]] = {}
+        for target, found in moved.items():
+            alike.setdefault(tuple(found), []).append(target)
+        targets: dict[str, tuple[Target, ...]] = {}
+        shares: dict[tuple[str, str], dict[str, float]] = {}
+        for number, (ways, group) in enumerate(alike.items()):
+            channel = f"channel {number}"
+            for name, control, weight in ways:
+                if name == "arkit" and weight == 1 and control not in targets:
+                    channel = control  # tables beyond the rigs' maps name shapes so
+            targets[channel] = tuple(group)
+            for name, control, weight in ways:
+                shares.setdefault((name, control), {})[channel] = weight
+        bindings = {
+            name: {
+                control: replace(binding, weights=shares[name, control])
+                for control, (_, binding) in controls.items()
+            }
+            for name, controls in table.items()
+        }
+        return Channels(Drive(tuple(targets), rig, bindings, head=str(self._path)), targets)
+
+    # ------------------------------------------------------------------ controls
+
+    def _own(self, rig: Rig) -> dict[str, tuple[dict[Target, float], Binding]]:
+        """Return targets and binding by control of a rig that a clip is on.
+
+        A rig that fits the names less well than ARKit's moves the shapes of ARKit's names that it
+        has, as on heads.
+        """
+        found, arkit = self._controls(rig), self._controls(Rig.load("arkit"))
+        if rig.name in RIGS or len(found) > len(arkit):
+            return found
+        return {name: arkit[name] for name in rig.names if name in arkit}
+
+    def _controls(self, rig: Rig) -> dict[str, tuple[dict[Target, float], Binding]]:
+        """Return targets and binding by control: by expressions, else by the names of targets."""
+        if rig in self._known:
+            return self._known[rig]
         whole = _with_tongue(rig)
-        expressed = match(list(self._avatar), whole, source=str(self.path)).found
-        if rig.name == "vrm":
-            expressed = {name: (name,) for name in self._avatar if name in rig}
-        found = {c: [b for n in names for b in self._avatar[n]] for c, names in expressed.items()}
-        found = {control: binds for control, binds in found.items() if binds}
+        found: dict[str, tuple[dict[Target, float], Binding]] = {}
+        for control, (binds, binary) in self._expressions.found.get(rig.name, {}).items():
+            weights = {(node, target): weight for (mesh, target), weight in binds.items()
+                       for node in self._nodes.get(mesh, ())}  # fmt: skip
+            if weights:
+                held = self._expressions.held.get(control, {}) if rig.name == "vrm" else {}
+                found[control] = weights, Binding({}, binary, held)
+        expressed = set(found)
         for node, names in self.names.items():
             for control, written in self._matched(tuple(names), whole).items():
                 if control not in expressed:
-                    binds = [Bind(node, names.index(name)) for name in written]
-                    found.setdefault(control, []).extend(binds)
-        ordered = {n: tuple(found[n]) for n in whole.names if n in found}
-        if not expressed:
-            return Controls(rig, ordered)
-        binary = {c for c, names in expressed.items() if set(names) & self._rules.binary}
-        return Controls(rig, ordered, replace(self._rules, binary=frozenset(binary)))
+                    weights, _ = found.setdefault(control, ({}, Binding({})))
+                    weights |= {(node, names.index(name)): 1.0 for name in written}
+        order = {name: i for i, name in enumerate(whole.names)}
+        self._known[rig] = dict(sorted(found.items(), key=lambda entry: order[entry[0]]))
+        return self._known[rig]
 
-    def _matched(self, names: tuple[str, ...], rig: Rig) -> Mapping[str, tuple[str, ...]]:
+    def _matched(self, names: tuple[str, ...], rig: Rig) -> dict[str, tuple[str, ...]]:
         """Return the targets of one mesh by the control that they show."""
-        key = names, rig.names
-        if key not in self._matches:
-            with warnings.catch_warnings():
-                if rig != _with_tongue(Rig.load("arkit")):  # names of other rigs fit several
-                    warnings.simplefilter("ignore")
-                known = match(names, rig, source=str(self.path)).found
-            own = {n: p for n in names if rig.name == "vrm" and (p := self._preset(n))}
-            presets: dict[str, tuple[str, ...]] = {}
-            for name, preset in own.items():
-                presets.setdefault(preset, (name,))
-            self._matches[key] = presets | dict(known)
-        return self._matches[key]
-
-    def _preset(self, written: str) -> str | None:
-        """Return the preset that a target of VRoid, MikuMikuDance or VRChat shows.
-
-        Single vowels count where all five are there.
-        """
-        name = _COPY.sub("", written).lower()
-        last = re.split(r"[.:|/]", name)[-1]
-        plain = {re.split(r"[.:|/]", n)[-1].lower() for names in self.names.values() for n in names}
-        if len(last) == 1 and {"a", "i", "u", "e", "o"} <= plain and last in _PRESETS:
-            return _PRESETS[last]
-        return _MORPHS.get(name) or _MORPHS.get(last)
-
-    # ------------------------------------------------------------------- VRM
-
-    def _read_expressions(self) -> tuple[dict[str, list[Bind]], Expressions, set[str]]:
-        """Return binds by expression in VRM 1's names, rules, and expressions without binds."""
-        extensions = self._document.get("extensions", {})
-        binds: dict[str, list[Bind]] = {}
-        binary: set[str] = set()
-        overrides: dict[str, dict[str, str]] = {}
-        colors: set[str] = set()
-        found = (
-            self._of_vrm_1(extensions["VRMC_vrm"])
-            if "VRMC_vrm" in extensions
-            else self._of_vrm_0(extensions.get("VRM", {}))
-        )
-        for name, moved, entry in found:
-            if moved:
-                binds.setdefault(name, []).extend(moved)
-            elif any(entry.get(k) for k in _COLOR_BINDS):
-                colors.add(name)
-            if entry.get("isBinary"):
-                binary.add(name)
-            ways = {kind: str(entry.get(f"override{kind}", "none")) for kind in _OVERRIDDEN}
-            overrides[name] = {k: way for k, way in ways.items() if way in ("block", "blend")}
-        return binds, Expressions(frozenset(binary), overrides), colors
-
-    def _read_look(self) -> str:
-        extensions = self._document.get("extensions", {})
-        avatar, old = extensions.get("VRMC_vrm", {}), extensions.get("VRM", {})
-        kind = avatar.get("lookAt", {}).get("type") or old.get("firstPerson", {}).get(
-            "lookAtTypeName", ""
-        )
-        return {"bone": "bone", "expression": "expression", "blendshape": "expression"}.get(
-            str(kind).lower(), ""
-        )
-
-    def _of_vrm_1(self, avatar: Any) -> Iterator[tuple[str, list[Bind], Mapping[str, Any]]]:
-        groups = avatar.get("expressions", {})
-        for kind in ("preset", "custom"):
-            for name, entry in groups.get(kind, {}).items():
-                binds = [
-                    Bind(int(b["node"]), int(b["index"]), float(b.get("weight", 1)))
-                    for b in entry.get("morphTargetBinds", ())
-                ]
-                yield str(name), list(self._valid(binds)), entry
-
-    def _of_vrm_0(self, avatar: Any) -> Iterator[tuple[str, list[Bind], Mapping[str, Any]]]:
-        nodes: dict[int, list[int]] = {}
-        for i in self.names:
-            nodes.setdefault(int(self._document["nodes"][i]["mesh"]), []).append(i)
-        presets = Rig.load("vrm").names
-        for entry in avatar.get("blendShapeMaster", {}).get("blendShapeGroups", ()):
-            preset = str(entry.get("presetName", "")).lower()
-            name = _PRESETS.get(preset, preset)
-            if name not in [p.lower() for p in presets] and name not in presets:
-                name = str(entry.get("name", ""))
-            name = next((p for p in presets if p.lower() == name.lower()), name)
-            binds = [
-                Bind(node, int(b["index"]), float(b.get("weight", 100)) / 100)
-                for b in entry.get("binds") or ()
-                for node in nodes.get(int(b["mesh"]), ())
-            ]
-            yield name, list(self._valid(binds)), entry
-
-    def _valid(self, binds: Iterable[Bind]) -> Iterator[Bind]:
-        """Yield binds of targets that exist."""
-        for bind in binds:
-            if 0 <= bind.target < len(self.names.get(bind.node, ())):
-                yield bind
-
-
-_COLOR_BINDS = ("materialColorBinds", "textureTransformBinds", "materialValues")
+        with warnings.catch_warnings():
+            if rig != _with_tongue(Rig.load("arkit")):  # names of other rigs fit several
+                warnings.simplefilter("ignore")
+            found = dict(match(names, rig, source=str(self._path)).found)
+        letters = {re.split(r"[.:|/]", name)[-1].lower(): name for name in names}
+        if rig.name == "vrm" and _VOWELS.keys() <= letters.keys():
+            found |= {preset: (letters[letter],) for letter, preset in _VOWELS.items()}
+        return found
 
 
 @cache
@@ -243,3 +165,12 @@ def _with_tongue(rig: Rig) -> Rig:
         return rig
     more = tuple(Control(name, region="tongue") for name in SHAPES)
     return replace(rig, controls=rig.controls + more)
+
+
+def _looks_by(document: Mapping[str, Any]) -> str:
+    extensions = document.get("extensions") or {}
+    avatar, old = extensions.get("VRMC_vrm") or {}, extensions.get("VRM") or {}
+    kind = (avatar.get("lookAt") or {}).get("type")
+    kind = kind or (old.get("firstPerson") or {}).get("lookAtTypeName", "")
+    known = {"bone": "bone", "expression": "expression", "blendshape": "expression"}
+    return known.get(str(kind).lower(), "")

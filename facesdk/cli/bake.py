@@ -40,6 +40,7 @@ from ..errors import (
 from ..exporters import Format, open_character
 from ..exporters.options import OptionFields
 from ..model import Model, RigOutput
+from ..rig import Rig
 from . import (
     DONE,
     FAILED,
@@ -55,7 +56,7 @@ from . import (
 )
 from .options import add_performance_options, amount, count, performance_options
 from .progress import Progress
-from .writing import add_writing_options, some_names, writing_options
+from .writing import add_writing_options, log_drive, some_names, writing_options
 
 NAME = "bake"
 HELP = "turn speech recordings into animation files"
@@ -165,6 +166,7 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         start=args.start,
         offset=args.offset,
         head=args.head,
+        up=args.up,
         link_audio=args.link_audio,
         format_settings=options["settings"],
     )
@@ -197,7 +199,7 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     try:
         output = RigOutput.of(settings.rig, model)
         if settings.head is not None:
-            _require_head(settings, lines.format, output)
+            _require_head(settings, lines.format, output.rig)
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)
@@ -209,17 +211,20 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
             "calibrated: facesdk flame calibrate MODEL")  # fmt: skip
 
 
-def _require_head(settings: Settings, format_: Format, output: RigOutput) -> None:
-    """Read the head once before any work; logs what a character that is kept shows."""
-    assert settings.head is not None
-    character = open_character(settings.head, format_, settings.format_settings)
-    if character is None:
-        from ..mesh import load_head
+def _require_head(settings: Settings, format_: Format, rig: Rig) -> None:
+    """Read the head once before any work; logs how it moves.
 
-        load_head(settings.head)
-        return
-    character.require_controls(output.rig)
-    log(character.describe(output.rig))
+    Raises `ExportError` or `MeshError` if nothing of it would move.
+    """
+    assert settings.head is not None
+    if character := open_character(settings.head, format_, settings.format_settings):
+        character.require_drive(rig)
+        log(character.describe(rig))
+    elif (head := settings.loaded_head()) is not None:
+        drive = head.drive(rig)
+        if drive.still and not head.gaze:
+            raise MeshError(f"nothing would move: {drive.missing()}")
+        log_drive(head, rig)
 
 
 def _log_look_ahead(wanted: float | None, chosen: int, model: Model) -> None:

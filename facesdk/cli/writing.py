@@ -8,12 +8,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import ExportError
-from . import UsageError
+from . import UsageError, log
 from .options import amount
 
 if TYPE_CHECKING:
     from ..exporters import Format
     from ..exporters.options import OptionFields
+    from ..mesh import Head
+    from ..rig import Rig
 
 
 _SHOWN = 8
@@ -33,8 +35,22 @@ def add_writing_options(parser: argparse.ArgumentParser) -> None:
     add("--head", metavar="PATH",
         help="head file, for formats that contain a mesh; glb, gltf and vrm keep a .glb, .gltf or "
              ".vrm file as it is and add the animation to it")  # fmt: skip
+    add_up_option(parser)
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="format_settings",
         help="setting that only this format has (listed in docs/formats.md)")  # fmt: skip
+
+
+def add_up_option(parser: argparse.ArgumentParser) -> None:
+    """Add the axis that points up in the file of `--head`."""
+    parser.add_argument("--up", choices=("y", "z"), default="y",
+        help="axis that points up in the file of --head; z looks along -y, as in Blender "
+             "(default: y)")  # fmt: skip
+
+
+def log_drive(head: Head, rig: Rig) -> None:
+    """Log how a head moves, where that is not by its shapes for the rig or for ARKit."""
+    if note := head.drive(rig).note():
+        log(note)
 
 
 def some_names(names: Sequence[str]) -> str:

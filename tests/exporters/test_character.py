@@ -96,7 +96,7 @@ def assert_kept(before: Path, after: Path, *, moved: bool = False) -> dict:
     st.booleans(),
     st.sampled_from([0, 1, 75]),
 )
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_nothing_but_the_animation_is_new(meshes, shapes, yaw, twisted, eyes, frames):
     import tempfile
 
@@ -293,14 +293,26 @@ def test_three_draws_what_the_clip_says(yaw, twisted, bone, tmp_path):
         np.testing.assert_allclose(drawn(after, "body", frame, clip), wanted, atol=1e-5)
 
 
-def test_the_face_is_the_one_of_the_product(hero, tmp_path):
+@pytest.mark.parametrize(("made", "rig", "front"), [
+    (character, "arkit", 1), (character, "livelink", 1), (character, "metahuman", 1),
+    (vrm0, "vrm", -1), (vrm0, "arkit", -1), (vrm1, "vrm", 1), (vrm1, "arkit", 1),
+    (lambda: character(shapes=VISEMES), "oculus", 1),
+    (lambda: character(shapes=(*VISEMES, "eyeBlinkLeft", "browInnerUp")), "arkit", 1),
+    (lambda: character(shapes=(*ARKIT, "tongueTipUp", "tongueWide")), "a2f", 1),
+])  # fmt: skip
+def test_the_face_is_the_one_of_the_product(made, rig, front, tmp_path):
     """`Head.vertices` of the same file and clip, without turns, is what three.js draws."""
-    after = tmp_path / "b.glb"
-    clip = replace(probe(), pose=None)
-    clip = without_gaze(clip)
-    write_clip(clip, after, head=hero)
-    head = load_head(hero)
-    points = head.vertices(head.weights(clip))[[0, 50]]
+    before, after = tmp_path / "a.vrm", tmp_path / "b.glb"
+    before.write_bytes(glb(*made()))
+    clip = without_gaze(probe(rig, pose=False))
+    values = clip.values.copy()
+    for i, name in enumerate(clip.rig.names):
+        if name.endswith(("Yaw", "Pitch", "Roll")):  # of Live Link
+            values[:, i] = 0
+    clip = replace(clip, values=values)
+    write_clip(clip, after, head=before)
+    head = load_head(before)
+    points = head.vertices(head.weights(clip))[[0, 50]] * [front, 1, front]
     own = head.part_vertices("face")
     for frame, wanted in zip((0, 50), points, strict=True):
         np.testing.assert_allclose(drawn(after, "face", frame, clip), wanted[own], atol=1e-5)
@@ -486,7 +498,7 @@ def test_shapes_are_known_by_many_names(spelled, tmp_path):
 @pytest.mark.parametrize(("names", "rig"), [
     (("vrc.v_sil", "vrc.v_pp", "vrc.v_ff", "vrc.v_aa", "vrc.v_oh"), "oculus"),
     (("Viseme_PP", "Viseme_FF", "Viseme_AA", "Viseme_U"), "oculus"),
-    (("sil", "PP", "FF", "aa", "E", "ih"), "oculus"),
+    (Rig.load("oculus").names, "oculus"),
     (("Face.Fcl_MTH_A", "Face.Fcl_MTH_O", "Fcl_EYE_Close"), "vrm"),
     (("A", "I", "U", "E", "O", "Blink"), "vrm"),
     (("あ", "い", "う", "え", "お", "まばたき"), "vrm"),
@@ -497,7 +509,8 @@ def test_other_faces_are_known_by_their_names(names, rig, tmp_path):
     path.write_bytes(glb(*character(shapes=names)))
     found = open_character(path)
     assert found.rig == rig
-    assert sum(len(p.binds) for p in found.controls_for(Rig.load(rig))) == len(names)
+    used = found.channels(Rig.load(rig)).drive.rigs
+    assert {name: len(controls) for name, controls in used.items()} == {rig: len(names)}
 
 
 def test_the_same_shape_twice_counts_once_and_halves_both(tmp_path):
@@ -554,8 +567,8 @@ def test_a_mouth_close_with_the_jaw_inside_gives_it_back(tmp_path):
 
 def test_compressed_meshes_are_kept_unread(tmp_path):
     document, data = character(shapes=ARKIT)
-    document["extensionsUsed"].append("KHR_draco_mesh_compression")
-    document["extensionsRequired"] = ["KHR_draco_mesh_compression"]
+    document["extensionsUsed"].append("EXT_meshopt_compression")
+    document["extensionsRequired"] = ["EXT_meshopt_compression"]
     before, after = tmp_path / "a.glb", tmp_path / "b.glb"
     before.write_bytes(glb(document, data))
     with pytest.warns(UserWarning, match="mouthClose is taken as ARKit's"):
@@ -753,7 +766,9 @@ def test_a_character_that_cannot_move_is_refused(tmp_path):
     document, data = character(shapes=("A1", "B2"), bone="bone{}x".format)
     before, after = tmp_path / "a.glb", tmp_path / "b.glb"
     before.write_bytes(glb(document, data))
-    with pytest.raises(ExportError, match=r"nothing of .*a.glb would move.*A1, B2, hatTilt"):
+    with pytest.raises(
+        ExportError, match=r"nothing would move.*a.glb.*A1, B2, hatTilt.*no bone of a head"
+    ):
         write_clip(probe(), after, head=before)
     assert not after.exists()
 
@@ -761,7 +776,7 @@ def test_a_character_that_cannot_move_is_refused(tmp_path):
 def test_a_body_without_a_face_only_turns(tmp_path):
     before = tmp_path / "a.glb"
     before.write_bytes(glb(*character(shapes=("A1", "B2"))))
-    with pytest.warns(UserWarning, match="shows none of the controls"):
+    with pytest.warns(UserWarning, match="none of the 3 shapes of head"):
         write_clip(probe(), tmp_path / "b.glb", head=before)
     with pytest.raises(ExportError, match="nothing would move"):
         write_clip(without_gaze(probe(pose=False)), tmp_path / "c.glb", head=before)
@@ -794,7 +809,7 @@ def test_files_that_are_none_are_refused(text, tmp_path):
 
 
 @given(st.integers(0, 40_000), st.binary(min_size=1, max_size=6))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_damaged_characters_raise_errors_of_the_product(place, new):
     data = bytearray(_WHOLE)
     place %= len(data)
@@ -823,7 +838,7 @@ def _changed(value, draw):
 
 
 @given(st.data(), st.sampled_from([vrm0, vrm1, character]))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_documents_that_make_no_sense_raise_errors_of_the_product(data, made):
     document, numbers = made()
     document.pop("accessors") if data.draw(st.integers(0, 9)) == 9 else None

@@ -28,6 +28,7 @@ LEVELS = (
     {
         "errors",
         "frozen",
+        "names",
         "files",
         "resample",
         "rig",
@@ -58,6 +59,7 @@ BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 
 ROOM_EXTRAS: dict[str, set[str]] = {
     "exporters": {"pxr", "ufbx"},
+    "mesh": {"DracoPy", "PIL", "ufbx"},
     "onnx_export": {"onnx"},
     "render": {"imageio_ffmpeg", "pyrender"},
 }
