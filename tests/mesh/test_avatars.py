@@ -379,6 +379,51 @@ def test_files_that_are_no_fbx_are_refused(saved, data):
         load_head(saved(data, "head.fbx"))
 
 
+FACE = np.array([[-8.0, 0, -10], [8, 0, -10], [8, 0, 10], [-8, 0, 10]])  # cm, Z up
+FBX = {
+    "Face": {"Face.jawOpen": [(50.0, {0: (9.0, 9, 9)}), (100.0, {0: (0, 0, -4.0), 1: (0, 0, -4)})]},
+    "Extra": {"Extra.mouthSmile_L": [(100.0, {2: (1.0, 0, 0)})],
+              "Extra.bodyFat": [(100.0, {3: (0, 1.0, 0)})]},
+}  # fmt: skip
+
+
+def test_fbx_of_other_programs(saved, tmp_path):
+    """Centimeters, Z up, two deformers, a shape on the way to another, a texture by its name."""
+    (tmp_path / "skin.png").write_bytes(
+        avatars.png(avatars.checker((255, 0, 0, 255), (0, 0, 255, 255)))
+    )
+    data = avatars.ascii_fbx(FACE, [0, 1, 2, 3], FBX, texture="skin.png")
+    head = load_head(saved(data, "maya.fbx"))
+    assert head.names == ("jawOpen", "mouthSmileLeft", "bodyFat")
+    assert_allclose(np.ptp(head.neutral, axis=0), [0.16, 0.2, 0], atol=1e-6)
+    assert_allclose(np.abs(head.delta("jawOpen")).max(0), [0, 0.04, 0], atol=1e-6)
+    assert head.delta("jawOpen")[:, 1].min() == pytest.approx(-0.04)
+    assert np.count_nonzero(head.delta("jawOpen")) == 2
+    assert len(head.triangles) == 2
+    (part,) = head.parts
+    assert part.material.name == "Skin"
+    assert part.material.texture.data == (tmp_path / "skin.png").read_bytes()
+    assert sorted(head.uvs.tolist()) == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("up", "unit", "size"), [("y", 1.0, 0.01), ("z", 2.54, 0.0254), ("y", 100.0, 1.0)]
+)
+def test_units_and_axes_of_fbx(saved, up, unit, size):
+    data = avatars.ascii_fbx(FACE, [0, 1, 2, 3], FBX, up=up, unit=unit)
+    head = load_head(saved(data, "head.fbx"))
+    wide, high = np.ptp(head.neutral, axis=0)[[0, 1 if up == "z" else 2]]
+    unit_of_head = 1.0 if 20 * size < 2.6 else 0.1 if 20 * size < 6 else 0.01
+    assert wide == pytest.approx(16 * size * unit_of_head, rel=1e-5)
+    assert high == pytest.approx(20 * size * unit_of_head, rel=1e-5)
+
+
+def test_a_texture_that_is_not_there_is_a_color(saved):
+    head = load_head(saved(avatars.ascii_fbx(FACE, [0, 1, 2, 3], FBX, texture="gone.png"), "h.fbx"))
+    assert head.parts[0].material.texture is None
+    assert head.parts[0].material.color == pytest.approx((0.8, 0.6, 0.5))
+
+
 # ------------------------------------------------------------------------------- compressed
 
 
