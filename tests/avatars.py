@@ -218,3 +218,71 @@ def fbx() -> bytes:
     arkit, file = Rig.load("arkit"), io.BytesIO()
     write_clip(Clip(arkit, np.zeros((1, len(arkit)), np.float32), 30), file, "fbx", head=face())
     return file.getvalue()
+
+
+def _array(values) -> str:
+    """Numbers as ASCII FBX has them."""
+    flat = np.ravel(values).tolist()
+    return f"*{len(flat)} {{ a: {','.join(f'{v:g}' for v in flat)} }}"
+
+
+def ascii_fbx(
+    points: np.ndarray,
+    polygon: list[int],
+    deformers: dict[str, dict[str, list[tuple[float, dict[int, Any]]]]],
+    *,
+    texture: str = "",
+    up: str = "z",
+    unit: float = 1.0,
+) -> bytes:
+    """A polygon as Maya or 3ds Max export it: cm, Z up, channels with several targets.
+
+    `deformers` has offsets by vertex for every full weight of every channel.
+    """
+    axes = {"z": (2, 1, 1, -1), "y": (1, 1, 2, 1)}[up]
+    settings = dict(zip(("UpAxis", "UpAxisSign", "FrontAxis", "FrontAxisSign"), axes, strict=True))
+    settings |= {"CoordAxis": 0, "CoordAxisSign": 1}
+    lines = ["; FBX 7.4.0 project file", "FBXHeaderExtension: {", "FBXVersion: 7400", "}",
+             "GlobalSettings: {", "Properties70: {",
+             *(f'P: "{n}", "int", "Integer", "",{v}' for n, v in settings.items()),
+             f'P: "UnitScaleFactor", "double", "Number", "",{unit}', "}", "}", "Objects: {"]  # fmt: skip
+    corners = [*polygon[:-1], -polygon[-1] - 1]
+    uvs = [[0, 0], [1, 0], [1, 1], [0, 1]][: len(polygon)]
+    lines += [
+        'Geometry: 10, "Geometry::Head", "Mesh" {', f"Vertices: {_array(points)}",
+        f"PolygonVertexIndex: {_array(corners)}", "LayerElementUV: 0 {", "Version: 101",
+        'Name: "UV"', 'MappingInformationType: "ByPolygonVertex"',
+        'ReferenceInformationType: "IndexToDirect"', f"UV: {_array(uvs)}",
+        f"UVIndex: {_array(range(len(polygon)))}", "}", "LayerElementMaterial: 0 {", "Version: 101",
+        'Name: ""', 'MappingInformationType: "AllSame"',
+        'ReferenceInformationType: "IndexToDirect"', "Materials: *1 { a: 0 }", "}", "Layer: 0 {",
+        "Version: 100", 'LayerElement: {', 'Type: "LayerElementUV"', "TypedIndex: 0", "}",
+        "LayerElement: {", 'Type: "LayerElementMaterial"', "TypedIndex: 0", "}", "}", "}",
+        'Model: 11, "Model::Head", "Mesh" {', "Version: 232", "}",
+        'Material: 12, "Material::Skin", "" {', "Version: 102", 'ShadingModel: "lambert"',
+        "Properties70: {", 'P: "DiffuseColor", "Color", "", "A",0.8,0.6,0.5', "}", "}",
+    ]  # fmt: skip
+    links = ['C: "OO",11,0', 'C: "OO",10,11', 'C: "OO",12,11']
+    if texture:
+        lines += ['Texture: 13, "Texture::skin", "" {', 'Type: "TextureVideoClip"', "Version: 202",
+                  f'FileName: "C:\\\\art\\\\{texture}"', f'RelativeFilename: "..\\\\{texture}"',
+                  "}"]  # fmt: skip
+        links.append('C: "OP",13,12, "DiffuseColor"')
+    number = 100
+    for deformer, channels in deformers.items():
+        own = number = number + 1
+        lines += [f'Deformer: {own}, "Deformer::{deformer}", "BlendShape" {{', "Version: 100", "}"]
+        links.append(f'C: "OO",{own},10')
+        for channel, targets in channels.items():
+            here = number = number + 1
+            lines += [f'Deformer: {here}, "SubDeformer::{channel}", "BlendShapeChannel" {{',
+                      "Version: 100", "DeformPercent: 0",
+                      f"FullWeights: {_array([weight for weight, _ in targets])}", "}"]  # fmt: skip
+            links.append(f'C: "OO",{here},{own}')
+            for weight, offsets in targets:
+                number += 1
+                lines += [f'Geometry: {number}, "Geometry::{channel}{weight:g}", "Shape" {{',
+                          "Version: 100", f"Indexes: {_array(list(offsets))}",
+                          f"Vertices: {_array(list(offsets.values()))}", "}"]  # fmt: skip
+                links.append(f'C: "OO",{number},{here}')
+    return "\n".join([*lines, "}", "Connections: {", *links, "}", ""]).encode()

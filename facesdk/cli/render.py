@@ -222,7 +222,7 @@ def _draw_shapes(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
     shot = _with_textures(shot, head, args)
     if args.sheet == "shapes":
         tiles = shape_tiles(head, args.curves)
-    elif args.sheet == "arkit":
+    elif args.sheet == "arkit" and set(Rig.load("arkit").names) <= set(head.names):
         tiles = shape_tiles(head, args.curves or Rig.load("arkit").names)
     else:
         tiles = rig_tiles(head, Rig.load(args.sheet), args.curves)

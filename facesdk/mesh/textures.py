@@ -115,7 +115,9 @@ def cut_triangles(head: Head) -> NDArray[np.bool_]:
 def sample(image: Pixels, uvs: Floats) -> Floats:
     """Return (N, 4) values in 0..1 of the nearest pixels at (N, 2) coordinates, repeated."""
     height, width = image.shape[:2]
-    u, v = np.mod(uvs, 1).T
+    inside = np.mod(uvs, 1)
+    inside[(inside == 0) & (uvs > 0)] = 1  # the far edge of a tile, not the near one of the next
+    u, v = inside.T
     column = np.minimum((u * width).astype(np.int64), width - 1)
     row = np.minimum(((1 - v) * height).astype(np.int64), height - 1)
     return np.asarray(image[row, column] / np.float32(255), np.float32)

@@ -250,12 +250,13 @@ class Scene:
     def shape_names(self, mesh: Mapping[str, Any], primitive: Mapping[str, Any]) -> list[str]:
         """Return a name per target of a primitive, no two alike.
 
-        Targets without a name are called after their mesh where several meshes have such.
+        Targets without a name have their mesh's number in it where several meshes have such.
         """
         count = len(primitive.get("targets", ()))
         names = _target_names(mesh, primitive, count)
         if names == _numbered(count) and self._nameless > 1:
-            names = [f"{mesh.get('name') or 'mesh'}.{name}" for name in names]
+            number = next(i for i, m in enumerate(self.document["meshes"]) if m is mesh)
+            names = [f"mesh{number}_{name}" for name in names]
         taken: set[str] = set()
         for i, name in enumerate(names):
             while name in taken:
