@@ -40,7 +40,6 @@ from ..errors import (
 from ..exporters import Format, open_character
 from ..exporters.options import OptionFields
 from ..model import Model, RigOutput
-from ..rig import Rig
 from . import (
     DONE,
     FAILED,
@@ -198,33 +197,25 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     model = None if all(line.phones for line in lines.lines) else baker.model
     try:
         output = RigOutput.of(settings.rig, model)
-        if settings.head is not None:
-            _require_head(settings, lines.format, output.rig)
+        character = open_character(settings.head, lines.format, settings.format_settings)
+        head = settings.loaded_head() if character is None else None
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)
     except (ExportError, FileFormatError, MeshError, ModelError, RigError,
             UnknownNameError) as error:  # fmt: skip
         raise UsageError(str(error)) from error
+    if character is not None:
+        character.require_drive(output.rig)
+        log(character.describe(output.rig))
+    if head is not None:
+        drive = head.drive(output.rig)
+        if drive.still and not head.gaze:
+            raise MeshError(f"nothing would move: {drive.missing()}")
+        log_drive(head, output.rig)
     if (table := output.stand_in) is not None:
         log(f"rig {table.rig.name} moves only {', '.join(table.moved)} until a FLAME model is "
             "calibrated: facesdk flame calibrate MODEL")  # fmt: skip
-
-
-def _require_head(settings: Settings, format_: Format, rig: Rig) -> None:
-    """Read the head once before any work; logs how it moves.
-
-    Raises `ExportError` or `MeshError` if nothing of it would move.
-    """
-    assert settings.head is not None
-    if character := open_character(settings.head, format_, settings.format_settings):
-        character.require_drive(rig)
-        log(character.describe(rig))
-    elif (head := settings.loaded_head()) is not None:
-        drive = head.drive(rig)
-        if drive.still and not head.gaze:
-            raise MeshError(f"nothing would move: {drive.missing()}")
-        log_drive(head, rig)
 
 
 def _log_look_ahead(wanted: float | None, chosen: int, model: Model) -> None:
