@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from ...errors import FileFormatError
-from ...mesh.files.gltf import MAX_BYTES, in_words
+from ...mesh.files.gltf import MAX_BYTES, beside, glb_chunks, in_words
 from .document import Document, check_length
 from .splice import Splice
 
@@ -65,7 +65,10 @@ class SourceFile:
         others: list[tuple[bytes, bytes]] = []
         written = data
         if is_glb:
-            ((_, written), *further), rest = _chunks(data)
+            (first, written), *further = glb_chunks(data)
+            if first != b"JSON":
+                raise ValueError("its first chunk is not JSON")
+            rest = data[struct.unpack_from("<I", data, 8)[0] :]
             for kind, content in further:
                 if kind == b"BIN\0" and binary is None:
                     binary = content
@@ -206,16 +209,7 @@ class SourceFile:
         """Return what a URI refers to: data inside, or a file in the folder of this one."""
         if uri.startswith("data:"):
             return base64.b64decode(unquote(uri.partition(",")[2]), validate=True)
-        folder = self.path.resolve().parent
-        for name in (unquote(uri), uri):  # some exporters do not encode what looks encoded
-            file = (folder / name).resolve()
-            if file.is_relative_to(folder) and file.is_file():
-                break
-        else:
-            raise FileFormatError(f"{self.path} refers to {uri!r}, which is not in its folder")
-        if file.stat().st_size > MAX_BYTES:
-            raise FileFormatError(f"{file} has more than {MAX_BYTES:,} bytes")
-        return file.read_bytes()
+        return beside(self.path, uri).read_bytes()
 
     # ------------------------------------------------------------------ writing
 
@@ -258,21 +252,3 @@ def _write_parted(
     for piece in added.pieces() if inside else ():
         file.write(base64.b64encode(piece))
     file.write(tail)
-
-
-def _chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return type and content of the chunks of a GLB file, JSON first, and what follows them."""
-    _, version, length = struct.unpack_from("<4sII", data)
-    if version != 2 or length > len(data):
-        raise ValueError(f"version {version}, {len(data)} of {length} bytes")
-    found = []
-    place = 12
-    while place + 8 <= length:
-        size, kind = struct.unpack_from("<I4s", data, place)
-        if place + 8 + size > length:
-            raise ValueError("a chunk is longer than the file")
-        found.append((kind, data[place + 8 : place + 8 + size]))
-        place += 8 + size
-    if not found or found[0][0] != b"JSON":
-        raise ValueError("its first chunk is not JSON")
-    return found, data[length:]

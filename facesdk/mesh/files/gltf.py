@@ -120,17 +120,7 @@ class Scene:
         return data
 
     def _beside(self, uri: str) -> Path:
-        """Return a file in the document's folder; files elsewhere are refused."""
-        folder = self._path.parent.resolve()
-        for name in (unquote(uri), uri):  # some exporters do not encode what looks encoded
-            file = (folder / name).resolve()
-            if file.is_relative_to(folder) and file.is_file():
-                break
-        else:
-            raise FileFormatError(f"{self._path} refers to {uri!r}, which is not in its folder")
-        if file.stat().st_size > MAX_BYTES:
-            raise FileFormatError(f"{file} has more than {MAX_BYTES:,} bytes")
-        return file
+        return beside(self._path, uri)
 
     def _view(self, index: int, offset: int, dtype: np.dtype[Any], count: int, width: int) -> Array:
         """Return (count, width) numbers of a buffer view without copying."""
@@ -450,23 +440,42 @@ class Scene:
         )
 
 
-def _chunks(data: bytes) -> tuple[bytes, bytes]:
-    """Return the JSON and binary chunks of a GLB file."""
+def beside(path: Path, uri: str) -> Path:
+    """Return a file in the folder of a document; files elsewhere are refused."""
+    folder = path.parent.resolve()
+    for name in (unquote(uri), uri):  # some exporters do not encode what looks encoded
+        file = (folder / name).resolve()
+        if file.is_relative_to(folder) and file.is_file():
+            break
+    else:
+        raise FileFormatError(f"{path} refers to {uri!r}, which is not in its folder")
+    if file.stat().st_size > MAX_BYTES:
+        raise FileFormatError(f"{file} has more than {MAX_BYTES:,} bytes")
+    return file
+
+
+def glb_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and content of the chunks of a GLB file."""
     _, version, length = struct.unpack_from("<4sII", data)
     if version != 2 or length > len(data):
         raise ValueError(f"version {version}, {len(data)} of {length} bytes")
-    text = binary = b""
     place = 12
     while place + 8 <= length:
         size, kind = struct.unpack_from("<I4s", data, place)
         if place + 8 + size > length:
             raise ValueError("a chunk is longer than the file")
-        chunk = data[place + 8 : place + 8 + size]
+        yield kind, data[place + 8 : place + 8 + size]
+        place += 8 + size
+
+
+def _chunks(data: bytes) -> tuple[bytes, bytes]:
+    """Return the JSON and binary chunks of a GLB file."""
+    text = binary = b""
+    for kind, chunk in glb_chunks(data):
         if kind == b"JSON":
             text = chunk.rstrip(b"\0 ")  # padded with zeros by some exporters
         else:
             binary = binary or chunk
-        place += 8 + size
     return text, binary
 
 
