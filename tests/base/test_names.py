@@ -175,6 +175,17 @@ def test_names_of_another_rig_are_refused(name):
         read_clip(io.BytesIO(FILES[name]), name, rig=Rig.load("flame"))
 
 
+def test_a_control_twice_in_a_table_counts_once():
+    table = b"time,jawOpen,mouthPucker,jawOpen\n0,0.5,0.25,1\n0.1,0.5,0.25,1\n"
+    board = {"exportFps": 30, "facsNames": ["jawOpen", "mouthPucker", "jawOpen"],
+             "weightMat": [[0.5, 0.25, 1]]}  # fmt: skip
+    for data, name in ((table, "csv"), (json.dumps(board).encode(), "a2f-json")):
+        with pytest.warns(UserWarning, match="same shape more than once"):
+            clip = read_clip(io.BytesIO(data), name, rig=ARKIT)
+        assert clip.curve("jawOpen")[0] == 0.5
+        assert clip.curve("mouthPucker")[0] == 0.25
+
+
 def test_names_are_printed(tmp_path, capsys):
     path = tmp_path / "take.csv"
     path.write_bytes(FILES["csv"])
