@@ -197,9 +197,9 @@ def test_a_control_twice_in_a_table_counts_once():
 
 
 def test_a_table_without_controls_is_refused():
-    for given in (None, ARKIT):
+    for wanted in (None, ARKIT):
         with pytest.raises(FileFormatError):
-            read_clip(io.BytesIO(b"time\n0\n0.1\n"), "csv", rig=given)
+            read_clip(io.BytesIO(b"time\n0\n0.1\n"), "csv", rig=wanted)
 
 
 def test_names_are_printed(tmp_path, capsys):
