@@ -12,6 +12,7 @@ import numpy as np
 
 from ..clip import exact_fps
 from ..errors import FaceSDKError, FileFormatError
+from ..names import is_control
 from ..rig import Rig
 from ..source import Block, ClipInfo, FrameSource, moving_angles
 from .format import Format
@@ -91,7 +92,8 @@ class _A2FClip:
 def _names(names: Any) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise FileFormatError('expected "facsNames", an array of names')
-    if not 0 < len(names) <= _MAX_NAMES or len(set(names)) != len(names):
+    twice = [name for name in set(names) if names.count(name) > 1] if len(names) < 1000 else []
+    if not 0 < len(names) <= _MAX_NAMES or not all(map(is_control, twice)):
         raise FileFormatError(f"facsNames must be 1 to {_MAX_NAMES} names, no two alike")
     return names
 

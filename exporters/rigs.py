@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Floats
 from ..errors import FileFormatError, RigError, unknown_name
-from ..names import bare, best_match, match, place
+from ..names import best_match, match
 from ..rig import Control, Rig, rig_names
 
 
@@ -63,18 +63,25 @@ of a control without sides, whose mean counts."""
 
 
 def file_rig(
-    names: Sequence[str], rig: Rig | str | None = None, *, source: str = "the file"
+    names: Sequence[str],
+    rig: Rig | str | None = None,
+    *,
+    source: str = "the file",
+    deformers: bool = False,
 ) -> tuple[Rig, Columns, dict[str, Any]]:
     """Return the rig of the names in a file, their places on it, and notes for `meta["imported"]`.
 
     Names are matched by `facesdk.names`: they need be neither complete nor exactly spelled. A rig
     that is only a guess (a name, or None) gives way to the built-in rig that they fit best, else
-    to a rig made of them. Raises `FileFormatError` if none of them is a control of a rig given.
+    to a rig made of them, without the name of a deformer before the dot that all of them share if
+    the file has such (`deformers`). Raises `FileFormatError` if none of them is a control of a rig
+    given.
     """
     if isinstance(rig, Rig):
         found = match(names, rig, source=source)
         if not found.found:
-            nearest = unknown_name(f"rig {rig.name!r} has no control", names[0], rig.names)
+            first = names[0] if names else ""
+            nearest = unknown_name(f"rig {rig.name!r} has no control", first, rig.names)
             raise FileFormatError(
                 f"none of the {len(names)} names in the file ({_some(names)}) is known: {nearest}"
             )
@@ -82,9 +89,9 @@ def file_rig(
     known = best_match(names, rig, source=source)
     if known is not None:
         return known.rig, known.columns(names), known.notes()
-    places = {place(name) for name in names}
-    plain = [bare(name) for name in names]
-    own = plain if len(places) == 1 and len(set(plain)) == len(plain) else names
+    plain = [name.rpartition(".")[2] for name in names]
+    shared = len({name.rpartition(".")[0] for name in names}) == 1 and all(plain)
+    own = plain if deformers and shared else names
     return bare_rig(own), [(i,) for i in range(len(names))], {}
 
 

@@ -232,7 +232,7 @@ class Matches:
 
     def columns(self, names: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the places in `names` of each control of the rig, in its order."""
-        place = {name: i for i, name in enumerate(names)}
+        place = {name: i for i, name in reversed(list(enumerate(names)))}
         return [tuple(place[n] for n in self.found.get(c, ())) for c in self.rig.names]
 
     def notes(self) -> dict[str, Any]:
@@ -296,6 +296,11 @@ def match(names: Sequence[str], rig: Rig, *, source: str = "the file") -> Matche
 def place(written: str) -> str:
     """Return the mesh or deformer that a name begins with, or nothing."""
     return "".join(_PLACE.split(_COPY.sub("", written))[:-1])
+
+
+def is_control(written: str) -> bool:
+    """Whether a name stands for a control of one of the rigs that files usually hold."""
+    return any(vocabulary(rig).find(written) for rig in _PREFERRED)
 
 
 def warn_twice(source: str, twice: Sequence[str]) -> None:

@@ -245,7 +245,8 @@ def ascii_fbx(
     lines = ["; FBX 7.4.0 project file", "FBXHeaderExtension: {", "FBXVersion: 7400", "}",
              "GlobalSettings: {", "Properties70: {",
              *(f'P: "{n}", "int", "Integer", "",{v}' for n, v in settings.items()),
-             f'P: "UnitScaleFactor", "double", "Number", "",{unit}', "}", "}", "Objects: {"]  # fmt: skip
+             f'P: "UnitScaleFactor", "double", "Number", "",{unit}', "}", "}",
+             "Objects: {"]  # fmt: skip
     corners = [*polygon[:-1], -polygon[-1] - 1]
     uvs = [[0, 0], [1, 0], [1, 1], [0, 1]][: len(polygon)]
     lines += [

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...arrays import Floats
 from ...clip import POSE_ANGLES, SAMPLE_RATE
 from ...errors import FileFormatError
+from ...names import is_control, warn_twice
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo
 from ..rates import Timing, timing
@@ -301,12 +302,19 @@ def _is_number(cell: str) -> bool:
 
 
 def named_columns(header: Sequence[str]) -> dict[str, int]:
-    """Return the column of every name in a header; raises `FileFormatError` for a double name."""
-    columns = {name.strip(): i for i, name in enumerate(header)}
-    if len(columns) != len(header):
-        twice = sorted({n for n in header if list(header).count(n) > 1})
-        raise FileFormatError(f"a column occurs twice: {', '.join(twice)[:80]}")
-    return columns
+    """Return the column of every name in a header.
+
+    A control that occurs twice counts once with a warning. Raises `FileFormatError` for any other
+    double name.
+    """
+    names = [name.strip() for name in header]
+    columns = {name: i for i, name in reversed(list(enumerate(names)))}
+    if len(columns) != len(names):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if not all(map(is_control, twice)):
+            raise FileFormatError(f"a column occurs twice: {', '.join(twice)[:80]}")
+        warn_twice("the table", twice)
+    return {name: columns[name] for name in names}
 
 
 def column_named(columns: Mapping[str, int], name: str) -> str | None:

@@ -100,7 +100,7 @@ class _Stack:
         names = _own(list(controls), rig or built_in)
         columns: Columns
         if names:
-            found, columns, meta = file_rig(names, rig or marked)
+            found, columns, meta = file_rig(names, rig or marked, deformers=True)
             if marked and not (rig or built_in) and "missing_controls" in meta:  # a rig of its own
                 found, columns, meta = bare_rig(names), [(i,) for i in range(len(names))], {}
         elif known := rig or built_in:

@@ -278,7 +278,7 @@ class AnimClip:
     def __init__(self, document: Mapping[str, Any], channels: _Channels, rig: Rig | None) -> None:
         """Raises `ValueError` where the numbers make no clip."""
         self._channels = channels
-        found, self._columns, notes = file_rig(list(channels.shapes), rig)
+        found, self._columns, notes = file_rig(list(channels.shapes), rig, deformers=True)
         if channels.other_renderers:
             notes["other_renderers"] = channels.other_renderers
         fps = _rate(document.get("m_SampleRate", "60"))

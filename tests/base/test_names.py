@@ -175,6 +175,33 @@ def test_names_of_another_rig_are_refused(name):
         read_clip(io.BytesIO(FILES[name]), name, rig=Rig.load("flame"))
 
 
+@pytest.mark.parametrize(("name", "kept"), [("csv", True), ("unity-anim", False), ("npz", True)])
+def test_names_of_ones_own_rig_are_kept(name, kept):
+    """But for a deformer that Unity and FBX put before all of them."""
+    own = rig.Rig("own", "1", (rig.Control("Hat.tilt"), rig.Control("Hat.spin")))
+    file = io.BytesIO()
+    write_clip(Clip(own, np.zeros((2, 2), np.float32), Fraction(30)), file, name)
+    again = read_clip(io.BytesIO(file.getvalue()), name)
+    assert again.rig.names == (own.names if kept else ("tilt", "spin"))
+
+
+def test_a_control_twice_in_a_table_counts_once():
+    table = b"time,jawOpen,mouthPucker,jawOpen\n0,0.5,0.25,1\n0.1,0.5,0.25,1\n"
+    board = {"exportFps": 30, "facsNames": ["jawOpen", "mouthPucker", "jawOpen"],
+             "weightMat": [[0.5, 0.25, 1]]}  # fmt: skip
+    for data, name in ((table, "csv"), (json.dumps(board).encode(), "a2f-json")):
+        with pytest.warns(UserWarning, match="same shape more than once"):
+            clip = read_clip(io.BytesIO(data), name, rig=ARKIT)
+        assert clip.curve("jawOpen")[0] == 0.5
+        assert clip.curve("mouthPucker")[0] == 0.25
+
+
+def test_a_table_without_controls_is_refused():
+    for wanted in (None, ARKIT):
+        with pytest.raises(FileFormatError):
+            read_clip(io.BytesIO(b"time\n0\n0.1\n"), "csv", rig=wanted)
+
+
 def test_names_are_printed(tmp_path, capsys):
     path = tmp_path / "take.csv"
     path.write_bytes(FILES["csv"])

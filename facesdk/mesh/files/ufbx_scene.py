@@ -34,6 +34,9 @@ class UfbxScene:
     the life of the process; the memory of the scene itself is released with the last user of this.
     """
 
+    size = 0
+    """Bytes of the file."""
+
     def __init__(self, scene: Any) -> None:
         self._scene = self.keep(scene)
         for owned in gc.get_referents(scene):  # among them the context, which does the miscounting
@@ -47,11 +50,13 @@ class UfbxScene:
         ufbx = ufbx_module()
         try:
             axes = ufbx.axes_right_handed_y_up
-            return cls(ufbx.load_memory(data, target_axes=axes, **options))
+            scene = cls(ufbx.load_memory(data, target_axes=axes, **options))
         except (ufbx.UfbxError, ValueError, UnicodeError) as error:
             raise FileFormatError(
                 f"{name} is not an FBX file: {error or type(error).__name__}"
             ) from error
+        scene.size = len(data)
+        return scene
 
     def __getattr__(self, name: str) -> Any:
         return self.keep(getattr(self._scene, name))
