@@ -18,7 +18,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
-from typing import BinaryIO, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from ..clip import Clip
 from ..errors import ExportError, FileFormatError, reading, unknown_name
@@ -40,9 +40,22 @@ from . import (
     vmc,
 )
 from .format import Format, Reader, Writer, single_clip_writer
-from .options import OPTIONS, TIMES, OptionFields, Setting, WriteOptions, clip_name, named
+from .options import (
+    OPTIONS,
+    TIMES,
+    OptionFields,
+    Setting,
+    Value,
+    WriteOptions,
+    clip_name,
+    named,
+)
 from .takes import Take, has_weights
 from .timeline import moved
+
+if TYPE_CHECKING:
+    from ..mesh import Head
+    from .gltf.character import Character
 
 __all__ = [
     "EXPORTERS",
@@ -56,6 +69,7 @@ __all__ = [
     "format_for",
     "formats",
     "named",
+    "open_character",
     "open_clip",
     "open_clips",
     "read_clip",
@@ -201,6 +215,22 @@ def _options(format_: Format, fields: OptionFields) -> WriteOptions:
         hint = f"settings={{{unknown[0]!r}: ...}}" if own else f"known: {', '.join(known)}"
         raise ExportError(f"no option {unknown[0]!r}; {hint}")
     return format_.checked(WriteOptions(**fields))
+
+
+def open_character(
+    head: str | Path | Head | None,
+    format: str | Format = "glb",  # noqa: A002
+    settings: Mapping[str, Value] | None = None,
+) -> Character | None:
+    """Return the character in a file that a format keeps as it is, or None if it keeps none.
+
+    Its `rig` is the one to bake for. Raises `FileFormatError` for a file that cannot be read.
+    """
+    chosen = _chosen("", format)
+    if head is None or not chosen.keeps_head:
+        return None
+    asked = chosen.checked(WriteOptions(head=head, settings=settings or {}))
+    return gltf.kept(asked) if gltf.keeps(asked) else None
 
 
 def read_clip(

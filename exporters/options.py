@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -28,7 +29,7 @@ class OptionFields(TypedDict, total=False):
     tolerance: float | None
     start: Fraction | float | str | None
     offset: Fraction | float
-    head: Head | None
+    head: Head | str | Path | None
     audio: str | Path | None
     name: str | None
     settings: Mapping[str, Value]
@@ -49,8 +50,10 @@ class WriteOptions:
     frames of the clip, HH:MM:SS;FF with dropped frame numbers. None leaves the clip's own start."""
     offset: Fraction | float = Fraction(0)
     """Seconds by which everything is delayed."""
-    head: Head | None = None
-    """Mesh to put into the file; None for the format's default, which may be no mesh."""
+    head: Head | str | Path | None = None
+    """Mesh to put into the file, or the path of one; None for the format's default, which may be
+    no mesh. A `.glb`, `.gltf` or `.vrm` file given by path is kept as it is by the formats of
+    glTF, which add their animation to it."""
     audio: str | Path | None = None
     """The recording, for formats that refer to it."""
     name: str | None = None
@@ -68,6 +71,15 @@ class WriteOptions:
         ):
             raise ExportError(f"a clip's name must be one line of text, got {self.name!r}")
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    @cached_property
+    def mesh(self) -> Head | None:
+        """The head, loaded where it is given by path; raises `FileFormatError`."""
+        if not isinstance(self.head, str | Path):
+            return self.head
+        from ..mesh import load_head
+
+        return load_head(self.head)
 
     @property
     def audio_path(self) -> str:

@@ -14,11 +14,11 @@ from ...rig import Rig
 from ...source import FrameSource
 from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
-from ..rigs import loose_rig
 from .table import (
     Layout,
     TableClip,
     clock_seconds,
+    control_columns,
     named_columns,
     pose_columns,
     time_column,
@@ -99,5 +99,5 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
         raise FileFormatError('expected a column "time" with seconds')
     pose = pose_columns(columns)
     curves = {n: c for n, c in columns.items() if n != time and c not in pose}
-    rig, controls, meta = loose_rig(curves, rig)
+    rig, controls, meta = control_columns(curves, rig)
     return Layout(rig, columns[time], controls, pose, meta)

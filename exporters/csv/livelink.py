@@ -14,9 +14,8 @@ from ...rig import Rig
 from ...source import FrameSource, moving_angles
 from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
-from ..rigs import loose_rig
 from .curves import Clock, lines
-from .table import Layout, TableClip, column_named, is_named, named_columns
+from .table import Layout, TableClip, column_named, control_columns, is_named, named_columns
 
 RIG = "livelink"
 _CLOCK = 60
@@ -100,7 +99,7 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     if not is_livelink(list(columns)) or len(columns) < 3:
         raise FileFormatError("expected a header Timecode,BlendShapeCount,<curve>,...")
     time, _, *curves = columns.items()
-    rig, controls, meta = loose_rig(dict(curves), rig or RIG)
+    rig, controls, meta = control_columns(dict(curves), rig or RIG)
     return Layout(rig, time[1], controls, meta=meta)
 
 

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from ...arrays import Floats
 from ...clip import POSE_ANGLES, SAMPLE_RATE
 from ...errors import FileFormatError
+from ...names import is_control, warn_twice
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo
 from ..rates import Timing, timing
+from ..rigs import Columns, file_rig, on_rig
 
 _MAX_LINE = 1 << 20
 _TIMES = ("time", "seconds", "timestamp", "timestamps", "t", "sec", "secs", "timecode")
@@ -56,8 +58,8 @@ class Layout:
     rig: Rig
     time: int
     """Column of the time."""
-    controls: Sequence[int | None]
-    """Column of every control of the rig; None for one that stays at rest."""
+    controls: Columns
+    """Columns of every control of the rig."""
     pose: Sequence[int] = ()
     """Columns of the twelve pose channels, or none."""
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -142,9 +144,7 @@ class TableClip:
 
     def _split(self, table: Floats) -> Block:
         """Return the columns of a block of rows, in the rig's order."""
-        values = np.tile(self.info.rig.rest, (len(table), 1))
-        present = [i for i, column in enumerate(self._layout.controls) if column is not None]
-        values[:, present] = table[:, [c for c in self._layout.controls if c is not None]]
+        values = on_rig(table, self._layout.controls, self.info.rig)
         if not self._layout.pose:
             return Block(values, None)
         return Block(values, table[:, self._layout.pose].reshape(-1, 4, 3))
@@ -153,7 +153,7 @@ class TableClip:
         """Yield all cells as numbers, in blocks; cells outside curves are zero."""
         rows = self._rows()
         next(rows, None)
-        wanted = [c for c in (*self._layout.controls, *self._layout.pose) if c is not None]
+        wanted = [*chain(*self._layout.controls), *self._layout.pose]
         factors = np.array([_factor(self._header_cells[c]) for c in wanted], np.float32)
         line = self._header_line + 1
         while several := list(islice(rows, BLOCK_FRAMES)):
@@ -463,17 +463,19 @@ def _is_number(cell: str) -> bool:
 def named_columns(header: Sequence[str]) -> dict[str, int]:
     """Return the column of every name in a header, without units such as `(0-1)` and `[%]`.
 
-    Columns without a name, such as the numbers of rows, are left out. Raises `FileFormatError`
-    for a double name.
+    Columns without a name, such as the numbers of rows, are left out. A control that occurs twice
+    counts once with a warning. Raises `FileFormatError` for any other double name.
     """
     named = [(without_unit(name), i) for i, name in enumerate(header)]
     named = [(name, i) for name, i in named if is_named(name)]
-    columns = dict(named)
+    columns = dict(reversed(named))
     if len(columns) != len(named):
         names = [name for name, _ in named]
         twice = sorted({n for n in names if names.count(n) > 1})
-        raise FileFormatError(f"a column occurs twice: {', '.join(twice)[:80]}")
-    return columns
+        if not all(map(is_control, twice)):
+            raise FileFormatError(f"a column occurs twice: {', '.join(twice)[:80]}")
+        warn_twice("the table", twice)
+    return {name: columns[name] for name, _ in named}
 
 
 def is_named(title: str) -> bool:
@@ -552,3 +554,12 @@ def pose_columns(columns: Mapping[str, int]) -> list[int]:
     """Return the columns of the pose channels, or none if any is missing."""
     found = [columns[name] for name in POSE_ANGLES if name in columns]
     return found if len(found) == len(POSE_ANGLES) else []
+
+
+def control_columns(
+    columns: Mapping[str, int], rig: Rig | str | None
+) -> tuple[Rig, Columns, dict[str, Any]]:
+    """Return the rig of named columns, the table's columns of its controls, and notes."""
+    found, places, notes = file_rig(list(columns), rig, source="the table")
+    numbers = list(columns.values())
+    return found, [[numbers[i] for i in several] for several in places], notes

@@ -26,7 +26,7 @@ from ...errors import FaceSDKError, FileFormatError, missing_extra, reading
 from ...processes import Limits, run_limited
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
-from ..rigs import listed_rig, shape_rig
+from ..rigs import Columns, file_rig, listed_rig, on_rig
 
 SUFFIXES = (".usda", ".usdc", ".usd", ".usdz")
 _MAX_LINE = 1 << 26
@@ -139,14 +139,11 @@ class _Animation:
 
     def blocks(self) -> Iterator[Block]:
         """Yield weights and joints as usd-core interpolated them at the frames."""
-        wanted = [i for i, column in enumerate(self._columns) if column is not None]
-        columns = [column for column in self._columns if column is not None]
         turns = self._offset + 4 * self._count * self._shapes
         for first in range(0, max(self._count, 1), BLOCK_FRAMES):
             count = min(BLOCK_FRAMES, self._count - first)
-            values = np.tile(self.info.rig.rest, (count, 1))
             weights = self._rows(self._offset, first, count, self._shapes)
-            values[:, wanted] = weights[:, columns]
+            values = on_rig(weights, self._columns, self.info.rig)
             pose = self._rows(turns, first, count, _POSE) if self._has_pose else None
             yield Block(values, None if pose is None else pose.reshape(-1, 4, 3))
 
@@ -158,8 +155,8 @@ class _Animation:
 
 def _on_rig(
     names: Sequence[str], facts: Mapping[str, Any], rig: Rig | None
-) -> tuple[Rig, Sequence[int | None], dict[str, Any]]:
-    """Return the rig of blend shapes, the shape of each of its controls, and notes.
+) -> tuple[Rig, Columns, dict[str, Any]]:
+    """Return the rig of blend shapes, the shapes of each of its controls, and notes.
 
     facesdk's own files have the clip's controls last.
     """
@@ -168,13 +165,11 @@ def _on_rig(
     place = {name: max(first, 0) + i for i, name in enumerate(own)}
     if facts and rig is None:
         stored, _ = listed_rig(own, name=str(facts["rig"]), version=str(facts["rigVersion"]))
-        return stored, [place[n] for n in stored.names], {}
-    found, columns, notes = shape_rig(own, rig)
-    used = {name for name in columns if name is not None}
-    others = [name for name in own if name not in used]
-    notes |= {"ignored_targets": others} if others else {}
+        return stored, [(place[n],) for n in stored.names], {}
+    found, columns, notes = file_rig(own, rig)
     meta = {"imported": notes} if notes else {}
-    return found, [None if n is None else place[n] for n in columns], meta
+    first = max(first, 0)
+    return found, [[first + i for i in places] for places in columns], meta
 
 
 def _events(facts: Mapping[str, Any]) -> tuple[Event, ...]:

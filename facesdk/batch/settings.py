@@ -8,21 +8,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import __version__
 from ..articulation.phones import Alphabet
 from ..documents import load_json
-from ..exporters import Format
+from ..exporters import Format, open_character
 from ..exporters.options import OptionFields, Value, title
 from ..performance import Performance
 from ..retarget import user_maps
 from .kinds import VIDEO, kind_for
 from .plan import PIPE, Line, Plan
+
+if TYPE_CHECKING:
+    from ..mesh import Head
 
 FACTS = 3
 """Version of the facts in the cache; lines with another version are baked again."""
@@ -56,6 +59,8 @@ class Settings:
     """`tolerance`, `start` and `offset` as in `exporters.WriteOptions`."""
     head: str | None = None
     """Path of the mesh to put into the file."""
+    up: Literal["y", "z"] = "y"
+    """Axis that points up in the file of `head`."""
     link_audio: bool = False
     """Whether the file refers to the recording."""
     format_settings: Mapping[str, Value] = field(default_factory=dict)
@@ -74,10 +79,13 @@ class Settings:
         if audio := self.audio_reference(line, format_):
             options["audio"] = audio
         if self.head is not None:
-            from ..mesh import load_head
-
-            options["head"] = load_head(self.head)
+            kept = open_character(self.head, format_, self.format_settings) is not None
+            options["head"] = self.head if kept else self.loaded_head()
         return options
+
+    def loaded_head(self) -> Head | None:
+        """Return the head of the files, or None for the format's own."""
+        return None if self.head is None else _loaded_head(self.head, self.up)
 
     def audio_reference(self, line: Line, format_: Format) -> str | None:
         """Return the recording's path: as given for a video, relative to the output for a link."""
@@ -114,6 +122,14 @@ class Settings:
         document = asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
         del document["model"]
         return document
+
+
+@lru_cache(1)
+def _loaded_head(path: str, up: Literal["y", "z"]) -> Head:
+    """Return the head of a run, which its lines share."""
+    from ..mesh import load_head
+
+    return load_head(path, up=up)
 
 
 def line_seed(seed: int, name: str) -> int:

@@ -29,7 +29,16 @@ from ..batch import run as bake_lines
 from ..batch.plan import PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
-from ..errors import FileFormatError, MeshError, ModelError, RigError, UnknownNameError
+from ..errors import (
+    ExportError,
+    FileFormatError,
+    MeshError,
+    ModelError,
+    RigError,
+    UnknownNameError,
+)
+from ..exporters import Format, open_character
+from ..exporters.options import OptionFields
 from ..model import Model, RigOutput
 from . import (
     DONE,
@@ -47,7 +56,7 @@ from . import (
 )
 from .options import add_performance_options, amount, count, performance_options
 from .progress import Progress
-from .writing import add_writing_options, some_names, writing_options
+from .writing import add_writing_options, log_drive, some_names, writing_options
 
 NAME = "bake"
 HELP = "turn speech recordings into animation files"
@@ -154,7 +163,7 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     if args.link_audio and any(line.audio in (None, PIPE) for line in lines.lines):
         raise UsageError("--link-audio needs recordings that are files")
     return Settings(
-        rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
+        rig=args.rig or _usual_rig(args, format_, options),
         fps=fps,
         format=format_.name,
         look_ahead_ms=args.look_ahead,
@@ -167,9 +176,21 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         start=args.start,
         offset=args.offset,
         head=args.head,
+        up=args.up,
         link_audio=args.link_audio,
         format_settings=options["settings"],
     )
+
+
+def _usual_rig(args: argparse.Namespace, format_: Format, options: OptionFields) -> str:
+    """Return the rig of the character that is kept, else of the format."""
+    if args.head is not None:
+        try:
+            if character := open_character(args.head, format_, options["settings"]):
+                return character.rig
+        except (FileFormatError, ExportError) as error:
+            raise UsageError(str(error)) from error
+    return (format_.rigs or [_DEFAULT_RIG])[0]
 
 
 def _log_software_reason(settings: Settings) -> None:
@@ -186,16 +207,23 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     """Raise `UsageError` for settings with which every line would fail."""
     model = None if all(line.phones for line in lines.lines) else baker.model
     try:
-        if settings.head is not None:
-            from ..mesh import load_head
-
-            load_head(settings.head)
         output = RigOutput.of(settings.rig, model)
+        character = open_character(settings.head, lines.format, settings.format_settings)
+        head = settings.loaded_head() if character is None else None
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)
-    except (FileFormatError, MeshError, ModelError, RigError, UnknownNameError) as error:
+    except (ExportError, FileFormatError, MeshError, ModelError, RigError,
+            UnknownNameError) as error:  # fmt: skip
         raise UsageError(str(error)) from error
+    if character is not None:
+        character.require_drive(output.rig)
+        log(character.describe(output.rig))
+    if head is not None:
+        drive = head.drive(output.rig)
+        if drive.still and not head.gaze:
+            raise MeshError(f"nothing would move: {drive.missing()}")
+        log_drive(head, output.rig)
     if (table := output.stand_in) is not None:
         log(f"rig {table.rig.name} moves only {', '.join(table.moved)} until a FLAME model is "
             "calibrated: facesdk flame calibrate MODEL")  # fmt: skip

@@ -25,10 +25,14 @@ HELP = "check the installation: versions, extras, OpenGL, ffmpeg, a self test"
 
 _DISTRIBUTION = "facesdk-anim"
 _EXTRAS = {
-    "render": ("OpenGL, video", ("imageio-ffmpeg", "pyrender-maintained", "trimesh")),
+    "render": (
+        "OpenGL, video, textures",
+        ("imageio-ffmpeg", "pillow", "pyrender-maintained", "trimesh"),
+    ),
     "onnx": ("facesdk export-onnx", ("onnx",)),
     "train": ("facesdk train, datasets", ("torch", "onnx", "scipy", "hibari-tts")),
     "fbx-read": ("reading FBX", ("ufbx",)),
+    "draco": ("compressed glTF heads", ("DracoPy",)),
     "usd": ("USD as binary files", ("usd-core",)),
 }
 """What an extra is for, and its distributions."""

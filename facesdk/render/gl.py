@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from ctypes.util import find_library
 from functools import cached_property
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from .light import shade, tone_mapped
 from .look import Image, Look, backdrop
 from .render_mesh import RenderMesh
 from .software.ambient_occlusion import openness
+from .textured import Lit, TexturedParts, use_cutting_shaders
 
 _NEAR, _FAR = 0.01, 20.0
 
@@ -44,6 +46,7 @@ class GLPainter:
     def __init__(self, head: Head, look: Look | None = None) -> None:
         self.look = look or Look()
         self._mesh = RenderMesh(head)
+        self._textured = TexturedParts(head)
         if find_spec("pyrender") is None:
             raise missing_extra("rendering with OpenGL", "render")
         os.environ.setdefault("PYOPENGL_PLATFORM", platform() or "osmesa")
@@ -56,7 +59,13 @@ class GLPainter:
         seen = camera.seen(points)
         normals = self._mesh.normals(seen)
         light = shade(normals, self._mesh.painted(colors), self.look.lighting)
-        color, depth = self._render(seen, tone_mapped(light), camera)
+        lit = tone_mapped(light)
+        textures = [] if colors is not None else self._textured.lit(
+            lambda part: shade(
+                normals[part.vertices], part.materials(self._mesh.materials), self.look.lighting
+            )
+        )  # fmt: skip
+        color, depth = self._render(seen, lit, camera, textures)
         alpha = color[..., 3:].astype(np.float32) / 255
         covered = depth > 0
         away = np.where(covered, np.float32(camera.distance) - depth, np.float32(-10))
@@ -78,7 +87,10 @@ class GLPainter:
     def _renderer(self) -> Any:
         import pyrender
 
-        return pyrender.OffscreenRenderer(*(self._scale * side for side in self.look.size))
+        renderer = pyrender.OffscreenRenderer(*(self._scale * side for side in self.look.size))
+        if self._textured.parts:
+            use_cutting_shaders(renderer)
+        return renderer
 
     @property
     def _scale(self) -> int:
@@ -86,16 +98,19 @@ class GLPainter:
         return 2 if self.look.smooth and os.environ["PYOPENGL_PLATFORM"] == "osmesa" else 1
 
     def _render(
-        self, seen: Floats, colors: NDArray[np.uint8], camera: Camera
+        self, seen: Floats, colors: NDArray[np.uint8], camera: Camera, textures: Sequence[Lit]
     ) -> tuple[NDArray[np.uint8], Floats]:
         """Return (H, W, 4) premultiplied bytes and (H, W) meters of depth, 0 for background."""
         import pyrender
 
         surface = self._mesh
+        plain = surface.triangles
+        if textures:
+            plain = plain[~np.isin(surface.part, [lit.part.number for lit in textures])]
         material = pyrender.MetallicRoughnessMaterial(doubleSided=bool(surface.both_sides.any()))
         primitive = pyrender.Primitive(
             positions=seen,
-            indices=surface.triangles.astype(np.uint32),
+            indices=plain.astype(np.uint32),
             color_0=np.concatenate([colors / np.float32(255), np.ones((len(seen), 1))], axis=1),
             material=material,
             mode=4,
@@ -105,7 +120,10 @@ class GLPainter:
         pose = np.eye(4)
         pose[2, 3] = camera.distance
         scene.add(lens, pose=pose)
-        scene.add(pyrender.Mesh([primitive]))
+        if len(plain):
+            scene.add(pyrender.Mesh([primitive]))
+        for lit in textures:
+            scene.add(pyrender.Mesh([lit.primitive(seen)]))
         color, depth = self._renderer.render(
             scene, pyrender.RenderFlags.FLAT | pyrender.RenderFlags.RGBA
         )

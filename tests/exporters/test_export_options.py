@@ -277,9 +277,10 @@ GIVEN = {
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_is_supported_or_refused_by_name(name, option):
     format_ = facesdk.exporters.format_for(name)
-    options = WriteOptions(**{option: GIVEN[option]})
+    needed = {name: GIVEN[name] for name in format_.requires}
+    options = WriteOptions(**needed | {option: GIVEN[option]})
     if option in format_.options:
-        assert format_.checked(options).asked == {option}
+        assert format_.checked(options).asked == {option, *needed}
         return
     with pytest.raises(ExportError, match=f"{name!r} does not support {option}"):
         format_.checked(options)

@@ -28,9 +28,13 @@ async function open(path) {
   if (/\.vrma$/i.test(path)) {
     const { VRMAnimationLoaderPlugin } = await import('@pixiv/three-vrm-animation');
     loader.register(parser => new VRMAnimationLoaderPlugin(parser));
+  } else if (/\.vrm$/i.test(path)) {
+    const { VRMLoaderPlugin } = await import('@pixiv/three-vrm');
+    loader.register(parser => new VRMLoaderPlugin(parser));
   }
   const gltf = await loader.parseAsync(data, '');
-  return { root: gltf.scene, clips: gltf.animations, vrm: gltf.userData.vrmAnimations };
+  return { root: gltf.scene, clips: gltf.animations, vrm: gltf.userData.vrmAnimations,
+           avatar: gltf.userData.vrm };
 }
 
 // Curves of a clip by name: morph targets by their own names, turns of nodes as `<node>.quaternion`.
@@ -127,6 +131,17 @@ const tasks = {
       }
     }
     return { ...found, duration: vrm[clip].duration, hips: vrm[clip].restHipsPosition.toArray() };
+  },
+  // influences of a VRM avatar's morph targets for weights of its expressions, frame by frame
+  async expressions({ path, mesh, frames }) {
+    const { avatar } = await three(path);
+    const object = avatar.scene.getObjectByName(mesh);
+    return frames.map(weights => {
+      avatar.expressionManager.resetValues();
+      for (const [name, value] of Object.entries(weights)) avatar.expressionManager.setValue(name, value);
+      avatar.expressionManager.update();
+      return [...object.morphTargetInfluences];
+    });
   },
   // what the validator of the glTF specification says
   async validate({ path }) {

@@ -30,6 +30,7 @@ LEVELS = (
         "frozen",
         "archives",
         "printing",
+        "names",
         "files",
         "resample",
         "rig",
@@ -60,6 +61,7 @@ BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 
 ROOM_EXTRAS: dict[str, set[str]] = {
     "exporters": {"pxr", "ufbx"},
+    "mesh": {"DracoPy", "PIL", "ufbx"},
     "onnx_export": {"onnx"},
     "render": {"imageio_ffmpeg", "pyrender"},
 }
