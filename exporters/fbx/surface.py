@@ -34,28 +34,31 @@ class Surface:
     shapes: Sequence[Sequence[Node]]
 
 
-def add_surface(objects: Objects, head: Head, skeleton: Skeleton, scale: float) -> dict[str, int]:
-    """Add a head; returns the key of every shape's channel by its name."""
+def add_surface(
+    objects: Objects, head: Head, skeleton: Skeleton, scale: float, *, name: str = NAME
+) -> dict[str, int]:
+    """Add a head as a mesh called `name`; returns the key of every shape's channel by its name."""
     surface = _surface(head, scale)
-    model = _add_model(objects)
-    mesh = objects.add("Geometry", NAME, "Geometry", "Mesh", children=surface.mesh)
+    model = _add_model(objects, name)
+    mesh = objects.add("Geometry", name, "Geometry", "Mesh", children=surface.mesh)
     objects.connect(mesh, model)
     for material in materials(head):
         objects.connect(_add_material(objects, material), model)
     _add_skin(objects, mesh, head, skeleton)
-    _add_bind_pose(objects, model, skeleton)
+    _add_bind_pose(objects, name, model, skeleton)
     return _add_shapes(objects, mesh, head.names, surface)
 
 
-def _add_model(objects: Objects) -> int:
+def _add_model(objects: Objects, name: str) -> int:
     entries = [
+        prop("InheritType", "enum", "", "", 1),
         vector("Lcl Translation", np.zeros(3)),
         vector("Lcl Rotation", np.zeros(3)),
         vector("Lcl Scaling", np.ones(3)),
         prop("DefaultAttributeIndex", "int", "Integer", "", 0),
     ]
     model = objects.add(
-        "Model", NAME, "Model", "Mesh",
+        "Model", name, "Model", "Mesh",
         children=[Node("Version", 232), properties(*entries), Node("Shading", True),
                   Node("Culling", "CullingOff")],
     )  # fmt: skip
@@ -269,7 +272,7 @@ def _add_skin(objects: Objects, mesh: int, head: Head, skeleton: Skeleton) -> No
         objects.connect(skeleton.keys[joint], cluster)
 
 
-def _add_bind_pose(objects: Objects, model: int, skeleton: Skeleton) -> None:
+def _add_bind_pose(objects: Objects, name: str, model: int, skeleton: Skeleton) -> None:
     """Add the positions of mesh and joints when they were bound."""
     tied = [(model, np.zeros(3))]
     tied += [(skeleton.keys[name], place) for name, place in skeleton.places.items()]
@@ -278,7 +281,7 @@ def _add_bind_pose(objects: Objects, model: int, skeleton: Skeleton) -> None:
         for key, place in tied
     ]
     objects.add(
-        "Pose", NAME, "Pose", "BindPose",
+        "Pose", name, "Pose", "BindPose",
         children=[Node("Type", "BindPose"), Node("Version", 100),
                   Node("NbPoseNodes", len(tied)), *entries],
     )  # fmt: skip

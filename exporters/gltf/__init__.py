@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..format import Format, single_clip_writer
 from ..options import TIMES
 from .vrma import NAMES, write_vrma
-from .write import MESH, read_gltf, read_gltf_clips, write_glb_clips, write_gltf_clips
+from .write import MESH, SPARSE, read_gltf, read_gltf_clips, write_glb_clips, write_gltf_clips
 
 _OPTIONS = TIMES | {"tolerance", "head", "name"}
 
@@ -17,7 +17,7 @@ FORMATS = (
         read_gltf,
         description="glTF 2.0 in one file: head, shapes, joints, materials, animations",
         options=_OPTIONS,
-        settings=(MESH,),
+        settings=(MESH, SPARSE),
         recognizes=lambda head: head.startswith(b"glTF"),
         write_several=write_glb_clips,
         read_several=read_gltf_clips,
@@ -29,7 +29,7 @@ FORMATS = (
         read_gltf,
         description="glTF 2.0 as text, its numbers inside",
         options=_OPTIONS,
-        settings=(MESH,),
+        settings=(MESH, SPARSE),
         write_several=write_gltf_clips,
         read_several=read_gltf_clips,
     ),

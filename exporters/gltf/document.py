@@ -42,6 +42,9 @@ class Document:
         """`file` is empty and takes the numbers."""
         self._file = file
         self._length = 0
+        self._zeros: int | None = None
+        self.most_zeros = 0
+        """Vectors of the longest accessor that `zeros` or `deltas` will add."""
         self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}}
 
     def add(self, kind: str, entry: dict[str, Any]) -> int:
@@ -76,18 +79,32 @@ class Document:
         return self._accessor(values, None, bounds=bounds)
 
     def zeros(self, count: int) -> int:
-        """Add the accessor of `count` zero vectors, which takes no bytes."""
-        return self.add(
-            "accessors", _described(np.dtype("f4"), count, 3) | _bounds(np.zeros((1, 3)))
-        )
+        """Add the accessor of `count` zero vectors, at most `most_zeros`.
 
-    def deltas(self, values: Array, *, bounds: bool = False) -> int:
-        """Add the accessor of (V, 3) mostly zero vectors: sparse where that is shorter."""
+        It takes no bytes of its own.
+        """
+        return self.add("accessors", self._zero(count) | _bounds(np.zeros((1, 3))))
+
+    def _zero(self, count: int) -> dict[str, Any]:
+        """Describe vectors in the view of zeros, which is added when it is first needed.
+
+        An accessor may also be zero without a view, but assimp, panda3d and UnityGLTF refuse files
+        with one. Accessors that share a view need its stride.
+        """
+        assert count <= self.most_zeros, "most_zeros is too small"
+        if self._zeros is None:
+            self._zeros = self._view([bytes(12 * self.most_zeros)], _ARRAY)
+            self.json["bufferViews"][self._zeros]["byteStride"] = 12
+        return {"bufferView": self._zeros} | _described(np.dtype("f4"), count, 3)
+
+    def deltas(self, values: Array, *, bounds: bool = False, sparse: bool = True) -> int:
+        """Add the accessor of (V, 3) mostly zero vectors: sparse where that is shorter, if it may.
+        """
         moved = np.flatnonzero(values.any(1))
         index = np.dtype("<u2" if len(values) <= 1 << 16 else "<u4")
-        if len(moved) * (12 + index.itemsize) >= 12 * len(values):
+        if not sparse or len(moved) * (12 + index.itemsize) >= 12 * len(values):
             return self._accessor(np.asarray(values, "<f4"), _ARRAY, bounds=bounds)
-        entry = _described(np.dtype("f4"), len(values), 3)
+        entry = self._zero(len(values))
         entry["sparse"] = {
             "count": len(moved),
             "indices": {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .head import Figure
 
 MESH = Setting("mesh", True, "a head with its shapes; no for a triangle that carries the curves")
+SPARSE = Setting("sparse", True, "shapes in sparse accessors; no for readers without them")
 
 
 def write_glb_clips(
@@ -68,13 +69,13 @@ def _add_clips(
     from .head import add_head, add_placeholder
 
     if not MESH.chosen(options):
-        figure = add_placeholder(document, _shared_names(clips))
+        figure = add_placeholder(document, _shared_names(clips), options.head)
         for name, source in clips.items():
             _add_animation(document, figure, name, source, options.tolerance)
         return ()
     head = options.head or default_head()
     driven = {name: HeadCurves(source, head) for name, source in clips.items()}
-    figure = add_head(document, head)
+    figure = add_head(document, head, sparse=bool(SPARSE.chosen(options)))
     for name, frames in driven.items():
         _add_animation(document, figure, name, frames, options.tolerance)
     return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.dropped))

@@ -28,6 +28,7 @@ from facesdk.exporters.fbx import nodes
 from facesdk.exporters.fbx.read import read_stacks
 from facesdk.exporters.fbx.rotation_keys import rotation_frames
 from facesdk.exporters.fbx.times import TICKS, frame_ticks
+from facesdk.mesh import load_head
 from facesdk.mesh.rotation import matrices, quaternion_angles, quaternions, slerp
 from facesdk.mesh.surface import normals
 
@@ -211,13 +212,66 @@ def test_joints_hang_on_each_other(scene):
 def test_without_a_mesh_controls_are_properties_that_a_user_made(tmp_path):
     clip = probe("metahuman")
     scene = Scene(saved_curves(tmp_path, clip))
-    assert not scene.listed(scene.scene.meshes)
     root = next(n for n in scene.listed(scene.scene.nodes) if n.name == "root")
     props = scene.keep(root.props)
     for control in clip.rig.names:
         flags = scene.keep(props.find_prop(control)).flags
         assert flags & ufbx.PropFlags.ANIMATABLE
         assert flags & ufbx.PropFlags.USER_DEFINED
+
+
+@pytest.mark.parametrize("rig", ["arkit", "livelink", "metahuman"])
+def test_without_a_head_a_triangle_has_a_shape_of_every_control(rig, tmp_path):
+    """Blender, Godot and converters animate shapes of meshes and no property of a joint."""
+    clip = probe(rig)
+    path = saved_curves(tmp_path, clip)
+    scene = Scene(path)
+    (mesh,) = scene.listed(scene.scene.meshes)
+    assert len(points(scene, scene.keep(mesh.vertices))) == 3
+    assert [s.name for s in scene.listed(scene.scene.blend_shapes)] == list(clip.rig.names)
+    stack = scene.stack()
+    anim = scene.keep(stack.anim)
+    weights, values = {}, {}
+    for element, prop, value in scene.animated(stack):
+        times = scene.times(scene.curves(value)[0])
+        if prop == "DeformPercent":
+            weights[element.name] = [element.evaluate_blend_weight(anim, t) for t in times]
+        elif prop != "Lcl Rotation":
+            values[prop] = [value.evaluate_real(t) for t in times]
+    for i, name in enumerate(clip.rig.names):
+        np.testing.assert_allclose(weights[name], clip.values[:, i], atol=1e-6)
+        np.testing.assert_allclose(values[name], clip.values[:, i], atol=1e-6)
+    back = read_clip(path)
+    np.testing.assert_allclose(back.values, clip.values, atol=1e-6)
+
+
+def places(path: Path) -> dict[str, np.ndarray]:
+    """Where the joints of a file are, in meters."""
+    scene = Scene(path)
+    nodes = {n.name: n for n in scene.listed(scene.scene.nodes) if scene.keep(n.bone)}
+    return {n: np.array(node.node_to_world.c3) / CENTIMETRES for n, node in nodes.items()}
+
+
+def test_joints_of_a_file_without_a_head_are_those_of_the_built_in_head(tmp_path):
+    found = places(saved_curves(tmp_path, bare(30)))
+    for name in ("neck", "head", "left_eye", "right_eye"):
+        np.testing.assert_allclose(
+            found[name], load_head().joints[name].center, atol=2e-6, err_msg=name
+        )
+
+
+def test_a_head_without_its_mesh_has_its_joints_in_the_file(tmp_path):
+    found = places(saved(tmp_path, bare(30), settings=CURVES_ONLY))
+    for name in ("neck", "head", "left_eye", "right_eye"):
+        np.testing.assert_allclose(found[name], tiny_head().joints[name].center, atol=1e-6)
+
+
+def test_no_model_inherits_its_scale_in_a_way_of_its_own(tmp_path):
+    """Autodesk's SDK takes a model without the property for one that does, and warns."""
+    scene = Scene(saved(tmp_path))
+    models = [n for n in scene.listed(scene.scene.nodes) if n.name]
+    assert {"face", "root", "head"} <= {n.name for n in models}
+    assert all(scene.keep(n.props).find_int("InheritType", 0) == 1 for n in models)
 
 
 def test_controls_without_a_shape_stand_beside_the_shapes(tmp_path):
@@ -359,7 +413,6 @@ def test_version_7400_ends_at_four_gigabytes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"head": tiny_head(), "settings": CURVES_ONLY}, "leave one of them out"),
         ({"settings": {"version": 6100}}, "must be one of 7400, 7500"),
         ({"settings": {"unit": "inch"}}, "must be one of cm, m"),
     ],

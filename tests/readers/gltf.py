@@ -136,7 +136,7 @@ def on_tiny_head(clip: Clip) -> Curves:
 
 WITH_HEAD = {"head": tiny_head()}
 CURVES_ONLY = {"settings": {"mesh": False}}
-OPTIONS = {"glb": WITH_HEAD, "gltf": CURVES_ONLY}
+OPTIONS = {"glb": WITH_HEAD, "gltf": WITH_HEAD | CURVES_ONLY}
 NO_SHAPE = frozenset(undriven(tiny_head().names, Rig.load("metahuman")))
 
 SHARED = 0.99
