@@ -98,8 +98,7 @@ class Document:
         return {"bufferView": self._zeros} | _described(np.dtype("f4"), count, 3)
 
     def deltas(self, values: Array, *, bounds: bool = False, sparse: bool = True) -> int:
-        """Add the accessor of (V, 3) mostly zero vectors: sparse where that is shorter, if it may.
-        """
+        """Add the accessor of (V, 3) mostly zero vectors: sparse where allowed and shorter."""
         moved = np.flatnonzero(values.any(1))
         index = np.dtype("<u2" if len(values) <= 1 << 16 else "<u4")
         if not sparse or len(moved) * (12 + index.itemsize) >= 12 * len(values):
