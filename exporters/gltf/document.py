@@ -65,9 +65,9 @@ class Document:
 
     # --------------------------------------------------------------- accessors
 
-    def vertices(self, values: Array, *, bounds: bool = False, normalized: bool = False) -> int:
+    def vertices(self, values: Array, *, bounds: bool = False) -> int:
         """Add the accessor of a (V, n) vertex attribute; positions need `bounds`."""
-        return self._accessor(values, _ARRAY, bounds=bounds, normalized=normalized)
+        return self._accessor(values, _ARRAY, bounds=bounds)
 
     def indices(self, triangles: Array) -> int:
         """Add the accessor of corners."""
@@ -123,13 +123,10 @@ class Document:
         limits = {} if bounds is None else _bounds(bounds)
         return self.add("accessors", view | _described(np.dtype("f4"), count, width) | limits)
 
-    def _accessor(
-        self, values: Array, target: int | None, *, bounds: bool = False, normalized: bool = False
-    ) -> int:
+    def _accessor(self, values: Array, target: int | None, *, bounds: bool = False) -> int:
         kind = values.dtype.newbyteorder("<")
         view = self._view([np.ascontiguousarray(values, kind).tobytes()], target)
         entry = {"bufferView": view} | _described(kind, *values.shape)
-        entry |= {"normalized": True} if normalized else {}
         return self.add("accessors", entry | (_bounds(values) if bounds else {}))
 
     def _view(self, parts: Iterable[bytes], target: int | None = None) -> int:

@@ -107,16 +107,17 @@ def _skin(
 
 
 def _binding(head: Head) -> tuple[Array, Array]:
-    """Return (V, 4) joints and weights per vertex: root, neck, head and the eye on its side."""
+    """Return (V, 4) joints and weights per vertex: root, neck, head and the eye on its side.
+
+    Weights are floats: assimp reads those of 16 bits as if they were, and smaller ones are coarse.
+    """
     shares = skin_weights(head)
     right = shares[:, 4] > 0
     weights = np.column_stack([shares[:, :3], np.where(right, shares[:, 4], shares[:, 3])])
-    whole = np.rint(weights * 65535).astype(np.int64)
-    largest = whole.argmax(1)
-    whole[np.arange(len(whole)), largest] += 65535 - whole.sum(1)
-    joints = np.tile([0, 1, 2, 3], (len(whole), 1))
+    shares = weights.astype("<f4")
+    joints = np.tile([0, 1, 2, 3], (len(shares), 1))
     joints[right, 3] = 4
-    return np.where(whole > 0, joints, 0).astype("u1"), whole.astype("<u2")
+    return np.where(shares > 0, joints, 0).astype("u1"), shares
 
 
 # ---------------------------------------------------------------------- meshes
@@ -164,7 +165,7 @@ class _Surface:
             "POSITION": document.vertices(head.neutral[own], bounds=True),
             "NORMAL": document.vertices(rest_normals(head)[own]),
             "JOINTS_0": document.vertices(self._joints[own]),
-            "WEIGHTS_0": document.vertices(self._weights[own], normalized=True),
+            "WEIGHTS_0": document.vertices(self._weights[own]),
         }
         if head.uvs is not None:
             flipped = np.stack([head.uvs[own, 0], 1 - head.uvs[own, 1]], 1)
