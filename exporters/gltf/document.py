@@ -44,7 +44,7 @@ class Document:
         self._length = 0
         self._zeros: int | None = None
         self.most_zeros = 0
-        """Vectors of the longest accessor that `zeros` or `deltas` will add."""
+        """Vectors of the longest accessor that `zeros` will add."""
         self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}}
 
     def add(self, kind: str, entry: dict[str, Any]) -> int:
@@ -81,29 +81,26 @@ class Document:
     def zeros(self, count: int) -> int:
         """Add the accessor of `count` zero vectors, at most `most_zeros`.
 
-        It takes no bytes of its own.
-        """
-        return self.add("accessors", self._zero(count) | _bounds(np.zeros((1, 3))))
-
-    def _zero(self, count: int) -> dict[str, Any]:
-        """Describe vectors in the view of zeros, which is added when it is first needed.
-
         An accessor may also be zero without a view, but assimp, panda3d and UnityGLTF refuse files
-        with one. Accessors that share a view need its stride.
+        with one: these share a view of zeros, which therefore needs a stride.
         """
         assert count <= self.most_zeros, "most_zeros is too small"
         if self._zeros is None:
             self._zeros = self._view([bytes(12 * self.most_zeros)], _ARRAY)
             self.json["bufferViews"][self._zeros]["byteStride"] = 12
-        return {"bufferView": self._zeros} | _described(np.dtype("f4"), count, 3)
+        entry = {"bufferView": self._zeros} | _described(np.dtype("f4"), count, 3)
+        return self.add("accessors", entry | _bounds(np.zeros((1, 3))))
 
     def deltas(self, values: Array, *, bounds: bool = False, sparse: bool = True) -> int:
-        """Add the accessor of (V, 3) mostly zero vectors: sparse where allowed and shorter."""
+        """Add the accessor of (V, 3) mostly zero vectors: sparse where allowed and shorter.
+
+        Sparse ones have no view of zeros below them: Babylon.js would write into it.
+        """
         moved = np.flatnonzero(values.any(1))
         index = np.dtype("<u2" if len(values) <= 1 << 16 else "<u4")
         if not sparse or len(moved) * (12 + index.itemsize) >= 12 * len(values):
             return self._accessor(np.asarray(values, "<f4"), _ARRAY, bounds=bounds)
-        entry = self._zero(len(values))
+        entry = _described(np.dtype("f4"), len(values), 3)
         entry["sparse"] = {
             "count": len(moved),
             "indices": {

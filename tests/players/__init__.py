@@ -94,8 +94,8 @@ def players() -> tuple[Player, ...]:
 
 
 def moments(clip: Clip, count: int = 5) -> np.ndarray:
-    """Times of some frames, the first and the last among them."""
-    frames = np.unique(np.linspace(0, len(clip) - 1, count).round().astype(int))
+    """Times of some frames, at which programs that loop are not at the end of the clip."""
+    frames = np.unique(np.linspace(1, len(clip) - 2, count).round().astype(int))
     return frame_times(clip)[frames]
 
 

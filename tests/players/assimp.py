@@ -132,14 +132,21 @@ def _once(name: str) -> str:
     return first if first == second else name
 
 
+def _vectors(mesh: Any) -> np.ndarray:
+    """(N, 3) vertices of a mesh or of a shape."""
+    ffi, count = library().structs.ffi, mesh.struct.mNumVertices
+    data = ffi.buffer(mesh.struct.mVertices, 12 * count)
+    return np.frombuffer(data, "<f4").reshape(count, 3).astype(float)
+
+
 def _vertices(
     mesh: Any, weights: dict[str, np.ndarray], world: dict[str, np.ndarray], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    rest = np.array(list(mesh.vertices), float).reshape(-1, 3)
+    rest = _vectors(mesh)
     moved = np.tile(rest, (count, 1, 1))
     for shape in mesh.anim_meshes:
-        if _once(shape.name) in weights and len(shape.vertices):
-            offset = np.array(list(shape.vertices), float).reshape(-1, 3) - rest
+        if _once(shape.name) in weights and shape.struct.mVertices:
+            offset = _vectors(shape) - rest
             moved += weights[_once(shape.name)][:, None, None] * offset
     names = [bone.name for bone in mesh.bones]
     if not names:
