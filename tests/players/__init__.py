@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
@@ -48,14 +48,15 @@ class Player:
     name: str
     """As docs/formats.md calls it."""
     formats: tuple[str, ...]
-    play: Callable[[Path, np.ndarray], Played]
-    """The file at times, or at the nearest at which the program can be asked."""
+    play: Callable[[Path, np.ndarray, float], Played]
+    """The file at times, or at the nearest at which the program can be asked.
+
+    The last argument is the time of the first frame: some programs count from it.
+    """
     missing: Callable[[], str | None] = lambda: None
     """Why the program cannot run here; None where it can."""
     needs: str = ""
     """What an environment that CI does not have to have must contain; empty for all others."""
-    habits: Mapping[str, str] = field(default_factory=dict)
-    """What it does not read of a format, of `curves`, `weights`, `turns`, `points`, and why."""
 
     def require(self) -> None:
         """Skip the test where the program is missing, which it must not be in CI on Linux."""
@@ -70,6 +71,7 @@ class Result:
 
     names: int
     missing: frozenset[str]
+    """Of those that move."""
     foreign: frozenset[str]
     weight: float
     degrees: float
@@ -101,8 +103,8 @@ def moments(clip: Clip, count: int = 5) -> np.ndarray:
 
 def measure(player: Player, path: Path, clip: Clip, head: Head | None, count: int = 5) -> Result:
     """What a player shows of a file against the clip in it; a head of None: curves only."""
-    played = player.play(path, moments(clip, count))
     at = frame_times(clip)
+    played = player.play(path, moments(clip, count), float(at[0]))
     values = clip.values if head is None else head.weights(clip)
     names = clip.rig.names if head is None else head.names
     wanted = {n: np.interp(played.times, at, values[:, i]) for i, n in enumerate(names)}
@@ -128,7 +130,7 @@ def measure(player: Player, path: Path, clip: Clip, head: Head | None, count: in
         millimeters, seen, strange = _off(head, played.rest, played.points, truth)
     return Result(
         len(wanted.keys() & played.weights.keys()),
-        frozenset(wanted) - frozenset(played.weights),
+        frozenset(n for n, curve in wanted.items() if curve.any()) - frozenset(played.weights),
         frozenset(played.weights) - frozenset(wanted),
         weight,
         degrees if played.turns else np.nan,
@@ -163,6 +165,8 @@ def _off(
     Programs split and order vertices in their own way. Of several of the head at one place the
     best counts. Those bound to two joints are left out: linear skinning draws them elsewhere.
     """
+    once = np.unique(np.concatenate([rest[None], points]), axis=1)  # corners share vertices
+    rest, points = once[0], once[1:]
     grids = [_grid(head.neutral, shift) for shift in (0.0, 0.5)]
     soft = np.zeros(len(head.neutral), bool)
     for joint in ("head", "neck"):

@@ -59,12 +59,12 @@ def missing() -> str | None:
     return None
 
 
-def play(path: Path, times: np.ndarray) -> Played:
+def play(path: Path, times: np.ndarray, begin: float) -> Played:
     scene = library().load(str(path))
     animation = scene.animations[0]
     rate = animation.ticks_per_second
     meter = 0.01 if path.suffix == ".fbx" else 1.0  # its FBX importer leaves centimeters
-    ticks = (times - (times[0] if path.suffix == ".fbx" else 0)) * rate
+    ticks = (times - (begin if path.suffix == ".fbx" else 0)) * rate
     channels = {c.node_name: c for c in animation.channels}
     world: dict[str, np.ndarray] = {}
     turns: dict[str, np.ndarray] = {}

@@ -20,7 +20,14 @@ _RATE = 60
 
 def program() -> Path:
     name = "FBX2glTF.exe" if os.name == "nt" else "FBX2glTF"
-    return FOLDER / "node_modules" / "fbx2gltf" / "bin" / {"Windows": "Windows_NT"}.get(platform.system(), platform.system()) / name
+    return (
+        FOLDER
+        / "node_modules"
+        / "fbx2gltf"
+        / "bin"
+        / {"Windows": "Windows_NT"}.get(platform.system(), platform.system())
+        / name
+    )
 
 
 def missing() -> str | None:
@@ -46,11 +53,11 @@ def convert(path: Path) -> Path:
     return made
 
 
-def play(path: Path, times: np.ndarray) -> Played:
+def play(path: Path, times: np.ndarray, begin: float) -> Played:
     """Its time counts from the take's first whole frame of 1/60 s; it is asked at such frames."""
     scene = pygltflib.GLTF2().load(str(convert(path)))
     animation = scene.animations[0]
-    start = np.round(times[0] * _RATE) / _RATE
+    start = np.round(begin * _RATE) / _RATE
     frames = np.clip(np.round((times - start) * _RATE), 1, None)
     last = max(numbers(scene, s.input)[-1, 0] for s in animation.samplers)
     at = np.unique(np.minimum(frames, np.floor((last + 1e-4) * _RATE) - 1)) / _RATE

@@ -10,7 +10,7 @@ from node_tools import ask, installed
 from . import Played, Player
 
 
-def play(path: Path, times: np.ndarray) -> Played:
+def play(path: Path, times: np.ndarray, begin: float) -> Played:
     found = ask("babylon", path, times=times.tolist())
     return Played(
         times,

@@ -15,12 +15,12 @@ def missing() -> str | None:
     return None if find_spec("lightusd") else "lightusd is not installed: pip install lightusd"
 
 
-def play(path: Path, times: np.ndarray) -> Played:
+def play(path: Path, times: np.ndarray, begin: float) -> Played:
     import lightusd
 
     stage = lightusd.load(str(path))
     codes = times * float(stage.time_codes_per_second)
-    (animation,) = stage.prims_of_type("SkelAnimation")
+    animation, *_ = stage.prims_of_type("SkelAnimation")
     (skeleton,) = stage.prims_of_type("Skeleton")
     (mesh,) = stage.prims_of_type("Mesh")
     names = _texts(animation, "blendShapes")
@@ -40,6 +40,8 @@ def play(path: Path, times: np.ndarray) -> Played:
     moved = np.tile(rest, (len(times), 1, 1))
     shapes = {str(p.path).rpartition("/")[2]: p for p in stage.prims_of_type("BlendShape")}
     for name in _texts(mesh, "skel:blendShapes"):
+        if name not in weights:  # no control of the clip is called so
+            continue
         shape = shapes[name]
         rows = _numbers(shape, "pointIndices").astype(int).ravel()
         offsets = _numbers(shape, "offsets").reshape(-1, 3)

@@ -11,7 +11,7 @@ from readers.gltf import three_sampler
 from . import Played, Player
 
 
-def play(path: Path, times: np.ndarray) -> Played:
+def play(path: Path, times: np.ndarray, begin: float) -> Played:
     meter = 0.01 if path.suffix == ".fbx" else 1.0
     outline = ask("outline", path)
     weights, turns, rest, points = {}, {}, [], []
