@@ -65,7 +65,8 @@ def _built(head: Head, sparse: bool) -> tuple[Snapshot, Figure]:
 def add_placeholder(document: Document, names: tuple[str, ...], head: Head | None = None) -> Figure:
     """Add joints, and a triangle of a millimeter with a target of every name that moves nothing.
 
-    The joints are those of the head, or of the built-in one. glTF animates weights of meshes only, so curves without a head need a mesh.
+    The joints are those of the head, or of the built-in one. glTF animates weights of meshes only,
+    so curves without a head need a mesh.
     """
     nodes = _add_joints(document, joint_places(head))
     attributes = {"POSITION": document.vertices(TRIANGLE, bounds=True)}
