@@ -49,15 +49,14 @@ class Player:
     name: str
     """As docs/formats.md calls it."""
     formats: tuple[str, ...]
-    play: Callable[[Path, np.ndarray, float], Played]
+    play: Callable[[Path, np.ndarray, float, Fraction], Played]
     """The file at times, or at the nearest at which the program can be asked.
 
-    The last argument is the time of the first frame: some programs count from it.
+    It also gets the time of the first frame, from which some programs count, and the frame rate,
+    which some leave to their users.
     """
     missing: Callable[[], str | None] = lambda: None
     """Why the program cannot run here; None where it can."""
-    needs: str = ""
-    """What an environment that CI does not have to have must contain; empty for all others."""
 
     def require(self) -> None:
         """Skip the test where the program is missing, which it must not be in CI on Linux."""
@@ -105,7 +104,7 @@ def moments(clip: Clip, count: int = 5) -> np.ndarray:
 def measure(player: Player, path: Path, clip: Clip, head: Head | None, count: int = 5) -> Result:
     """What a player shows of a file against the clip in it; a head of None: curves only."""
     at = frame_times(clip)
-    played = player.play(path, moments(clip, count), float(at[0]))
+    played = player.play(path, moments(clip, count), float(at[0]), clip.fps)
     values = clip.values if head is None else head.weights(clip)
     names = clip.rig.names if head is None else head.names
     wanted = {n: np.interp(played.times, at, values[:, i]) for i, n in enumerate(names)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def missing() -> str | None:
     return None
 
 
-def play(path: Path, times: np.ndarray, begin: float) -> Played:
+def play(path: Path, times: np.ndarray, begin: float, fps: Fraction) -> Played:
     scene = library().load(str(path))
     animation = scene.animations[0]
     rate = animation.ticks_per_second

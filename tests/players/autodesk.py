@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def convert(path: Path) -> Path:
     return made
 
 
-def play(path: Path, times: np.ndarray, begin: float) -> Played:
+def play(path: Path, times: np.ndarray, begin: float, fps: Fraction) -> Played:
     """Its time counts from the take's first whole frame of 1/60 s; it is asked at such frames."""
     scene = pygltflib.GLTF2().load(str(convert(path)))
     animation = scene.animations[0]

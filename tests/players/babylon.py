@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from node_tools import ask, installed
 from . import Played, Player
 
 
-def play(path: Path, times: np.ndarray, begin: float) -> Played:
+def play(path: Path, times: np.ndarray, begin: float, fps: Fraction) -> Played:
     found = ask("babylon", path, times=times.tolist())
     return Played(
         times,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ def missing() -> str | None:
     return None if find_spec("lightusd") else "lightusd is not installed: pip install lightusd"
 
 
-def play(path: Path, times: np.ndarray, begin: float) -> Played:
+def play(path: Path, times: np.ndarray, begin: float, fps: Fraction) -> Played:
     import lightusd
 
     stage = lightusd.load(str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from readers.gltf import three_sampler
 from . import Played, Player
 
 
-def play(path: Path, times: np.ndarray, begin: float) -> Played:
+def play(path: Path, times: np.ndarray, begin: float, fps: Fraction) -> Played:
     meter = 0.01 if path.suffix == ".fbx" else 1.0
     outline = ask("outline", path)
     weights, turns, rest, points = {}, {}, [], []
