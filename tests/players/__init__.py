@@ -10,7 +10,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
@@ -57,6 +57,14 @@ class Player:
     """
     missing: Callable[[], str | None] = lambda: None
     """Why the program cannot run here; None where it can."""
+
+    degrees: Mapping[str, float] = field(default_factory=dict)
+    """How far its joints may be off by format, where it does not keep their keys."""
+
+    def limits(self, name: str) -> tuple[float, float]:
+        """Degrees and millimeters that a format may be off."""
+        degrees = self.degrees.get(name, 0.0)
+        return 1e-3 + degrees, 2e-3 + 4 * degrees
 
     def require(self) -> None:
         """Skip the test where the program is missing, which it must not be in CI on Linux."""
