@@ -43,6 +43,7 @@ FORMATS = (
         recognizes=lambda head: b'"VRMC_vrm_animation"' in head,
         options=TIMES | {"tolerance", "name"},
         settings=(NAMES,),
+        names_clip=True,
         read_several=read_gltf_clips,
     ),
 )

@@ -74,15 +74,16 @@ class Animation:
 
     def rotation(self, node: int, angles: Callable[[Array], Array]) -> None:
         """Add a rotation of a node: (n, 3) yaw, pitch, roll for (n, C) rows of all channels."""
-        if self._tolerance is None:
-            turned = (quaternions(angles(rows)) for rows in self._spool.rows())
-            output = self._document.stream(turned, self._spool.frames, 4)
-            self._channel(self._sampler(self._times(None), output), node, "rotation")
-            return
-        whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
-        keys, turns = rotation_keys(whole, self._tolerance)
-        output = self._document.stream([turns], len(keys), 4)
-        self._channel(self._sampler(self._times(keys), output), node, "rotation")
+        if self._tolerance is not None:
+            whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
+            keys, turns = rotation_keys(whole, self._tolerance)
+            if len(keys) * 5 < self._spool.frames * 4:  # their own times take a number per key
+                output = self._document.stream([turns], len(keys), 4)
+                self._channel(self._sampler(self._times(keys), output), node, "rotation")
+                return
+        turned = (quaternions(angles(rows)) for rows in self._spool.rows())
+        output = self._document.stream(turned, self._spool.frames, 4)
+        self._channel(self._sampler(self._times(None), output), node, "rotation")
 
     def shift(self, node: int, channel: int) -> None:
         """Add one channel as the translation of a node along X, as VRM stores expressions."""
@@ -128,7 +129,8 @@ class Animation:
             return None
         chooser = LinearKeys(width, self._tolerance, shared=True)
         kept = [chooser.push(row[:, :width]).any(1) for row in self._spool.rows()]
-        return np.flatnonzero(np.concatenate([*kept, chooser.flush().any(1)]))
+        keys = np.flatnonzero(np.concatenate([*kept, chooser.flush().any(1)]))
+        return keys if len(keys) < self._spool.frames else None
 
     def _times(self, keys: Array | None) -> int:
         """Return the accessor of the seconds of every frame, which samplers share, or of keys."""

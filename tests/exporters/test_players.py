@@ -41,6 +41,13 @@ def held(result: Result, player: Player, name: str) -> None:
         assert result.strange == 0
 
 
+def test_the_page_on_formats_knows_them_all():
+    """`python benchmarks/format_matrix.py --write` writes its table."""
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    for player, name in EVERY:
+        assert f"\n| {player.name} | `{name}` |" in page
+
+
 @PLAYED
 @pytest.mark.parametrize("fps", RATES, ids=lambda fps: f"{float(fps):.5g}")
 def test_players_show_a_head(player, name, fps, tmp_path):
