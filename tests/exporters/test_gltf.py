@@ -229,6 +229,16 @@ def test_a_clip_survives_its_file(rig, extension, folder):
     np.testing.assert_allclose(back.pose.angles, clip.pose.angles, atol=1e-6)
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 0.002, 0.02, 0.2])
+@pytest.mark.parametrize("frames", [1, 2, 75])
+def test_dropping_keys_never_makes_a_file_larger(tolerance, frames, tmp_path):
+    every, sparse = tmp_path / "every.glb", tmp_path / "sparse.glb"
+    write_clip(probe(frames=frames), every, settings={"mesh": False})
+    write_clip(probe(frames=frames), sparse, settings={"mesh": False}, tolerance=tolerance)
+    added = 400 if frames < 3 else 0  # an entry of its own for the times of so few keys
+    assert sparse.stat().st_size <= every.stat().st_size + added
+
+
 def test_clips_share_a_head(folder):
     path = folder / "two.glb"
     clips = {"hello": probe(), "goodbye": probe(frames=40)}
