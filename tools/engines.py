@@ -3,9 +3,9 @@
     python tools/engines.py                 Blender and Godot
     python tools/engines.py blender         only this one
 
-Blender is the newest `bpy` for this Python (0.8 GB), in an environment below build/engines. Godot is
-the web build of version 4.6 from npm (40 MB), which needs Chromium. Runs in an environment with the
-test extra; the tests are tests/exporters/test_players.py.
+Blender is the newest `bpy` for this Python (0.8 GB), in an environment below build/engines. Godot
+is the web build of version 4.6 from npm (40 MB), which needs Chromium. Runs in an environment with
+the test extra; the tests are tests/exporters/test_players.py.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def blender() -> Path:
     folder = WORK / "blender"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    install = [python, "-m", "pip", "install", "--quiet", "--upgrade", "bpy"]
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--upgrade", "bpy"]
     subprocess.run(install, check=True)
     return python
 

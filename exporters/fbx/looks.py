@@ -97,7 +97,7 @@ def _groups(
     The largest group has the material's name; of an eye the lightest, which is its white.
     """
     group = _alike(_lab(shown), areas)
-    size = np.bincount(group, areas)
+    size: Doubles = np.bincount(group, areas)
     if _is_eye(head, faces):
         size = np.bincount(group, shown.sum(1)) / np.bincount(group)
     for place, number in enumerate(np.argsort(-size, kind="stable")):
