@@ -97,10 +97,9 @@ def _groups(
     The largest group has the material's name; of an eye the lightest, which is its white.
     """
     group = _alike(_lab(shown), areas)
-    size: Doubles = np.bincount(group, areas)
-    if _is_eye(head, faces):
-        size = np.bincount(group, shown.sum(1)) / np.bincount(group)
-    for place, number in enumerate(np.argsort(-size, kind="stable")):
+    sums = np.bincount(group, shown.sum(1) if _is_eye(head, faces) else areas)
+    counts = np.bincount(group) if _is_eye(head, faces) else 1
+    for place, number in enumerate(np.argsort(-sums / counts, kind="stable")):
         mine = faces[group == number]
         yield (material.name if place == 0 else _name(head, material, mine)), mine
 
