@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -133,12 +134,15 @@ def write_clip(
 ) -> tuple[str, ...]:
     """Write a clip and return the names of the channels that the format dropped.
 
-    `options` are the fields of `WriteOptions`. A file appears whole or not at all, and so do the
-    sidecar files of some formats. An open file needs the format's name. Raises
-    `ExportError` for an option that the format does not support.
+    `options` are the fields of `WriteOptions`. A clip without a name gets that of the file in
+    formats in which clips have one. A file appears whole or not at all, and so do the sidecar
+    files of some formats. An open file needs the format's name. Raises `ExportError` for an option
+    that the format does not support.
     """
     chosen = _chosen(file, format)
     asked = _options(chosen, options)
+    if chosen.multi_clip or chosen.names_clip:
+        asked = _named_after(file, source, asked)
     source = moved(_trusted(source), asked)
     return _written(chosen, file, source, asked, lambda out: chosen.write(source, out, asked))
 
@@ -205,6 +209,16 @@ def _chosen(file: str | Path | BinaryIO, format_: str | Format | None) -> Format
     if isinstance(file, str | Path):
         return format_for(Path(file))
     raise FileFormatError("writing to an open file needs a format name")
+
+
+def _named_after(
+    file: str | Path | BinaryIO, source: FrameSource, options: WriteOptions
+) -> WriteOptions:
+    """Return options that name a clip without a name after its file."""
+    stem = Path(file).stem if isinstance(file, str | Path) else ""
+    if clip_name(source, options, default="") or not (stem.strip() and stem.isprintable()):
+        return options
+    return replace(options, name=stem)
 
 
 def _options(format_: Format, fields: OptionFields) -> WriteOptions:

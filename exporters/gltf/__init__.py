@@ -8,6 +8,7 @@ from .vrma import NAMES, write_vrma
 from .write import (
     KEEP,
     MESH,
+    SPARSE,
     keeps,
     kept,
     read_gltf,
@@ -29,7 +30,7 @@ FORMATS = (
         read_gltf,
         description="glTF 2.0 in one file: head, shapes, joints, materials, animations",
         options=_OPTIONS,
-        settings=(MESH, KEEP),
+        settings=(MESH, SPARSE, KEEP),
         keeps_head=True,
         recognizes=lambda head: head.startswith(b"glTF"),
         write_several=write_glb_clips,
@@ -42,7 +43,7 @@ FORMATS = (
         read_gltf,
         description="glTF 2.0 as text, its numbers inside",
         options=_OPTIONS,
-        settings=(MESH, KEEP),
+        settings=(MESH, SPARSE, KEEP),
         keeps_head=True,
         write_several=write_gltf_clips,
         read_several=read_gltf_clips,
@@ -70,6 +71,7 @@ FORMATS = (
         recognizes=lambda head: b'"VRMC_vrm_animation"' in head,
         options=TIMES | {"tolerance", "name"},
         settings=(NAMES,),
+        names_clip=True,
         read_several=read_gltf_clips,
     ),
 )

@@ -84,15 +84,16 @@ class Animation:
 
         `placed` turns (n, 4) quaternions into those of the node, which keep their distances.
         """
-        if self._tolerance is None:
-            turned = (placed(quaternions(angles(rows))) for rows in self._spool.rows())
-            output = self._document.stream(turned, self._spool.frames, 4)
-            self._channel(self._sampler(self._times(None), output), node, "rotation")
-            return
-        whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
-        keys, turns = rotation_keys(whole, self._tolerance)
-        output = self._document.stream([placed(turns)], len(keys), 4)
-        self._channel(self._sampler(self._times(keys), output), node, "rotation")
+        if self._tolerance is not None:
+            whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
+            keys, turns = rotation_keys(whole, self._tolerance)
+            if len(keys) * 5 < self._spool.frames * 4:  # their own times take a number per key
+                output = self._document.stream([placed(turns)], len(keys), 4)
+                self._channel(self._sampler(self._times(keys), output), node, "rotation")
+                return
+        turned = (placed(quaternions(angles(rows))) for rows in self._spool.rows())
+        output = self._document.stream(turned, self._spool.frames, 4)
+        self._channel(self._sampler(self._times(None), output), node, "rotation")
 
     def shift(self, node: int, channel: int) -> None:
         """Add one channel as the translation of a node along X, as VRM stores expressions."""
@@ -142,7 +143,8 @@ class Animation:
             chooser = chooser or LinearKeys(row.shape[1], self._tolerance, shared=True)
             kept.append(chooser.push(row).any(1))
         last = [] if chooser is None else [chooser.flush().any(1)]
-        return np.flatnonzero(np.concatenate([*kept, *last]))
+        keys = np.flatnonzero(np.concatenate([*kept, *last]))
+        return keys if len(keys) < self._spool.frames else None
 
     def _times(self, keys: Array | None) -> int:
         """Return the accessor of the seconds of every frame, which samplers share, or of keys."""

@@ -51,6 +51,9 @@ class Document:
         self._length = 0
         self._after = dict(after or {})
         self._buffer, self._offset = buffer, offset
+        self._zeros: int | None = None
+        self.most_zeros = 0
+        """Vectors of the longest accessor that `zeros` will add."""
         self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}}
 
     def add(self, kind: str, entry: dict[str, Any]) -> int:
@@ -76,9 +79,9 @@ class Document:
 
     # --------------------------------------------------------------- accessors
 
-    def vertices(self, values: Array, *, bounds: bool = False, normalized: bool = False) -> int:
+    def vertices(self, values: Array, *, bounds: bool = False) -> int:
         """Add the accessor of a (V, n) vertex attribute; positions need `bounds`."""
-        return self._accessor(values, _ARRAY, bounds=bounds, normalized=normalized)
+        return self._accessor(values, _ARRAY, bounds=bounds)
 
     def indices(self, triangles: Array) -> int:
         """Add the accessor of corners."""
@@ -90,16 +93,26 @@ class Document:
         return self._accessor(values, None, bounds=bounds)
 
     def zeros(self, count: int) -> int:
-        """Add the accessor of `count` zero vectors, which takes no bytes."""
-        return self.add(
-            "accessors", _described(np.dtype("f4"), count, 3) | _bounds(np.zeros((1, 3)))
-        )
+        """Add the accessor of `count` zero vectors, at most `most_zeros`.
 
-    def deltas(self, values: Array, *, bounds: bool = False) -> int:
-        """Add the accessor of (V, 3) mostly zero vectors: sparse where that is shorter."""
+        An accessor may also be zero without a view, but assimp, panda3d and UnityGLTF refuse files
+        with one: these share a view of zeros, which therefore needs a stride.
+        """
+        assert count <= self.most_zeros, "most_zeros is too small"
+        if self._zeros is None:
+            self._zeros = self._view([bytes(12 * self.most_zeros)], _ARRAY)
+            self.json["bufferViews"][self._zeros]["byteStride"] = 12
+        entry = {"bufferView": self._zeros} | _described(np.dtype("f4"), count, 3)
+        return self.add("accessors", entry | _bounds(np.zeros((1, 3))))
+
+    def deltas(self, values: Array, *, bounds: bool = False, sparse: bool = True) -> int:
+        """Add the accessor of (V, 3) mostly zero vectors: sparse where allowed and shorter.
+
+        Sparse ones have no view of zeros below them: Babylon.js would write into it.
+        """
         moved = np.flatnonzero(values.any(1))
         index = np.dtype("<u2" if len(values) <= 1 << 16 else "<u4")
-        if len(moved) * (12 + index.itemsize) >= 12 * len(values):
+        if not sparse or len(moved) * (12 + index.itemsize) >= 12 * len(values):
             return self._accessor(np.asarray(values, "<f4"), _ARRAY, bounds=bounds)
         entry = _described(np.dtype("f4"), len(values), 3)
         entry["sparse"] = {
@@ -125,13 +138,10 @@ class Document:
         """Add a buffer view of bytes of any kind."""
         return self._view([data])
 
-    def _accessor(
-        self, values: Array, target: int | None, *, bounds: bool = False, normalized: bool = False
-    ) -> int:
+    def _accessor(self, values: Array, target: int | None, *, bounds: bool = False) -> int:
         kind = values.dtype.newbyteorder("<")
         view = self._view([np.ascontiguousarray(values, kind).tobytes()], target)
         entry = {"bufferView": view} | _described(kind, *values.shape)
-        entry |= {"normalized": True} if normalized else {}
         return self.add("accessors", entry | (_bounds(values) if bounds else {}))
 
     def _view(self, parts: Iterable[bytes], target: int | None = None) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KEEP = Setting("keep", True, "keep a .glb, .gltf or .vrm of head as it is and add an animation; "
                "no for a head of its shapes alone")  # fmt: skip
 MESH = Setting("mesh", True, "a head with its shapes; no for a triangle that carries the curves")
+SPARSE = Setting("sparse", True, "shapes in sparse accessors; no for readers without them")
 
 
 def write_glb_clips(
@@ -73,7 +74,9 @@ def keeps(options: WriteOptions) -> bool:
     """Whether the options ask to keep the file of a character as it is."""
     from .character import KEPT
 
-    if not isinstance(options.head, str | Path) or not KEEP.chosen(options):
+    if not isinstance(options.head, str | Path):
+        return False
+    if not (KEEP.chosen(options) and MESH.chosen(options)):
         return False
     return Path(options.head).suffix.lower() in KEPT
 
@@ -127,13 +130,13 @@ def _add_clips(
     from .head import add_head, add_placeholder
 
     if not MESH.chosen(options):
-        figure = add_placeholder(document, _shared_names(clips))
+        figure = add_placeholder(document, _shared_names(clips), options.mesh)
         for name, source in clips.items():
             _add_animation(document, figure, name, source, options.tolerance)
         return ()
     head = options.mesh or default_head()
     driven = {name: HeadCurves(source, head) for name, source in clips.items()}
-    figure = add_head(document, head)
+    figure = add_head(document, head, sparse=bool(SPARSE.chosen(options)))
     for name, frames in driven.items():
         _add_animation(document, figure, name, frames, options.tolerance)
     return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.dropped))

@@ -23,15 +23,11 @@ if TYPE_CHECKING:
 
 
 def chosen_head(options: WriteOptions, wanted: bool) -> Head | None:
-    """Return the head for a file: the one given, else the built-in one; None if none is wanted.
+    """Return the head whose mesh a file has: the one given, else the built-in one.
 
-    Raises `ExportError` for a head that is given and not wanted.
+    None if none is wanted; a head that is given then has its joints in the file.
     """
-    if wanted:
-        return options.mesh or default_head()
-    if options.head is not None:
-        raise ExportError("a head was given and mesh=no asks for none; leave one of them out")
-    return None
+    return (options.mesh or default_head()) if wanted else None
 
 
 @cache

@@ -20,6 +20,7 @@ from facesdk.errors import ExportError, FileFormatError, MissingExtraError
 from facesdk.exporters import read_clip, read_clips, write_clip, write_clips
 from facesdk.exporters.usd.layer import identifier, identifiers
 from facesdk.exporters.usd.text import quoted
+from facesdk.mesh import load_head
 from facesdk.mesh.surface import normals
 
 HEAD = tiny_head()
@@ -287,10 +288,27 @@ def test_a_rig_that_moves_no_head_keeps_its_curves(tmp_path):
     assert read_clip(path, rig=rig) == clip
 
 
-def test_joints_and_weights_alone_need_no_mesh(tmp_path):
-    stage = Usd.Stage.Open(str(saved(tmp_path, head=None, **CURVES)))
-    assert not [p for p in stage.Traverse() if p.IsA(UsdGeom.Mesh)]
-    assert len(played(stage).GetBlendShapeOrder()) == 52
+@pytest.mark.parametrize("rig", ["arkit", "metahuman"])
+def test_without_a_head_a_triangle_has_a_shape_of_every_control(rig, tmp_path):
+    stage = Usd.Stage.Open(str(saved(tmp_path, probe(rig), head=None, **CURVES)))
+    (mesh,) = [p for p in stage.Traverse() if p.IsA(UsdGeom.Mesh)]
+    assert mesh.GetPath() == "/Face/curves"
+    assert len(UsdGeom.Mesh(mesh).GetPointsAttr().Get()) == 3
+    order = list(played(stage).GetBlendShapeOrder())
+    assert order == list(probe(rig).rig.names)
+    assert list(UsdSkel.BindingAPI(mesh).GetBlendShapesAttr().Get()) == order
+    assert len(UsdSkel.BindingAPI(mesh).GetBlendShapeTargetsRel().GetTargets()) == len(order)
+
+
+@pytest.mark.parametrize("head", [None, HEAD], ids=["built in", "given"])
+def test_joints_of_a_file_without_a_mesh_are_those_of_a_head(head, tmp_path):
+    stage = Usd.Stage.Open(str(saved(tmp_path, head=head, **CURVES)))
+    (skeleton,) = [UsdSkel.Skeleton(p) for p in stage.Traverse() if p.IsA(UsdSkel.Skeleton)]
+    names = [path.rpartition("/")[2] for path in skeleton.GetJointsAttr().Get()]
+    bound = np.array(skeleton.GetBindTransformsAttr().Get())[:, 3, :3]
+    joints = (head or load_head()).joints
+    for name in ("neck", "head", "left_eye", "right_eye"):
+        np.testing.assert_allclose(bound[names.index(name)], joints[name].center, atol=2e-6)
 
 
 @settings(max_examples=30, deadline=None)
@@ -316,11 +334,6 @@ def test_names_that_are_no_text_are_refused():
     rig = Rig("odd", "1", (Control("a\0b"),))
     with pytest.raises(ExportError, match="not text"):
         write_clip(Clip(rig, np.zeros((1, 1)), 30), io.BytesIO(), "usda", **CURVES)
-
-
-def test_a_head_that_nobody_asked_for_is_refused():
-    with pytest.raises(ExportError, match="mesh=no"):
-        write_clip(probe(), io.BytesIO(), "usda", head=HEAD, **CURVES)
 
 
 # --------------------------------------------------------------------------- readers

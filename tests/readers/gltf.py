@@ -151,7 +151,7 @@ AVATAR = {"head": avatar()}
 EYES = frozenset(f"pose.{side}_eye.{axis}" for side in ("left", "right") for axis in AXES)
 WITH_HEAD = {"head": tiny_head()}
 CURVES_ONLY = {"settings": {"mesh": False}}
-OPTIONS = {"glb": WITH_HEAD, "gltf": CURVES_ONLY, "vrm": AVATAR}
+OPTIONS = {"glb": WITH_HEAD, "gltf": WITH_HEAD | CURVES_ONLY, "vrm": AVATAR}
 NO_SHAPE = frozenset(undriven(tiny_head().names, Rig.load("metahuman")))
 
 SHARED = 0.99
