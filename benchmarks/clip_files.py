@@ -60,7 +60,11 @@ def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     print(f"{minutes:g} minutes at 60 fps; peak {memory()}")
     with tempfile.TemporaryDirectory() as folder:
-        paths = {name: Path(folder) / f"{name}{f.extension}" for name, f in EXPORTERS.items()}
+        paths = {
+            name: Path(folder) / f"{name}{f.extension}"
+            for name, f in EXPORTERS.items()
+            if not f.requires
+        }
         for name, path in paths.items():
             source = Noise(Rig.load((EXPORTERS[name].rigs or ("arkit",))[0]), minutes)
             seconds = timed(lambda p=path, n=name, s=source: write_clip(s, p, n))

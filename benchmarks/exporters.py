@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--here", action="store_true", help="in this process, as JSON")
     args = parser.parse_args()
-    names = args.formats or list(EXPORTERS)
+    names = args.formats or [name for name, f in EXPORTERS.items() if not f.requires]
     if args.here:
         print(json.dumps([measure(name, args.seconds) for name in names]))
         return

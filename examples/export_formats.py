@@ -1,7 +1,8 @@
 """Write a line in all formats, or in some: `python examples/export_formats.py [AUDIO] [FOLDER]
 [FORMAT ...]`.
 
-Each format is written for its own rig. The last column lists what the format cannot store.
+Each format is written for its own rig; formats that need a character of yours are left out. The
+last column lists what the format cannot store.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def main(audio: Path = HELLO, folder: Path = Path(), *, names: Sequence[str] = (
 
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{'format':<18}{'rig':<16}{'bytes':>10}  {'file':<30}dropped")
-    for name in names or formats():
+    for name in names or [n for n in formats() if not format_for(n).requires]:
         rig = (format_for(name).rigs or ("arkit",))[0]
         path = output_path(audio.stem, name, folder)
         try:

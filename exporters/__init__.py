@@ -13,18 +13,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
-from typing import BinaryIO, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from ..clip import Clip
-from ..errors import ExportError, FileFormatError, unknown_name
+from ..errors import ExportError, FileFormatError, reading, unknown_name
 from ..files import whole_file
 from ..rig import Rig
-from ..source import CheckedSource, FrameSource, collect
+from ..source import Block, CheckedSource, ClipInfo, FrameSource, collect
 from . import (
     a2f_json,
     clip_json,
@@ -40,8 +41,22 @@ from . import (
     vmc,
 )
 from .format import Format, Reader, Writer, single_clip_writer
-from .options import OPTIONS, TIMES, OptionFields, Setting, WriteOptions, clip_name, named
+from .options import (
+    OPTIONS,
+    TIMES,
+    OptionFields,
+    Setting,
+    Value,
+    WriteOptions,
+    clip_name,
+    named,
+)
+from .takes import Take, has_weights
 from .timeline import moved
+
+if TYPE_CHECKING:
+    from ..mesh import Head
+    from .gltf.character import Character
 
 __all__ = [
     "EXPORTERS",
@@ -55,6 +70,7 @@ __all__ = [
     "format_for",
     "formats",
     "named",
+    "open_character",
     "open_clip",
     "open_clips",
     "read_clip",
@@ -82,6 +98,8 @@ _MODULES = (
 EXPORTERS: dict[str, Format] = {f.name: f for module in _MODULES for f in module.FORMATS}
 """The formats that come with facesdk."""
 
+_OWN = ("json", "npz")
+"""Formats of facesdk's own clips, whose values are kept whatever they are."""
 _HEAD = 1 << 16
 
 
@@ -116,12 +134,15 @@ def write_clip(
 ) -> tuple[str, ...]:
     """Write a clip and return the names of the channels that the format dropped.
 
-    `options` are the fields of `WriteOptions`. A file appears whole or not at all, and so do the
-    sidecar files of some formats. An open file needs the format's name. Raises
-    `ExportError` for an option that the format does not support.
+    `options` are the fields of `WriteOptions`. A clip without a name gets that of the file in
+    formats in which clips have one. A file appears whole or not at all, and so do the sidecar
+    files of some formats. An open file needs the format's name. Raises `ExportError` for an option
+    that the format does not support.
     """
     chosen = _chosen(file, format)
     asked = _options(chosen, options)
+    if chosen.multi_clip or chosen.names_clip:
+        asked = _named_after(file, source, asked)
     source = moved(_trusted(source), asked)
     return _written(chosen, file, source, asked, lambda out: chosen.write(source, out, asked))
 
@@ -190,6 +211,16 @@ def _chosen(file: str | Path | BinaryIO, format_: str | Format | None) -> Format
     raise FileFormatError("writing to an open file needs a format name")
 
 
+def _named_after(
+    file: str | Path | BinaryIO, source: FrameSource, options: WriteOptions
+) -> WriteOptions:
+    """Return options that name a clip without a name after its file."""
+    stem = Path(file).stem if isinstance(file, str | Path) else ""
+    if clip_name(source, options, default="") or not (stem.strip() and stem.isprintable()):
+        return options
+    return replace(options, name=stem)
+
+
 def _options(format_: Format, fields: OptionFields) -> WriteOptions:
     """Return checked options; raises `ExportError` for keywords and settings of other formats."""
     known = (*OPTIONS, "settings")
@@ -198,6 +229,22 @@ def _options(format_: Format, fields: OptionFields) -> WriteOptions:
         hint = f"settings={{{unknown[0]!r}: ...}}" if own else f"known: {', '.join(known)}"
         raise ExportError(f"no option {unknown[0]!r}; {hint}")
     return format_.checked(WriteOptions(**fields))
+
+
+def open_character(
+    head: str | Path | Head | None,
+    format: str | Format = "glb",  # noqa: A002
+    settings: Mapping[str, Value] | None = None,
+) -> Character | None:
+    """Return the character in a file that a format keeps as it is, or None if it keeps none.
+
+    Its `rig` is the one to bake for. Raises `FileFormatError` for a file that cannot be read.
+    """
+    chosen = _chosen("", format)
+    if head is None or not chosen.keeps_head:
+        return None
+    asked = chosen.checked(WriteOptions(head=head, settings=settings or {}))
+    return gltf.kept(asked) if gltf.keeps(asked) else None
 
 
 def read_clip(
@@ -254,10 +301,55 @@ def open_clips(
         chosen = _recognized(seekable, file) if format is None else _chosen(file, format)
         if chosen.read is None:
             raise FileFormatError(f"facesdk writes {chosen.name} but does not read it")
-        if first or chosen.read_several is None:
-            yield (chosen.read(seekable, rig),)
-            return
-        yield tuple(chosen.read_several(seekable, rig))
+        name = _name(file, seekable)
+        with reading(name, FileFormatError):
+            if first or chosen.read_several is None:
+                found: Sequence[FrameSource] = (chosen.read(seekable, rig),)
+            else:
+                found = chosen.read_several(seekable, rig)
+        own = chosen.name in _OWN
+        yield tuple(
+            Take(
+                _guarded(source, name),
+                name,
+                weights=not own and has_weights(source.info.rig, rig),
+                alone=len(found) == 1,
+            )
+            for source in found
+        )
+
+
+def _name(file: str | Path | BinaryIO, opened: BinaryIO) -> str:
+    """Return the name of a file in messages."""
+    return str(file if isinstance(file, str | Path) else getattr(opened, "name", "the input"))
+
+
+class _Guarded:
+    """A source whose blocks raise no errors but those of facesdk and of the system."""
+
+    def __init__(self, source: FrameSource, name: str) -> None:
+        self.source = source
+        self._name = name
+
+    @property
+    def info(self) -> ClipInfo:
+        """Info of the source."""
+        with reading(self._name, FileFormatError):
+            return self.source.info
+
+    def blocks(self) -> Iterator[Block]:
+        """Return the source's blocks."""
+        blocks = iter(self.source.blocks())
+        while True:
+            with reading(self._name, FileFormatError):
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
+
+
+def _guarded(source: FrameSource, name: str) -> FrameSource:
+    return source if isinstance(source, Clip) else _Guarded(source, name)
 
 
 @contextmanager

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import PurePath
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..clip import exact_fps
 from ..errors import FaceSDKError, FileFormatError
+from ..names import is_control
 from ..rig import Rig
 from ..source import Block, ClipInfo, FrameSource, moving_angles
 from .format import Format
 from .json_stream import Scanner, outline
 from .numbers import json_rows
 from .options import DEFAULTS, WriteOptions
-from .rigs import loose_rig
+from .rigs import file_rig, on_rig
 
 RIG = "a2f"
 _KNOWN = {"exportFps", "trackPath", "numPoses", "numFrames", "facsNames", "weightMat"}
@@ -33,7 +33,7 @@ def write_a2f_json(
     Returns what the file does not hold: pose channels that move, `events`, and `start` for a clip
     that does not begin at zero.
     """
-    track = "" if options.audio is None else PurePath(options.audio).as_posix()
+    track = options.audio_path
     opening = {
         "exportFps": float(source.info.fps),
         "trackPath": track,
@@ -71,8 +71,7 @@ class _A2FClip:
         self._place = places["weightMat"]
         try:
             self._names = _names(document.get("facsNames"))
-            columns = {name: i for i, name in enumerate(self._names)}
-            found, self._columns, meta = loose_rig(columns, rig or RIG)
+            found, self._columns, meta = file_rig(self._names, rig or RIG, source=self._name)
             fps = _rate(document.get("exportFps", 60))
         except FaceSDKError as error:
             raise FileFormatError(f"{self._name}: {error}") from error
@@ -81,13 +80,9 @@ class _A2FClip:
     def blocks(self) -> Iterator[Block]:
         """Yield rows in the rig's order."""
         rows = Scanner(self._file, self._name, offset=self._place).rows(len(self._names), "row")
-        present = [i for i, column in enumerate(self._columns) if column is not None]
-        taken = [column for column in self._columns if column is not None]
         empty = True
         for block in rows:
-            values = np.tile(self.info.rig.rest, (len(block), 1))
-            values[:, present] = block[:, taken]
-            yield Block(values, None)
+            yield Block(on_rig(block, self._columns, self.info.rig), None)
             empty = False
         if empty:
             yield Block(np.empty((0, len(self.info.rig)), np.float32), None)
@@ -96,7 +91,8 @@ class _A2FClip:
 def _names(names: Any) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise FileFormatError('expected "facsNames", an array of names')
-    if not 0 < len(names) <= _MAX_NAMES or len(set(names)) != len(names):
+    twice = [name for name in set(names) if names.count(name) > 1] if len(names) < 1000 else []
+    if not 0 < len(names) <= _MAX_NAMES or not all(map(is_control, twice)):
         raise FileFormatError(f"facsNames must be 1 to {_MAX_NAMES} names, no two alike")
     return names
 

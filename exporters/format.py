@@ -51,6 +51,10 @@ class Format:
     read_several: MultiClipReader | None = None
     names_clip: bool = False
     """Whether engines find the clip by the name in the file; baked clips get their line's name."""
+    requires: frozenset[str] = frozenset()
+    """Options that must be given."""
+    keeps_head: bool = False
+    """Whether a head given by path may be a character that the writer keeps as it is."""
     sidecars: Mapping[str, Sidecar] = field(default_factory=dict)
     """Sidecar files by the suffix that is added to the file's name, such as `.meta`."""
 
@@ -66,12 +70,17 @@ class Format:
     def checked(self, options: WriteOptions) -> WriteOptions:
         """Return the options with every setting filled in.
 
-        Raises `ExportError` naming an option or setting that this format lacks.
+        Raises `ExportError` naming an option or setting that this format lacks, or one that it
+        needs.
         """
         if foreign := sorted(options.asked - self.options):
             able = ", ".join(sorted(self.options)) or "none"
             raise ExportError(
                 f"format {self.name!r} does not support {', '.join(foreign)}; its options: {able}"
+            )
+        if missing := sorted(self.requires - options.asked):
+            raise ExportError(
+                f"format {self.name!r} is {self.description}; give {', '.join(missing)}"
             )
         if unknown := [n for n in options.settings if n not in {s.name for s in self.settings}]:
             known = ", ".join(s.name for s in self.settings) or "none"

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from ..rig import Rig
 from ..source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
 from .format import Format, Reader, Writer
 from .options import DEFAULTS, TIMES, Setting, WriteOptions
+from .rates import require_plausible
 from .visemes import BASIC, MOUTHS, RIG, VISEMES, Cue, Cues
 
 FPS = Fraction(60)
@@ -70,7 +70,7 @@ def write_viseme_json(
         "fps": [source.info.fps.numerator, source.info.fps.denominator],
     }
     if options.audio is not None:
-        opening["audio"] = PurePath(options.audio).as_posix()
+        opening["audio"] = options.audio_path
     file.write(json.dumps(opening, ensure_ascii=False)[:-1].encode() + b',\n"visemes": [')
     _write_objects(file, cues, lambda cue: {
         "start": round(float(cue.start), 6), "end": round(float(cue.end), 6),
@@ -115,7 +115,7 @@ def write_rhubarb_json(
     end = _write_objects(file, cues, lambda cue: {
         "start": round(float(cue.start), 2), "end": round(float(cue.end), 2), "value": cue.shape,
     })  # fmt: skip
-    sound = "" if options.audio is None else PurePath(options.audio).as_posix()
+    sound = options.audio_path
     metadata = {"soundFile": sound, "duration": round(float(end), 2)}
     file.write(b'\n],\n"metadata": ' + json.dumps(metadata, ensure_ascii=False).encode() + b"}\n")
     return cues.dropped
@@ -257,6 +257,8 @@ def _read(
     if cues and (cues[-1].end - cues[0].start) * fps > _MAX_FRAMES:
         raise _error(file, f"more than {_MAX_FRAMES} frames at {float(fps):g} a second")
     try:
+        if cues:
+            require_plausible(float(cues[-1].end - cues[0].start) * float(fps), len(cues))
         return _CueClip(cues, fps, rig)
     except FaceSDKError as error:
         raise _error(file, str(error)) from error

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import IO, Any, BinaryIO, Literal, cast
@@ -16,6 +12,7 @@ from typing import IO, Any, BinaryIO, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..archives import load_npz
 from ..arrays import Floats
 from ..clip import POSE_JOINTS, Clip, Event, Pose, exact_fps
 from ..errors import FaceSDKError, FileFormatError
@@ -126,41 +123,20 @@ def read_arrays(file: BinaryIO, rig: Rig | None = None) -> Clip:
     """Read the clip in arrays `values`, `controls` and `fps`; others may be missing."""
     name = str(getattr(file, "name", "arrays"))
     try:
-        arrays = _load(file)
+        arrays = load_npz(file, limit=_MAX_BYTES, only={*_REQUIRED, "pose", "info"})
         if missing := [key for key in _REQUIRED if key not in arrays]:
             raise FileFormatError(f"expected arrays {', '.join(_REQUIRED)}; no {missing[0]!r}")
         return _clip(arrays, rig)
-    except (FaceSDKError, ValueError, TypeError, KeyError, OSError, RecursionError) as error:
-        raise FileFormatError(f"{name}: {error}") from error
     except (
-        zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, SyntaxError, EOFError,
-        NotImplementedError, RuntimeError,
-    ) as error:  # fmt: skip
-        raise FileFormatError(f"{name} is not an npz file: {error}") from error
-
-
-def _load(file: BinaryIO) -> Mapping[str, NDArray[Any]]:
-    """Load the arrays of a file by name; nothing is unpickled."""
-    known = {*_REQUIRED, "pose", "info"}
-    with zipfile.ZipFile(file) as archive:
-        entries = {e.filename.removesuffix(".npy"): e for e in archive.infolist()}
-        wanted = {name: e for name, e in entries.items() if name in known}
-        if sum(e.file_size for e in wanted.values()) > _MAX_BYTES:
-            raise FileFormatError(f"more than {_MAX_BYTES} bytes of arrays")
-        return {name: _array(archive, entry) for name, entry in wanted.items()}
-
-
-def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
-    with archive.open(entry) as member:
-        version = np.lib.format.read_magic(member)
-        if version != (1, 0):
-            raise FileFormatError(f"{entry.filename} has an unknown version {version}")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-        if dtype.hasobject or math.prod(shape) * max(dtype.itemsize, 1) > entry.file_size:
-            raise FileFormatError(f"{entry.filename} does not hold the array it speaks of")
-    with archive.open(entry) as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-    return array
+        FaceSDKError,
+        ValueError,
+        TypeError,
+        KeyError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        said = str(error)
+        raise FileFormatError(said if name in said else f"{name}: {said}") from error
 
 
 def _clip(arrays: Mapping[str, NDArray[Any]], rig: Rig | None) -> Clip:

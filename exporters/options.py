@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -28,7 +29,7 @@ class OptionFields(TypedDict, total=False):
     tolerance: float | None
     start: Fraction | float | str | None
     offset: Fraction | float
-    head: Head | None
+    head: Head | str | Path | None
     audio: str | Path | None
     name: str | None
     settings: Mapping[str, Value]
@@ -49,8 +50,10 @@ class WriteOptions:
     frames of the clip, HH:MM:SS;FF with dropped frame numbers. None leaves the clip's own start."""
     offset: Fraction | float = Fraction(0)
     """Seconds by which everything is delayed."""
-    head: Head | None = None
-    """Mesh to put into the file; None for the format's default, which may be no mesh."""
+    head: Head | str | Path | None = None
+    """Mesh to put into the file, or the path of one; None for the format's default, which may be
+    no mesh. A `.glb`, `.gltf` or `.vrm` file given by path is kept as it is by the formats of
+    glTF, which add their animation to it."""
     audio: str | Path | None = None
     """The recording, for formats that refer to it."""
     name: str | None = None
@@ -63,9 +66,30 @@ class WriteOptions:
             raise ExportError(f"tolerance must be 0 or more, got {self.tolerance}")
         if not isinstance(self.offset, Fraction) and not math.isfinite(self.offset):
             raise ExportError(f"offset must be a number of seconds, got {self.offset}")
-        if self.name is not None and (not self.name.strip() or set(self.name) & set("\0\r\n")):
+        if self.name is not None and (
+            not self.name.strip() or set(self.name) & set("\0\r\n") or not _is_text(self.name)
+        ):
             raise ExportError(f"a clip's name must be one line of text, got {self.name!r}")
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    @cached_property
+    def mesh(self) -> Head | None:
+        """The head, loaded where it is given by path; raises `FileFormatError`."""
+        if not isinstance(self.head, str | Path):
+            return self.head
+        from ..mesh import load_head
+
+        return load_head(self.head)
+
+    @property
+    def audio_path(self) -> str:
+        """The recording's path with slashes; raises `ExportError` for one that is not text."""
+        path = PurePath("" if self.audio is None else self.audio).as_posix()
+        if not _is_text(path):
+            raise ExportError(
+                f"the file would refer to {path!r}, which is not UTF-8 text; rename the recording"
+            )
+        return "" if self.audio is None else path
 
     @property
     def asked(self) -> frozenset[str]:
@@ -152,6 +176,16 @@ def spelled(name: str, style: Value) -> str:
 def with_defaults(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:
     """Return the value of every setting, its default if none is given."""
     return {s.name: s.value(given[s.name]) if s.name in given else s.default for s in settings}
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; names of files may be in any other encoding."""
+    return not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def title(stem: str) -> str:
+    """Return a clip's name for a file's name: one line that every format can hold."""
+    return "".join(c if c.isprintable() else "_" for c in stem).strip() or "Take 001"
 
 
 def clip_name(

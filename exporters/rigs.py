@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import FileFormatError, RigError
-from ..rig import Control, Rig, rig_names, rigs
+import numpy as np
+
+from ..arrays import Floats
+from ..errors import FileFormatError, RigError, unknown_name
+from ..names import best_match, match
+from ..rig import Control, Rig, rig_names
 
 
 def listed_rig(
@@ -53,63 +57,50 @@ def _some(names: Sequence[str], limit: int = 5) -> str:
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def loose_rig(
-    columns: Mapping[str, int], rig: Rig | str | None
-) -> tuple[Rig, list[int | None], dict[str, Any]]:
-    """Return a rig for columns that need not be complete or exactly spelled.
+Columns = Sequence[Sequence[int]]
+"""The places of each control among the names of a file: none if it stays at rest, two for halves
+of a control without sides, whose mean counts."""
 
-    Columns that are all controls of `rig`, in any case, are read onto it: the file's column of
-    each control or None, and a note of what is missing. If `rig` is only a guess (a name or
-    None) others belong to the built-in rig of exactly these controls, or to a rig made of them.
+
+def file_rig(
+    names: Sequence[str],
+    rig: Rig | str | None = None,
+    *,
+    source: str = "the file",
+    deformers: bool = False,
+) -> tuple[Rig, Columns, dict[str, Any]]:
+    """Return the rig of the names in a file, their places on it, and notes for `meta["imported"]`.
+
+    Names are matched by `facesdk.names`: they need be neither complete nor exactly spelled. A rig
+    that is only a guess (a name, or None) gives way to the built-in rig that they fit best, else
+    to a rig made of them, without the name of a deformer before the dot that all of them share if
+    the file has such (`deformers`). Raises `FileFormatError` if none of them is a control of a rig
+    given.
     """
-    if isinstance(rig, str):
-        guess = Rig.load(rig) if rig in rig_names() else None
-        rig = guess if guess and _within(columns, guess) else None
-    if rig is None:
-        rig = matching_rig(list(columns))
-    if not _within(columns, rig):
-        own = {n.lower() for n in rig.names}
-        foreign = [n for n in columns if n.lower() not in own]
-        raise FileFormatError(f"rig {rig.name!r} has no control {_some(foreign)}")
-    lowered = {name.lower(): column for name, column in columns.items()}
-    controls = [lowered.get(name.lower()) for name in rig.names]
-    missing = [n for n, column in zip(rig.names, controls, strict=True) if column is None]
-    return rig, controls, {"missing_controls": missing} if missing else {}
+    if isinstance(rig, Rig):
+        found = match(names, rig, source=source)
+        if not found.found:
+            first = names[0] if names else ""
+            nearest = unknown_name(f"rig {rig.name!r} has no control", first, rig.names)
+            raise FileFormatError(
+                f"none of the {len(names)} names in the file ({_some(names)}) is known: {nearest}"
+            )
+        return rig, found.columns(names), found.notes()
+    known = best_match(names, rig, source=source)
+    if known is not None:
+        return known.rig, known.columns(names), known.notes()
+    plain = [name.rpartition(".")[2] for name in names]
+    shared = len({name.rpartition(".")[0] for name in names}) == 1 and all(plain)
+    own = plain if deformers and shared else names
+    return bare_rig(own), [(i,) for i in range(len(names))], {}
 
 
-def _within(columns: Mapping[str, int], rig: Rig) -> bool:
-    return {n.lower() for n in columns} <= {n.lower() for n in rig.names}
-
-
-def matching_rig(names: Sequence[str]) -> Rig:
-    """Return the built-in rig of exactly these controls, else a rig made of them."""
-    return next((r for r in rigs() if set(r.names) == set(names)), None) or bare_rig(names)
-
-
-def shape_rig(
-    names: Sequence[str], rig: Rig | None
-) -> tuple[Rig, list[str | None], dict[str, Any]]:
-    """Return the rig of blend shapes, and the shape of each of its controls.
-
-    Names are matched in ARKit's spelling or nearly so; the third value notes what is missing.
-    """
-    from ..mesh.files.shape_names import shape_name
-
-    given = matching_rig(names) if rig is None else rig
-    if rig is None and set(names) < set(Rig.load("vrm").names):
-        given = Rig.load("vrm")
-    elif rig is None and given.name == "custom":
-        arkit = Rig.load("arkit")
-        spelled = {shape_name(name): name for name in reversed(names)}
-        if len(spelled.keys() & set(arkit.names)) >= min(len(arkit) // 4, len(spelled)):
-            missing = [n for n in arkit.names if n not in spelled]
-            notes = {"missing_controls": missing} if missing else {}
-            return arkit, [spelled.get(n) for n in arkit.names], notes
-    spelled = {n: n for n in names}
-    if rig is not None:
-        own = {n.lower() for n in rig.names}
-        spelled = {(n if n.lower() in own else shape_name(n)): n for n in reversed(names)}
-        spelled = {n: written for n, written in spelled.items() if n.lower() in own}
-    found, columns, notes = loose_rig({n: i for i, n in enumerate(spelled)}, given)
-    written = list(spelled.values())
-    return found, [None if c is None else written[c] for c in columns], notes
+def on_rig(values: Floats, columns: Columns, rig: Rig) -> Floats:
+    """Return (T, C) values on a rig for the (T, N) values of a file's names."""
+    result = np.tile(rig.rest, (len(values), 1))
+    single = [i for i, places in enumerate(columns) if len(places) == 1]
+    result[:, single] = values[:, [columns[i][0] for i in single]]
+    for i, places in enumerate(columns):
+        if len(places) > 1:
+            result[:, i] = values[:, list(places)].mean(1)
+    return result

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Floats
 from ..source import FrameSource, moving_angles
 from .format import Format
-from .options import DEFAULTS, TIMES, Setting, WriteOptions
+from .options import DEFAULTS, TIMES, Setting, WriteOptions, title
 from .scene.head_curves import HeadCurves, default_head
 from .spool import Spool, spooled
 
@@ -36,7 +36,7 @@ def write_pc2(
     Returns what it does not hold: controls and joints without effect on the head, `events`, and
     `fps`, since it counts time in frames.
     """
-    head = options.head or default_head()
+    head = options.mesh or default_head()
     driven = HeadCurves(source, head)
     with spooled(driven) as spool:
         first = source.info.start * source.info.fps
@@ -54,7 +54,7 @@ def write_mdd(
 
     Returns what it does not hold: controls and joints without effect on the head, `events`.
     """
-    head = options.head or default_head()
+    head = options.mesh or default_head()
     driven = HeadCurves(source, head)
     with spooled(driven) as spool:
         start = source.info.start
@@ -68,8 +68,8 @@ def write_mdd(
 
 def rest_mesh(name: str, _: FrameSource, options: WriteOptions) -> bytes:
     """Return the head at rest as an OBJ file with the vertices of the cache in order."""
-    head = options.head or default_head()
-    lines = [f"# the mesh that {name} moves, at rest"]
+    head = options.mesh or default_head()
+    lines = [f"# the mesh that {title(name)} moves, at rest"]
     lines += [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in _placed(head.neutral, options).tolist()]
     lines += [f"f {a} {b} {c}" for a, b, c in (head.triangles + 1).tolist()]
     return ("\n".join(lines) + "\n").encode()

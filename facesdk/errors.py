@@ -26,7 +26,9 @@ pickled: they cross process boundaries.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 
 class FaceSDKError(Exception):
@@ -106,6 +108,43 @@ def error_text(error: BaseException) -> str:
     return str(error)
 
 
+@contextmanager
+def reading(source: object, error: type[FaceSDKError]) -> Iterator[None]:
+    """Raise `error`, naming the source, in place of an exception that a reader did not expect.
+
+    The last net at the door of every reader of files: nothing in a file may surface as an error of
+    the parser's own internals. `FaceSDKError` and errors of the system, such as a missing file or
+    a closed pipe, pass through. Ctrl-C is not an `Exception` and passes too.
+    """
+    try:
+        yield
+    except FaceSDKError:
+        raise
+    except Exception as cause:
+        if is_of_system(cause):
+            raise
+        raise error(f"{source} cannot be read: {unexpected(cause)}") from cause
+
+
+_OF_CONTENT = {errno.EINVAL, errno.ENAMETOOLONG, errno.EOVERFLOW, errno.ELOOP, errno.EILSEQ}
+"""What the system answers to impossible positions and names, which come from a file's content."""
+
+
+def is_of_system(error: BaseException) -> bool:
+    """Whether an error is about the system, such as a missing file, not the content of a file."""
+    return isinstance(error, OSError) and error.errno not in (None, *_OF_CONTENT)
+
+
+def unexpected(error: BaseException) -> str:
+    """Return an error that facesdk did not raise on purpose as one line for people."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    kind = type(error).__name__
+    return f"unexpected {kind}: {' '.join(str(error).split())[:300]}".rstrip(": ")
+
+
 def missing_extra(task: str, extra: str) -> MissingExtraError:
     """Return an error that names the command which installs an extra."""
     return MissingExtraError(f"{task} needs the {extra!r} extra: {install_hint(extra)}")
@@ -116,11 +155,23 @@ def install_hint(extra: str) -> str:
     return f'pip install "facesdk-anim[{extra}]", or pip install ".[{extra}]" in a checkout'
 
 
+_LONG_NAME, _MANY_NAMES = 200, 20_000
+
+
+def is_short(name: str, known: Collection[str]) -> bool:
+    """Whether similar names can be searched in little time, also if both come from a file."""
+    return len(name) <= _LONG_NAME and len(known) <= _MANY_NAMES
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return an error for a name outside a known set, with the nearest names as suggestions."""
     names = list(known)
     lowered = {n.lower(): n for n in names}
-    near = difflib.get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.6)
+    near = []
+    if is_short(name, names):
+        near = difflib.get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.6)
+    else:
+        name = name if len(name) <= _LONG_NAME else f"{name[:_LONG_NAME]}…"
     suggestions = [lowered[n] for n in near]
     if suggestions:
         hint = "did you mean " + " or ".join(map(repr, suggestions)) + "?"

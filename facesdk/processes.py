@@ -8,18 +8,24 @@ this module refuses to start them anywhere else.
 from __future__ import annotations
 
 import ast
+import json
+import logging
 import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import spawn
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from .errors import WorkerError
 
@@ -28,6 +34,8 @@ Result = TypeVar("Result")
 
 Start = Callable[[], Callable[[Job], Iterable[Result]]]
 """Runs once per worker and returns the function that maps each job to its results."""
+
+_log = logging.getLogger(__name__)
 
 _GUARD = (
     'put the code that starts worker processes below `if __name__ == "__main__":`, or pass jobs=1'
@@ -49,6 +57,21 @@ def default_workers(most: int) -> int:
     if obstacle and _is_starting():
         raise WorkerError(obstacle)
     return 1 if obstacle else max(1, min(most, available_cores()))
+
+
+_MOST_PER_CORE = 4
+
+
+def useful_workers(wanted: int, most: int | None = None) -> int:
+    """Return how many workers to start where a user asked for a number; logs a smaller one.
+
+    More than four per core gain no time and take some 200 MB each. `most` is the number of jobs.
+    """
+    wanted = wanted if most is None else min(wanted, most)
+    useful = min(wanted, _MOST_PER_CORE * available_cores())
+    if useful < wanted:
+        _log.warning("%d processes were requested; %d are started, four per core", wanted, useful)
+    return useful
 
 
 def check_workers_allowed() -> None:
@@ -228,6 +251,107 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ------------------------------------------------------------------ one call in a limited process
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a process may use that works on a file of a stranger."""
+
+    seconds: float
+    """Of processor time, and six times as many of real time: a busy machine takes longer."""
+    memory: int
+    """Bytes of address space. Not enforced on Windows."""
+    output: int
+    """Bytes that it may write."""
+
+
+def run_limited(
+    module: str,
+    arguments: Sequence[str],
+    output: BinaryIO,
+    limits: Limits,
+    *,
+    without: Sequence[str] = (),
+) -> str:
+    """Run a module of facesdk as a program with limits, in a process of its own.
+
+    Its standard output goes to a file; its messages are lost, and environment variables in
+    `without` are unset. Returns an empty text if it ended well, else how it ended, such as
+    "crashed (signal 11)". May be called from scripts without a main guard. Raises `WorkerError` in
+    a frozen program.
+    """
+    if getattr(sys, "frozen", False):  # it would start the program itself
+        raise WorkerError(
+            "a program frozen into one executable has no Python for a child process; "
+            "do this in a program of its own"
+        )
+    hidden = (*without, "PYTHONPATH", "PYTHONSTARTUP")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    settings = {
+        "path": [str(Path(entry).absolute()) for entry in sys.path],
+        "module": module,
+        "limits": [limits.seconds, limits.memory, limits.output],
+    }
+    # -P: the current folder may be a stranger's, and Python must not import from it
+    command = [spawn.get_executable(), "-P", "-c", _LIMITED, json.dumps(settings), *arguments]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        try:
+            code = process.wait(_PATIENCE * limits.seconds)
+        except subprocess.TimeoutExpired:
+            return f"took more than {_PATIENCE * limits.seconds:g} s"
+        finally:
+            process.kill()
+    if code == _OUT_OF_MEMORY:
+        return f"needed more than {limits.memory >> 20} MiB"
+    if code == -getattr(signal, "SIGXCPU", 0):
+        return f"took more than {limits.seconds:g} s"
+    if code < 0:
+        return f"crashed (signal {-code})"
+    if code > 1 << 16:  # an exception of Windows, such as 0xC0000005
+        return f"crashed (code 0x{code:X})"
+    return f"ended with exit code {code}" if code else ""
+
+
+_PATIENCE = 6
+_OUT_OF_MEMORY = 77
+
+_LIMITED = f"""
+import sys, json
+settings = json.loads(sys.argv[1])
+sys.path[:] = settings["path"]
+from facesdk.processes import limit
+limit(*settings["limits"])
+try:
+    import importlib
+    importlib.import_module(settings["module"]).main()
+except MemoryError:
+    sys.exit({_OUT_OF_MEMORY})
+"""
+
+
+def limit(seconds: float, memory: int, output: int) -> None:
+    """Limit this process, as far as the system can; Ctrl-C is left to its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for kind, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_FSIZE, output),
+        (resource.RLIMIT_AS, memory),
+    ):
+        with suppress(ValueError, OSError):  # macOS refuses some limits
+            _, hard = resource.getrlimit(kind)
+            allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (allowed, hard))
 
 
 # -------------------------------------------------------------------------------- in the worker

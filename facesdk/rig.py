@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .documents import check_header, json_lines, load_json
-from .errors import RigError, UnknownNameError, unknown_name
+from .errors import RigError, UnknownNameError, is_short, reading, unknown_name
 from .frozen import FrozenDict, Rebuilt
 
 Side = Literal["left", "right", "center"]
@@ -90,8 +91,8 @@ class Rig(Rebuilt):
             raise RigError(f"rig {self.name!r} has no controls")
         indices = {c.name: i for i, c in enumerate(self.controls)}
         if len(indices) != len(self.controls):
-            names = [c.name for c in self.controls]
-            twice = sorted({n for n in names if names.count(n) > 1})
+            counts = Counter(c.name for c in self.controls)
+            twice = sorted(name for name, count in counts.items() if count > 1)
             raise RigError(f"rig {self.name!r} has duplicate controls: {', '.join(twice)}")
         object.__setattr__(self, "_indices", indices)
         object.__setattr__(self, "orders", FrozenDict(self.orders))
@@ -140,8 +141,10 @@ class Rig(Rebuilt):
         kind = f"rig {self.name!r} has no control"
         prefix = _common_prefix(self.names)  # users leave out CTRL_expressions_
         short = {n.removeprefix(prefix).lower(): n for n in self.names}
-        near = difflib.get_close_matches(control.lower(), short, n=3, cutoff=0.75)
-        if not prefix or not near:
+        near = []
+        if prefix and is_short(control, short):
+            near = difflib.get_close_matches(control.lower(), short, n=3, cutoff=0.75)
+        if not near:
             return unknown_name(kind, control, self.names)
         suggestions = [short[n] for n in near]
         hint = " or ".join(map(repr, suggestions))
@@ -220,6 +223,11 @@ class Rig(Rebuilt):
         Raises `RigError` for a document of another kind or version, or with wrong fields.
         """
         check_header(document, format="facesdk.rig", source=source)
+        with reading(source, RigError):
+            return cls._built(document, source)
+
+    @classmethod
+    def _built(cls, document: Any, source: str) -> Rig:
         try:
             controls = tuple(_control_from_json(c) for c in document["controls"])
             return cls(
@@ -265,7 +273,7 @@ def _rig_folder() -> Traversable:
 @cache
 def _builtin(name: str) -> Rig:
     file = _rig_folder() / f"{name}.json"
-    if not name.replace("-", "").isalnum() or not file.is_file():
+    if name not in rig_names():
         raise unknown_name("no rig", name, rig_names())
     return Rig.from_json(json.loads(file.read_text("utf-8")), source=f"rig {name!r}")
 

@@ -29,14 +29,22 @@ def ask(task: str, path: Path, **request: Any) -> Any:
 
 
 @cache
-def _process() -> subprocess.Popen:
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        assert "CI" not in os.environ, "node and npm are missing, which .ci/run installs"
-        pytest.skip("node and npm are not installed")
+def installed() -> str | None:
+    """Install what the lock file lists; the reason why that is not possible, if there is one."""
+    npm = shutil.which("npm")
+    if shutil.which("node") is None or npm is None:
+        return "node and npm are not installed"
     _install(npm)
+    return None
+
+
+@cache
+def _process() -> subprocess.Popen:
+    if reason := installed():
+        assert "CI" not in os.environ, "node and npm are missing, which .ci/run installs"
+        pytest.skip(reason)
     process = subprocess.Popen(
-        [node, "read.mjs"],
+        [shutil.which("node"), "read.mjs"],
         cwd=FOLDER,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -10,7 +10,6 @@ regions.npz           (V,) weights `lips`; vertices only, optional
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
@@ -20,10 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...archives import load_npz
 from ...arrays import Floats
 from ...audio import SAMPLE_RATE, read_audio
 from ...clip import Clip, exact_fps
-from ...errors import FaceSDKError, FileFormatError, unknown_name
+from ...documents import load_json
+from ...errors import FaceSDKError, FileFormatError, reading, unknown_name
 from ...files import whole_file
 from ...rig import Rig
 from .base import NAME, Take, TakeSet
@@ -39,7 +40,10 @@ class AnnotationFolder(TakeSet):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        document = self._document()
+        with reading(self.folder / "annotation.json", FileFormatError):
+            self._read(self._document())
+
+    def _read(self, document: Mapping[str, Any]) -> None:
         try:
             self.name = str(document["name"])
             self.license = str(document["license"])
@@ -64,14 +68,11 @@ class AnnotationFolder(TakeSet):
 
     def _document(self) -> dict[str, Any]:
         path = self.folder / "annotation.json"
-        try:
-            document = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
+        if not path.exists():
             raise FileFormatError(
                 f"{self.folder} is not a set of annotated recordings: it has no annotation.json"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise FileFormatError(f"{path} cannot be read as JSON: {error}") from error
+            )
+        document = load_json(path, "annotation", error=FileFormatError)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise FileFormatError(f'{path}: expected "format": "{FORMAT}"')
         if document.get("version") != VERSION:
@@ -101,12 +102,17 @@ class AnnotationFolder(TakeSet):
         Controls that are missing in a track stay at rest.
         """
         path = self.folder / "tracks" / f"{take.id}.npz"
+        with reading(path, FileFormatError):
+            return self._track(path)
+
+    def _track(self, path: Path) -> Floats:
         arrays = _arrays(path)
         if self.rig is None:
             return self._vertices(arrays, path)
         values, names = arrays.get("values"), arrays.get("names")
         if values is None or names is None or values.shape[1:] != names.shape:
             raise FileFormatError(f"{path} must contain values (T, C) and names (C,)")
+        _finite(values, path)
         full = np.tile(self.rig.rest, (len(values), 1))
         full[:, [self.rig.index(str(name)) for name in names]] = values
         return _finite(full, path)
@@ -231,17 +237,9 @@ class AnnotationWriter:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read all arrays of an npz file; arrays of objects are refused."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _LARGEST_TRACK:
-            raise FileFormatError(f"{path} unpacks to {size} bytes; cut it into shorter takes")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError:
-        raise FileFormatError(f"{path} does not exist; annotation.json lists it") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise FileFormatError(f"{path} cannot be read as arrays: {error}") from error
+    if not path.exists():
+        raise FileFormatError(f"{path} does not exist; annotation.json lists it")
+    return load_npz(path, limit=_LARGEST_TRACK)
 
 
 def _finite(array: NDArray[Any], path: Path) -> Floats:

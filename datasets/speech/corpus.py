@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...articulation import MARKS, TimedPhone
-from ...errors import FileFormatError
+from ...documents import load_json
+from ...errors import FileFormatError, reading
 from . import speechocean
 
 Samples = NDArray[np.float32]
@@ -71,11 +72,14 @@ class Corpus:
         return dict(sorted(Counter(r for r in self._records() if isinstance(r, str)).items()))
 
     def _records(self) -> Iterator[Utterance | str]:
-        with self.index.open(encoding="utf-8") as lines:
+        with self.index.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     record = _read(json.loads(line))
-                except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                except (
+                    AttributeError, IndexError, KeyError, TypeError, ValueError, ArithmeticError,
+                    RecursionError,
+                ) as error:  # fmt: skip
                     raise FileFormatError(f"{self.index}, line {number}: {error!r}") from error
                 yield record
 
@@ -83,8 +87,9 @@ class Corpus:
         """Return source and terms: the content of `corpus.json`, or those of a known data set."""
         path = self.folder / "corpus.json"
         if path.exists():
-            return dict(json.loads(path.read_text("utf-8")))
-        with self.index.open(encoding="utf-8") as lines:
+            with reading(path, FileFormatError):
+                return dict(load_json(path, "corpus", error=FileFormatError))
+        with reading(self.index, FileFormatError), self.index.open("rb") as lines:
             recorded = any(speechocean.is_record(json.loads(line)) for line in islice(lines, 1))
         return dict(speechocean.FACTS) if recorded else {}
 
@@ -92,7 +97,10 @@ class Corpus:
         """Return (N,) mono samples at 16 kHz."""
         from ...audio import read_audio
 
-        return read_audio(self.folder / utterance.file, sample_rate=CORPUS_RATE)
+        path = Path(utterance.file)
+        if path.is_absolute() or ".." in path.parts:
+            raise FileFormatError(f"{self.index}: {utterance.file!r} must be below the folder")
+        return read_audio(self.folder / path, sample_rate=CORPUS_RATE)
 
 
 def _read(record: Mapping[str, Any]) -> Utterance | str:

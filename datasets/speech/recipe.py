@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ...errors import FileFormatError, unknown_name
+from ...documents import parse_toml
+from ...errors import FileFormatError, reading, unknown_name
 from . import festival, flite, hibari, kokoro, non_speech, texts
 from .corpus import CorpusWriter, Utterance
 
@@ -73,15 +73,16 @@ class Recipe:
     @classmethod
     def load(cls, recipe: str | Path) -> Recipe:
         """Load a built-in recipe by name, or one from a TOML file."""
-        return cls._parse(_payload(recipe), _title(recipe))
+        with reading(_title(recipe), FileFormatError):
+            return cls._parse(_payload(recipe), _title(recipe))
 
     @classmethod
     def _parse(cls, payload: bytes, source: str) -> Recipe:
         try:
-            document = tomllib.loads(payload.decode())
+            document = parse_toml(payload, source)
             if "extends" in document:
                 base = _payload(document["extends"])
-                document = _extend(tomllib.loads(base.decode()), document)
+                document = _extend(parse_toml(base, source), document)
                 payload = base + payload
             corpora = {n: _source(n, entry) for n, entry in document["corpora"].items()}
             held_out, seed = document["held_out"], document["seed"]
@@ -100,7 +101,7 @@ class Recipe:
                 schedule=document.get("schedule", {}),
                 sha256=hashlib.sha256(payload).hexdigest(),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise FileFormatError(f"{source} is not a training recipe: {error!r}") from error
 
 

@@ -1,4 +1,4 @@
-"""Draws glb_in_three.png and fbx_in_three.png: the hello line in three.js, opened in Chromium.
+"""Draws glb_in_three.png, fbx_in_three.png and own_character.png in three.js, opened in Chromium.
 
 python docs/media/make_three.py [CHROMIUM]     after npm ci --prefix tests/node
 """
@@ -18,6 +18,7 @@ from facesdk.exporters import write_clip
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
+import own_character
 from view_clip import HELLO, serve
 
 FOLDER = Path(__file__).resolve().parent
@@ -43,15 +44,18 @@ def main(chromium: str = "chromium") -> None:
             line = Path(folder) / f"hello.{ending}"
             write_clip(clip, line)
             draw(line, list(times.values()), FOLDER / f"{ending}_in_three.png", chromium)
+        own_character.main(HELLO, Path(folder))
+        line = Path(folder) / "hello.glb"
+        draw(line, list(times.values()), FOLDER / "own_character.png", chromium, clip=1)
     print(times)
 
 
-def draw(line: Path, times: list[float], picture: Path, chromium: str) -> None:
-    """Serve a file and take a picture of it at some seconds."""
+def draw(line: Path, times: list[float], picture: Path, chromium: str, *, clip: int = 0) -> None:
+    """Serve a file and take a picture of one of its clips at some seconds."""
     with serve({line.name: line}) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         seconds = ",".join(f"{time:.4f}" for time in times)
-        page = f"http://127.0.0.1:{server.server_address[1]}/?file={line.name}&time={seconds}"
+        page = f"http://127.0.0.1:{server.server_address[1]}/?file={line.name}&clip={clip}&time={seconds}"
         command = [chromium, *OPTIONS, f"--window-size={SIZE}", f"--screenshot={picture}", page]
         subprocess.run(command, check=True, capture_output=True)
         server.shutdown()

@@ -33,11 +33,29 @@ async function parse(name, data) {
   if (/\.fbx$/i.test(name)) {
     const { FBXLoader } = await import('three/addons/loaders/FBXLoader.js');
     const group = new FBXLoader().parse(data, '');
+    linearColors(group);
     return [group, group.animations];
   }
   const { GLTFLoader } = await import('three/addons/loaders/GLTFLoader.js');
   const gltf = await new GLTFLoader().parseAsync(data, '');
   return [gltf.scene, gltf.animations];
+}
+
+// FBXLoader takes colors for sRGB; those of facesdk are linear light, as Blender and engines want.
+function linearColors(group) {
+  const materials = new Set(), colors = new Set(), one = new THREE.Color();
+  group.traverse(o => {
+    if (!o.isMesh) return;
+    for (const material of [o.material].flat()) materials.add(material);
+    if (o.geometry.attributes.color) colors.add(o.geometry.attributes.color);
+  });
+  for (const { color } of materials) color.convertLinearToSRGB();
+  for (const color of colors) {
+    for (let i = 0; i < color.count; i++) {
+      one.fromBufferAttribute(color, i).convertLinearToSRGB();
+      color.setXYZ(i, one.r, one.g, one.b);
+    }
+  }
 }
 
 async function show(name, data) {

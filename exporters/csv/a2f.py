@@ -11,9 +11,16 @@ from ...rig import Rig
 from ...source import FrameSource, moving_angles
 from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
-from ..rigs import loose_rig
 from .curves import Clock, header_line, lines
-from .table import Layout, TableClip, column_named, named_columns
+from .table import (
+    Layout,
+    TableClip,
+    clock_seconds,
+    column_named,
+    control_columns,
+    named_columns,
+    without_unit,
+)
 
 RIG = "a2f"
 _PREFIX = "blendShapes."
@@ -45,7 +52,7 @@ def read_a2f_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     return TableClip(
         file,
         lambda header: _layout(header, rig),
-        seconds=lambda cells: [float(cell) for cell in cells],
+        seconds=clock_seconds,
         resolution=1e-6,
         default=Fraction(30),
     )
@@ -59,7 +66,7 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     curves = {n[len(_PREFIX) :]: c for n, c in columns.items() if _is_curve(n)}
     if not curves:
         raise FileFormatError(f'expected columns "{_PREFIX}<name>"')
-    rig, controls, meta = loose_rig(curves, rig or RIG)
+    rig, controls, meta = control_columns(curves, rig or RIG)
     others = [n for n in columns if n not in ("", time) and not _is_curve(n)]
     if others := [n for n in others if not n.startswith("Unnamed")]:
         meta["ignored_columns"] = others
@@ -68,7 +75,7 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
 
 def is_a2f(header: Sequence[str]) -> bool:
     """Whether a table has a column of times and columns of blend shapes."""
-    names = dict.fromkeys(header, 0)
+    names = dict.fromkeys(map(without_unit, header), 0)
     return column_named(names, "timeCode") is not None and any(map(_is_curve, header))
 
 

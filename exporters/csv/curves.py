@@ -14,8 +14,15 @@ from ...rig import Rig
 from ...source import FrameSource
 from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
-from ..rigs import loose_rig
-from .table import Layout, TableClip, column_named, named_columns, pose_columns
+from .table import (
+    Layout,
+    TableClip,
+    clock_seconds,
+    control_columns,
+    named_columns,
+    pose_columns,
+    time_column,
+)
 
 
 def write_csv(
@@ -46,7 +53,7 @@ def read_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     return TableClip(
         file,
         lambda header: _layout(header, rig),
-        seconds=lambda cells: [float(cell) for cell in cells],
+        seconds=clock_seconds,
         resolution=1e-6,
         default=Fraction(60),
     )
@@ -87,10 +94,10 @@ def lines(*columns: Iterable[str]) -> bytes:
 
 def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     columns = named_columns(header)
-    time = column_named(columns, "time")
+    time = time_column(columns)
     if time is None:
         raise FileFormatError('expected a column "time" with seconds')
     pose = pose_columns(columns)
     curves = {n: c for n, c in columns.items() if n != time and c not in pose}
-    rig, controls, meta = loose_rig(curves, rig)
+    rig, controls, meta = control_columns(curves, rig)
     return Layout(rig, columns[time], controls, pose, meta)

@@ -14,9 +14,8 @@ from ...rig import Rig
 from ...source import FrameSource, moving_angles
 from ..numbers import csv_rows
 from ..options import DEFAULTS, WriteOptions
-from ..rigs import loose_rig
 from .curves import Clock, lines
-from .table import Layout, TableClip, column_named, named_columns
+from .table import Layout, TableClip, column_named, control_columns, is_named, named_columns
 
 RIG = "livelink"
 _CLOCK = 60
@@ -56,8 +55,8 @@ def read_livelink_csv(file: BinaryIO, rig: Rig | None = None) -> FrameSource:
     """Open a recording on the `livelink` rig; controls may be missing.
 
     Columns are found by name in any case. The last field of a timecode may count 60ths,
-    milliseconds, or frames at 24, 25, 30, 48 or 50 per second (`;` is drop-frame at 30). A take
-    begins at frame zero, its first timecode is kept in `meta`.
+    milliseconds, or frames at 24, 25, 30, 48 or 50 per second (`;` is drop-frame at 30 and 60). A
+    take begins at frame zero, its first timecode is kept in `meta`.
     """
     return TableClip(
         file,
@@ -99,14 +98,15 @@ def _layout(header: Sequence[str], rig: Rig | None) -> Layout:
     columns = named_columns(header)
     if not is_livelink(list(columns)) or len(columns) < 3:
         raise FileFormatError("expected a header Timecode,BlendShapeCount,<curve>,...")
-    curves = dict(list(columns.items())[2:])
-    rig, controls, meta = loose_rig(curves, rig or RIG)
-    return Layout(rig, 0, controls, meta=meta)
+    time, _, *curves = columns.items()
+    rig, controls, meta = control_columns(dict(curves), rig or RIG)
+    return Layout(rig, time[1], controls, meta=meta)
 
 
 def is_livelink(header: Sequence[str]) -> bool:
     """Whether a table begins with the two columns of a Live Link take."""
-    columns = {name: i for i, name in enumerate(header[:2])}
+    titled = [name for name in header if is_named(name)]
+    columns = {name: i for i, name in enumerate(titled[:2])}
     names = (column_named(columns, "Timecode"), column_named(columns, "BlendShapeCount"))
     return [columns.get(name or "") for name in names] == [0, 1]
 
@@ -117,14 +117,15 @@ def _seconds(cells: Sequence[str]) -> list[float]:
     whole = [int(code[3]) for code in codes]
     if unit not in (_CLOCK, 1000):
         codes = [(h, m, s, frames) for (h, m, s, _), frames in zip(codes, whole, strict=True)]
-    drops = unit == 30 and any(";" in cell for cell in cells)
+    drops = unit in (30, 60) and any(";" in cell for cell in cells)
     times: list[float] = []
     midnights = 0.0
     for h, m, s, last in codes:
         time = h * 3600 + m * 60 + s + last / unit
         if drops:
             minutes = h * 60 + m
-            time = (time * unit - 2 * (minutes - minutes // 10)) * 1001 / 30000
+            left_out = unit // 15 * (minutes - minutes // 10)
+            time = (time * unit - left_out) * 1001 / (unit * 1000)
         time += midnights
         if times and time < times[-1] - _DAY / 2:
             midnights += _DAY

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ...arrays import Doubles, Floats
 from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, exact_fps
-from ...errors import FileFormatError, missing_extra
+from ...errors import FileFormatError
+from ...mesh.files.ufbx_scene import UfbxScene, ufbx_module
 from ...rig import Rig, rig_names
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
-from ..rigs import loose_rig
+from ..rates import require_plausible
+from ..rigs import Columns, bare_rig, file_rig, on_rig
 from ..scene.skeleton import joint_called
 from .document import RIG
 from .times import CUSTOM, TIME_MODES
@@ -25,6 +24,8 @@ from .times import CUSTOM, TIME_MODES
 _MAX_BYTES = 1 << 31
 _MAX_SECONDS = 1e9
 _MAX_FRAMES = 1 << 24
+_KEY_BYTES = 20
+"""Least bytes of a key."""
 _MAX_CHANNELS = 4096
 
 
@@ -51,66 +52,14 @@ def read_stacks(file: BinaryIO, rig: Rig | None = None) -> Sequence[FrameSource]
         raise FileFormatError(f"{name}: {error}") from error
 
 
-def _ufbx() -> ModuleType:
-    try:
-        import ufbx
-    except ImportError:
-        raise missing_extra("reading FBX", "fbx-read") from None
-    module: ModuleType = ufbx
-    return module
-
-
-class _Scene:
-    """A scene of ufbx and every object read from it.
-
-    The package (0.0.5) miscounts references: a scene shows its elements to the garbage collector
-    without owning them, and an item of a list that was returned before comes without a reference.
-    So all elements get one reference that is never given back, which keeps some bytes of each for
-    the life of the process; the memory of the scene itself is released with the last user of this.
-    """
-
-    def __init__(self, scene: Any) -> None:
-        self._scene = self.keep(scene)
-        for owned in gc.get_referents(scene):  # among them the context, which does the miscounting
-            if not isinstance(owned, type):
-                self.keep(owned)
-        self.listed(scene.elements)
-
-    def __getattr__(self, name: str) -> Any:
-        return self.keep(getattr(self._scene, name))
-
-    def __del__(self) -> None:
-        self._scene.free()
-
-    def keep(self, thing: Any) -> Any:
-        """Return an object, which is never deallocated."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-        if gc.is_tracked(thing):
-            ctypes.pythonapi.PyObject_GC_UnTrack(ctypes.py_object(thing))
-        return thing
-
-    def listed(self, several: Any) -> list[Any]:
-        """Return the items of a list, which must not be iterated."""
-        self.keep(several)
-        return [self.keep(several[index]) for index in range(len(several))]
-
-
-def _load(file: BinaryIO, name: str) -> _Scene:
-    ufbx = _ufbx()
+def _load(file: BinaryIO, name: str) -> UfbxScene:
     data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
         raise FileFormatError(f"{name} is longer than {_MAX_BYTES} bytes")
-    try:
-        return _Scene(
-            ufbx.load_memory(data, target_axes=ufbx.axes_right_handed_y_up, ignore_embedded=True)
-        )
-    except (ufbx.UfbxError, ValueError, UnicodeError) as error:
-        raise FileFormatError(
-            f"{name} is not an FBX file: {error or type(error).__name__}"
-        ) from error
+    return UfbxScene.parse(data, name, ignore_embedded=True)
 
 
-def _rate(scene: _Scene) -> Fraction:
+def _rate(scene: UfbxScene) -> Fraction:
     modes = {mode: rate for rate, mode in TIME_MODES.items()}
     settings = scene.settings
     mode, stored = settings.time_mode.value, float(settings.frames_per_second)
@@ -144,22 +93,27 @@ class _Channels:
 class _Stack:
     """One animation stack; the scene stays in memory."""
 
-    def __init__(self, scene: _Scene, stack: Any, fps: Fraction, rig: Rig | None) -> None:
+    def __init__(self, scene: UfbxScene, stack: Any, fps: Fraction, rig: Rig | None) -> None:
         self._scene = scene
         self._channels = _channels(scene, stack)
         self._begin, self._count = _span(stack, fps)
+        require_plausible(self._count, scene.size // _KEY_BYTES)
         controls = self._channels.controls
         marked = _marked_rig(scene)
-        names = _own(list(controls), rig or marked)
-        guess = rig or (marked.name if marked else None)
+        built_in = Rig.load(marked) if marked in rig_names() else None
+        names = _own(list(controls), rig or built_in)
+        columns: Columns
         if names:
-            found, columns, meta = loose_rig({n: i for i, n in enumerate(names)}, guess)
-        elif known := rig or marked:
-            found, columns, meta = known, [None] * len(known), {}
+            found, columns, meta = file_rig(names, rig or marked, deformers=True)
+            if marked and not (rig or built_in) and "missing_controls" in meta:  # a rig of its own
+                found, columns, meta = bare_rig(names), [(i,) for i in range(len(names))], {}
+        elif known := rig or built_in:
+            found, columns, meta = known, [()] * len(known), {}
             self._count = 0
         else:
             raise FileFormatError(f"stack {stack.name!r} moves no blend shape and no user property")
-        self._controls = [None if c is None else controls[names[c]] for c in columns]
+        self._columns = columns
+        self._controls = [controls[name] for name in names]
         self.info = ClipInfo(
             found,
             fps,
@@ -175,11 +129,11 @@ class _Stack:
             yield Block(self._values(times), self._angles(times))
 
     def _values(self, times: Sequence[float]) -> Floats:
-        values = np.tile(self.info.rig.rest, (len(times), 1))
-        for i, control in enumerate(self._controls):
-            if control is not None:
-                values[:, i] = [control(t) for t in times]
-        return _finite(values)
+        table = np.zeros((len(times), len(self._controls)), np.float32)
+        used = {place for places in self._columns for place in places}
+        for i in used:
+            table[:, i] = [self._controls[i](t) for t in times]
+        return _finite(on_rig(table, self._columns, self.info.rig))
 
     def _angles(self, times: Sequence[float]) -> Floats | None:
         if not self._channels.joints:
@@ -212,22 +166,21 @@ def _own(names: list[str], rig: Rig | None) -> list[str]:
     return names
 
 
-def _marked_rig(scene: _Scene) -> Rig | None:
-    """Return the rig that a file written by facesdk names."""
+def _marked_rig(scene: UfbxScene) -> str | None:
+    """Return the name of the rig in a file written by facesdk."""
     for node in scene.listed(scene.nodes):
         found = scene.keep(scene.keep(node.props).find_prop(RIG))
         if found is not None:
-            name = str(found.value_str)
-            return Rig.load(name) if name in rig_names() else None
+            return str(found.value_str)
     return None
 
 
 # ----------------------------------------------------------------------- channels
 
 
-def _channels(scene: _Scene, stack: Any) -> _Channels:
+def _channels(scene: UfbxScene, stack: Any) -> _Channels:
     """Return the channels that the first layer of a stack animates."""
-    ufbx = _ufbx()
+    ufbx = ufbx_module()
     found, anim = _Channels(), scene.keep(stack.anim)
     layers = scene.listed(stack.layers)
     animated = scene.listed(layers[0].anim_props) if layers else []
@@ -242,7 +195,6 @@ def _channels(scene: _Scene, stack: Any) -> _Channels:
                 found.joints.setdefault(joint, _turn(scene, element, anim))
         elif isinstance(element, ufbx.Node) and _is_users(scene, element, prop):
             found.values.setdefault(prop, scene.keep(entry.anim_value).evaluate_real)
-    found.weights = _without_prefix(found.weights)
     return found
 
 
@@ -250,28 +202,20 @@ def _weight(channel: Any, anim: Any) -> Callable[[float], float]:
     return lambda time: float(channel.evaluate_blend_weight(anim, time))
 
 
-def _is_users(scene: _Scene, node: Any, name: str) -> bool:
+def _is_users(scene: UfbxScene, node: Any, name: str) -> bool:
     """Whether a property of a node was defined by the user."""
     found = scene.keep(scene.keep(node.props).find_prop(name))
-    return found is not None and bool(found.flags & _ufbx().PropFlags.USER_DEFINED)
-
-
-def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
-    """Return names without the deformer's, which Maya puts before them."""
-    prefixes = {name.partition(".")[0] for name in weights}
-    if len(prefixes) != 1 or not all("." in name for name in weights):
-        return weights
-    return {name.partition(".")[2]: weight for name, weight in weights.items()}
+    return found is not None and bool(found.flags & ufbx_module().PropFlags.USER_DEFINED)
 
 
 # ------------------------------------------------------------------------- joints
 
 
-def _turn(scene: _Scene, node: Any, anim: Any) -> Callable[[Sequence[float]], Doubles]:
+def _turn(scene: UfbxScene, node: Any, anim: Any) -> Callable[[Sequence[float]], Doubles]:
     """Return (T, 3) yaw, pitch, roll of a joint away from its rest, about the scene's axes."""
     from ...mesh.rotation import quaternion_angles
 
-    ufbx = _ufbx()
+    ufbx = ufbx_module()
     rest = np.array(node.local_transform.rotation)
     above = _world_rotation(scene, node.parent)
     undo = _product(_inverse(rest), _inverse(above))
@@ -284,7 +228,7 @@ def _turn(scene: _Scene, node: Any, anim: Any) -> Callable[[Sequence[float]], Do
     return angles
 
 
-def _world_rotation(scene: _Scene, node: Any) -> Doubles:
+def _world_rotation(scene: UfbxScene, node: Any) -> Doubles:
     """Return (4,) rotation of a node at rest."""
     turned = np.array([0.0, 0.0, 0.0, 1.0])
     while node is not None:

@@ -13,6 +13,7 @@ from ...errors import ExportError
 from ...source import FrameSource, OffsetSource
 from ..options import WriteOptions, with_defaults
 from ..scene.head_curves import chosen_head, head_curves
+from ..scene.placeholder import placeholder
 from ..scene.skeleton import joint_places
 from ..spool import Spool, spooled
 from .document import RIG, closing, opening
@@ -52,9 +53,9 @@ def write_stacks(
             stacks.append(Stack(name, source, channels, spool(frames) if frames else None))
         objects = Objects()
         scale = 100.0 if settings["unit"] == CENTIMETERS else 1.0
-        _fill(objects, stacks, head, scale, options.tolerance)
+        _fill(objects, stacks, head, scale, options)
         if options.audio is not None:
-            _add_audio(objects, str(options.audio), stacks[0])
+            _add_audio(objects, options.audio_path, stacks[0])
         nodes = [*opening(stacks, settings), *objects.nodes(), closing(stacks)]
         write_nodes(nodes, file, int(settings["version"]))
     return ("events",) if any(source.info.events for source in clips.values()) else ()
@@ -81,26 +82,34 @@ def _fill(
     stacks: Sequence[Stack],
     head: Head | None,
     scale: float,
-    tolerance: float | None,
+    options: WriteOptions,
 ) -> None:
     """Add joints, head and stacks."""
-    skeleton = add_skeleton(objects, joint_places(head, scale), _user_properties(stacks, head))
-    channels: dict[str, int] = {}
-    if head is not None:
-        from .surface import add_surface
+    from .surface import add_surface
 
+    places = joint_places(head or options.mesh, scale)
+    skeleton = add_skeleton(objects, places, _user_properties(stacks, head))
+    if head is not None:
         channels = add_surface(objects, head, skeleton, scale)
+    else:
+        triangle = placeholder(list(_controls(stacks)), options)
+        channels = add_surface(objects, triangle, skeleton, scale, name=triangle.name)
     for stack in stacks:
-        properties = _property_tracks(stack, channels, skeleton.keys["root"])
-        joints = _joint_tracks(stack, head, skeleton, tolerance)
+        properties = _property_tracks(stack, channels if head else {}, skeleton.keys["root"])
+        joints = _joint_tracks(stack, head, skeleton, options.tolerance)
         add_stack(objects, stack, [*properties, *joints, *_shape_tracks(stack, channels)])
+
+
+def _controls(stacks: Sequence[Stack]) -> dict[str, float]:
+    """Return the controls of all stacks, and their values at rest."""
+    return {c.name: c.rest for stack in stacks for c in stack.source.info.rig.controls}
 
 
 def _user_properties(stacks: Sequence[Stack], head: Head | None) -> list[Node]:
     """Return a property of the root for every control that has no shape on the head."""
     shapes = set(head.names) if head is not None else set()
-    rests = {c.name: c.rest for stack in stacks for c in stack.source.info.rig.controls}
-    numbers = [number(name, rest, "A+U") for name, rest in rests.items() if name not in shapes]
+    rests = _controls(stacks).items()
+    numbers = [number(name, rest, "A+U") for name, rest in rests if name not in shapes]
     return [prop(RIG, "KString", "", "U", stacks[0].source.info.rig.name), *numbers]
 
 
@@ -134,14 +143,12 @@ def _joint_tracks(
 
 def _shape_tracks(stack: Stack, channels: Mapping[str, int]) -> Iterator[Track]:
     """Yield tracks of the shapes with the names of controls, or of all if there are none."""
-    if stack.driven is None:
-        return
     controls = set(stack.source.info.rig.names)
     wanted = controls & channels.keys() or channels.keys()
-    name = "DeformPercent"
-    for i, shape in enumerate(stack.driven.names):
+    spool, name = stack.driven or stack.spool, "DeformPercent"
+    for i, shape in enumerate(spool.names):
         if shape in wanted:
-            yield Track(stack.driven, i, channels[shape], name, name, f"d|{name}", 100.0)
+            yield Track(spool, i, channels[shape], name, name, f"d|{name}", 100.0)
 
 
 def _add_audio(objects: Objects, path: str, stack: Stack) -> None:

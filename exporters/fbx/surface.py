@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ...arrays import Doubles, Floats
 from ...mesh import Head, Material
-from ..scene.materials import linear, materials_of, parts_of, srgb
+from ..scene.materials import linear
 from ..scene.shapes import Shape, rest_normals, shapes_of
 from ..scene.skeleton import PARENTS
 from ..scene.skin import skin_weights
+from .looks import Looks, looks
 from .nodes import Array, Long, Node, Value, group, prop, properties, vector
 from .objects import ROOT, Objects
 from .skeleton import Skeleton
@@ -30,32 +31,36 @@ NAME = "face"
 class Surface:
     """A head as the arrays of a file, shapes in the head's order."""
 
+    looks: Looks
     mesh: Sequence[Node]
     shapes: Sequence[Sequence[Node]]
 
 
-def add_surface(objects: Objects, head: Head, skeleton: Skeleton, scale: float) -> dict[str, int]:
-    """Add a head; returns the key of every shape's channel by its name."""
+def add_surface(
+    objects: Objects, head: Head, skeleton: Skeleton, scale: float, *, name: str = NAME
+) -> dict[str, int]:
+    """Add a head as a mesh called `name`; returns the key of every shape's channel by its name."""
     surface = _surface(head, scale)
-    model = _add_model(objects)
-    mesh = objects.add("Geometry", NAME, "Geometry", "Mesh", children=surface.mesh)
+    model = _add_model(objects, name)
+    mesh = objects.add("Geometry", name, "Geometry", "Mesh", children=surface.mesh)
     objects.connect(mesh, model)
-    for material in materials(head):
+    for material in surface.looks.materials:
         objects.connect(_add_material(objects, material), model)
     _add_skin(objects, mesh, head, skeleton)
-    _add_bind_pose(objects, model, skeleton)
+    _add_bind_pose(objects, name, model, skeleton)
     return _add_shapes(objects, mesh, head.names, surface)
 
 
-def _add_model(objects: Objects) -> int:
+def _add_model(objects: Objects, name: str) -> int:
     entries = [
+        prop("InheritType", "enum", "", "", 1),
         vector("Lcl Translation", np.zeros(3)),
         vector("Lcl Rotation", np.zeros(3)),
         vector("Lcl Scaling", np.ones(3)),
         prop("DefaultAttributeIndex", "int", "Integer", "", 0),
     ]
     model = objects.add(
-        "Model", NAME, "Model", "Mesh",
+        "Model", name, "Model", "Mesh",
         children=[Node("Version", 232), properties(*entries), Node("Shading", True),
                   Node("Culling", "CullingOff")],
     )  # fmt: skip
@@ -70,19 +75,20 @@ def _add_model(objects: Objects) -> int:
 def _surface(head: Head, scale: float) -> Surface:
     """Return the arrays of a head, kept for the next file."""
     shapes = [_shape(shape, scale) for shape in shapes_of(head)]
-    return Surface(_mesh(head, rest_normals(head), scale), shapes)
+    worn = looks(head)
+    return Surface(worn, _mesh(head, worn, rest_normals(head), scale), shapes)
 
 
-def _mesh(head: Head, rest: Floats, scale: float) -> list[Node]:
+def _mesh(head: Head, worn: Looks, rest: Floats, scale: float) -> list[Node]:
     polygons = head.triangles.astype(np.int32)
     polygons[:, 2] = ~polygons[:, 2]
     layers = [_layer("Normal", 102, "Normals", rest, "NormalsIndex", head.triangles)]
-    if head.colors is not None:
-        tints = np.column_stack([_tints(head), np.ones(len(head.neutral))])
-        layers.append(_layer("Color", 101, "Colors", tints, "ColorIndex", head.triangles))
+    if worn.tints is not None:
+        tints = np.column_stack([worn.tints, np.ones(len(worn.tints))])
+        layers.append(_layer("Color", 101, "Colors", tints, "ColorIndex", worn.corners))
     if head.uvs is not None:
         layers.append(_layer("UV", 101, "UV", head.uvs, "UVIndex", head.triangles))
-    layers.append(_material_layer(head))
+    layers.append(_material_layer(worn))
     kinds = ["Normal", *(["Color"] * (head.colors is not None)), *(["UV"] * (head.uvs is not None))]
     return [
         Node("Vertices", Array.of(_scaled(head.neutral, scale), "f8")),
@@ -115,7 +121,7 @@ def _layer(
     )
 
 
-def _material_layer(head: Head) -> Node:
+def _material_layer(worn: Looks) -> Node:
     return Node(
         "LayerElementMaterial",
         0,
@@ -124,7 +130,7 @@ def _material_layer(head: Head) -> Node:
             Node("Name", ""),
             Node("MappingInformationType", "ByPolygon"),
             Node("ReferenceInformationType", "IndexToDirect"),
-            Node("Materials", Array.of(_material_of_triangles(head), "i4")),
+            Node("Materials", Array.of(worn.faces, "i4")),
         ],
     )
 
@@ -150,53 +156,15 @@ def _shape(shape: Shape, scale: float) -> list[Node]:
 # ---------------------------------------------------------------------- materials
 
 
-def materials(head: Head) -> list[Material]:
-    """Return the different materials of a head, lightened where vertices have colors.
-
-    Colors of vertices are factors of these: a reader that ignores them still shows a face.
-    """
-    plain = materials_of(parts_of(head))
-    if head.colors is None:
-        return plain
-    colors = srgb(_brightest(head)).tolist()
-    return [replace(m, color=(r, g, b)) for m, (r, g, b) in zip(plain, colors, strict=True)]
-
-
-def _material_of_triangles(head: Head) -> NDArray[np.int32]:
-    """Return (F,) indices into `materials`; 0 for triangles outside all parts."""
-    parts = parts_of(head)
-    known = materials_of(parts)
-    found = np.zeros(len(head.triangles), np.int32)
-    for part in parts:
-        found[part.triangles] = known.index(part.material)
-    return found
-
-
-def _material_of_vertices(head: Head) -> NDArray[np.int32]:
-    found = np.zeros(len(head.neutral), np.int32)
-    found[head.triangles] = _material_of_triangles(head)[:, None]
-    return found
-
-
-def _brightest(head: Head) -> Doubles:
-    """Return (M, 3) linear color per material: the maximum per channel among its vertices."""
-    assert head.colors is not None
-    most = np.full((len(materials_of(parts_of(head))), 3), 1e-3)
-    np.maximum.at(most, _material_of_vertices(head), linear(head.colors))
-    return most
-
-
-def _tints(head: Head) -> Doubles:
-    """Return (V, 3) sRGB factors from the materials' colors to the vertices'."""
-    assert head.colors is not None
-    return srgb(linear(head.colors) / _brightest(head)[_material_of_vertices(head)])
-
-
 def _add_material(objects: Objects, material: Material) -> int:
-    shininess = float(np.clip(2 / max(material.roughness, 0.05) ** 4 - 2, 2, 1000))
-    specular = srgb(np.full(3, 0.08 * material.specular)).tolist()
+    """Add a material as Blender, ufbx and Unity read one: roughness 1 - sqrt(shininess) / 10.
+
+    Colors are linear light, as most programs take them.
+    """
+    shininess = 100 * (1 - float(np.clip(material.roughness, 0, 1))) ** 2
+    specular = [0.08 * material.specular] * 3
     entries = [
-        _color("DiffuseColor", material.color),
+        _color("DiffuseColor", linear(np.array(material.color)).tolist()),
         _factor("DiffuseFactor", 1.0),
         _color("SpecularColor", specular),
         _factor("SpecularFactor", 1.0),
@@ -269,7 +237,7 @@ def _add_skin(objects: Objects, mesh: int, head: Head, skeleton: Skeleton) -> No
         objects.connect(skeleton.keys[joint], cluster)
 
 
-def _add_bind_pose(objects: Objects, model: int, skeleton: Skeleton) -> None:
+def _add_bind_pose(objects: Objects, name: str, model: int, skeleton: Skeleton) -> None:
     """Add the positions of mesh and joints when they were bound."""
     tied = [(model, np.zeros(3))]
     tied += [(skeleton.keys[name], place) for name, place in skeleton.places.items()]
@@ -278,7 +246,7 @@ def _add_bind_pose(objects: Objects, model: int, skeleton: Skeleton) -> None:
         for key, place in tied
     ]
     objects.add(
-        "Pose", NAME, "Pose", "BindPose",
+        "Pose", name, "Pose", "BindPose",
         children=[Node("Type", "BindPose"), Node("Version", 100),
                   Node("NbPoseNodes", len(tied)), *entries],
     )  # fmt: skip

@@ -55,11 +55,12 @@ class Animation:
                 "give the clip an earlier start"
             )
 
-    def weights(self, nodes: Iterable[int], width: int) -> None:
-        """Add the first `width` channels as the weights of nodes, with shared keys."""
-        keys = self._shared_keys(width)
+    def weights(self, nodes: Iterable[int], weighed: Callable[[Array], Array]) -> None:
+        """Add weights of nodes with shared keys: (n, S) weights for (n, C) rows of all channels."""
+        keys = self._shared_keys(weighed)
         count = self._spool.frames if keys is None else len(keys)
-        rows = (row[:, :width] for row in self._rows(keys))
+        width = weighed(np.zeros((1, len(self._spool.names)), np.float32)).shape[1]
+        rows = (weighed(row) for row in self._rows(keys))
         output = self._document.stream(rows, count * width, 1)
         sampler = self._sampler(self._times(keys), output)
         for node in nodes:
@@ -72,17 +73,27 @@ class Animation:
                 first = len(self._spool.names) - 3 * (len(POSE_JOINTS) - joint)
                 self.rotation(node, itemgetter((slice(None), slice(first, first + 3))))
 
-    def rotation(self, node: int, angles: Callable[[Array], Array]) -> None:
-        """Add a rotation of a node: (n, 3) yaw, pitch, roll for (n, C) rows of all channels."""
-        if self._tolerance is None:
-            turned = (quaternions(angles(rows)) for rows in self._spool.rows())
-            output = self._document.stream(turned, self._spool.frames, 4)
-            self._channel(self._sampler(self._times(None), output), node, "rotation")
-            return
-        whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
-        keys, turns = rotation_keys(whole, self._tolerance)
-        output = self._document.stream([turns], len(keys), 4)
-        self._channel(self._sampler(self._times(keys), output), node, "rotation")
+    def rotation(
+        self,
+        node: int,
+        angles: Callable[[Array], Array],
+        *,
+        placed: Callable[[Array], Array] = np.asarray,
+    ) -> None:
+        """Add a rotation of a node: (n, 3) yaw, pitch, roll for (n, C) rows of all channels.
+
+        `placed` turns (n, 4) quaternions into those of the node, which keep their distances.
+        """
+        if self._tolerance is not None:
+            whole = np.concatenate([angles(rows) for rows in self._spool.rows()])
+            keys, turns = rotation_keys(whole, self._tolerance)
+            if len(keys) * 5 < self._spool.frames * 4:  # their own times take a number per key
+                output = self._document.stream([placed(turns)], len(keys), 4)
+                self._channel(self._sampler(self._times(keys), output), node, "rotation")
+                return
+        turned = (placed(quaternions(angles(rows))) for rows in self._spool.rows())
+        output = self._document.stream(turned, self._spool.frames, 4)
+        self._channel(self._sampler(self._times(None), output), node, "rotation")
 
     def shift(self, node: int, channel: int) -> None:
         """Add one channel as the translation of a node along X, as VRM stores expressions."""
@@ -123,12 +134,17 @@ class Animation:
                 yield row[keys[first:last] - begin]
             begin += len(row)
 
-    def _shared_keys(self, width: int) -> Array | None:
+    def _shared_keys(self, weighed: Callable[[Array], Array]) -> Array | None:
         if self._tolerance is None:
             return None
-        chooser = LinearKeys(width, self._tolerance, shared=True)
-        kept = [chooser.push(row[:, :width]).any(1) for row in self._spool.rows()]
-        return np.flatnonzero(np.concatenate([*kept, chooser.flush().any(1)]))
+        chooser: LinearKeys | None = None
+        kept = []
+        for row in map(weighed, self._spool.rows()):
+            chooser = chooser or LinearKeys(row.shape[1], self._tolerance, shared=True)
+            kept.append(chooser.push(row).any(1))
+        last = [] if chooser is None else [chooser.flush().any(1)]
+        keys = np.flatnonzero(np.concatenate([*kept, *last]))
+        return keys if len(keys) < self._spool.frames else None
 
     def _times(self, keys: Array | None) -> int:
         """Return the accessor of the seconds of every frame, which samplers share, or of keys."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, NamedTuple
@@ -38,21 +38,38 @@ class Snapshot(NamedTuple):
 class Document:
     """Nodes, meshes and the rest as JSON, accessors as bytes in a temporary file."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        """`file` is empty and takes the numbers."""
+    def __init__(
+        self, file: IO[bytes], *, after: Mapping[str, int] | None = None, buffer: int = 0,
+        offset: int = 0,
+    ) -> None:  # fmt: skip
+        """`file` is empty and takes the numbers.
+
+        A document that continues another one counts its entries `after` the other's, by kind, and
+        its numbers from an `offset`, a multiple of four, in a buffer.
+        """
         self._file = file
         self._length = 0
+        self._after = dict(after or {})
+        self._buffer, self._offset = buffer, offset
+        self._zeros: int | None = None
+        self.most_zeros = 0
+        """Vectors of the longest accessor that `zeros` will add."""
         self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": GENERATOR}}
 
     def add(self, kind: str, entry: dict[str, Any]) -> int:
         """Add an entry of `nodes`, `meshes` or any other kind; returns its index."""
         entries: list[dict[str, Any]] = self.json.setdefault(kind, [])
         entries.append(entry)
-        return len(entries) - 1
+        return self._after.get(kind, 0) + len(entries) - 1
+
+    @property
+    def length(self) -> int:
+        """Bytes of the numbers so far."""
+        return self._length
 
     def snapshot(self) -> Snapshot:
         """Return all that the document holds, for `restore`."""
-        return Snapshot(json.dumps(self.json), b"".join(self._pieces()))
+        return Snapshot(json.dumps(self.json), b"".join(self.pieces()))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Fill an empty document with what another one held."""
@@ -62,9 +79,9 @@ class Document:
 
     # --------------------------------------------------------------- accessors
 
-    def vertices(self, values: Array, *, bounds: bool = False, normalized: bool = False) -> int:
+    def vertices(self, values: Array, *, bounds: bool = False) -> int:
         """Add the accessor of a (V, n) vertex attribute; positions need `bounds`."""
-        return self._accessor(values, _ARRAY, bounds=bounds, normalized=normalized)
+        return self._accessor(values, _ARRAY, bounds=bounds)
 
     def indices(self, triangles: Array) -> int:
         """Add the accessor of corners."""
@@ -76,16 +93,26 @@ class Document:
         return self._accessor(values, None, bounds=bounds)
 
     def zeros(self, count: int) -> int:
-        """Add the accessor of `count` zero vectors, which takes no bytes."""
-        return self.add(
-            "accessors", _described(np.dtype("f4"), count, 3) | _bounds(np.zeros((1, 3)))
-        )
+        """Add the accessor of `count` zero vectors, at most `most_zeros`.
 
-    def deltas(self, values: Array, *, bounds: bool = False) -> int:
-        """Add the accessor of (V, 3) mostly zero vectors: sparse where that is shorter."""
+        An accessor may also be zero without a view, but assimp, panda3d and UnityGLTF refuse files
+        with one: these share a view of zeros, which therefore needs a stride.
+        """
+        assert count <= self.most_zeros, "most_zeros is too small"
+        if self._zeros is None:
+            self._zeros = self._view([bytes(12 * self.most_zeros)], _ARRAY)
+            self.json["bufferViews"][self._zeros]["byteStride"] = 12
+        entry = {"bufferView": self._zeros} | _described(np.dtype("f4"), count, 3)
+        return self.add("accessors", entry | _bounds(np.zeros((1, 3))))
+
+    def deltas(self, values: Array, *, bounds: bool = False, sparse: bool = True) -> int:
+        """Add the accessor of (V, 3) mostly zero vectors: sparse where allowed and shorter.
+
+        Sparse ones have no view of zeros below them: Babylon.js would write into it.
+        """
         moved = np.flatnonzero(values.any(1))
         index = np.dtype("<u2" if len(values) <= 1 << 16 else "<u4")
-        if len(moved) * (12 + index.itemsize) >= 12 * len(values):
+        if not sparse or len(moved) * (12 + index.itemsize) >= 12 * len(values):
             return self._accessor(np.asarray(values, "<f4"), _ARRAY, bounds=bounds)
         entry = _described(np.dtype("f4"), len(values), 3)
         entry["sparse"] = {
@@ -107,13 +134,14 @@ class Document:
         limits = {} if bounds is None else _bounds(bounds)
         return self.add("accessors", view | _described(np.dtype("f4"), count, width) | limits)
 
-    def _accessor(
-        self, values: Array, target: int | None, *, bounds: bool = False, normalized: bool = False
-    ) -> int:
+    def view(self, data: bytes) -> int:
+        """Add a buffer view of bytes of any kind."""
+        return self._view([data])
+
+    def _accessor(self, values: Array, target: int | None, *, bounds: bool = False) -> int:
         kind = values.dtype.newbyteorder("<")
         view = self._view([np.ascontiguousarray(values, kind).tobytes()], target)
         entry = {"bufferView": view} | _described(kind, *values.shape)
-        entry |= {"normalized": True} if normalized else {}
         return self.add("accessors", entry | (_bounds(values) if bounds else {}))
 
     def _view(self, parts: Iterable[bytes], target: int | None = None) -> int:
@@ -121,7 +149,8 @@ class Document:
         self._file.write(bytes(-self._length % 4))
         begin = self._length + -self._length % 4
         self._length = begin + sum(self._file.write(part) for part in parts)
-        entry = {"buffer": 0, "byteOffset": begin, "byteLength": self._length - begin}
+        length = self._length - begin
+        entry = {"buffer": self._buffer, "byteOffset": self._offset + begin, "byteLength": length}
         return self.add("bufferViews", entry | ({} if target is None else {"target": target}))
 
     # ------------------------------------------------------------------ writing
@@ -133,14 +162,12 @@ class Document:
         length = self._length + -self._length % 4
         chunk = 8 + length if length else 0
         total = 20 + len(text) + chunk
-        if total > _MOST:
-            raise ExportError(f"a .glb file has at most 4 GiB, this one needs {total:,} bytes; "
-                              "write shorter clips, fewer shapes or thinned keys")  # fmt: skip
+        check_length(total)
         file.write(struct.pack("<4sIII4s", b"glTF", 2, total, len(text), b"JSON") + text)
         if not length:
             return
         file.write(struct.pack("<I4s", length, b"BIN\0"))
-        for piece in self._pieces():
+        for piece in self.pieces():
             file.write(piece)
         file.write(bytes(length - self._length))
 
@@ -150,7 +177,7 @@ class Document:
         text = self._text({"byteLength": self._length, "uri": mark}, indent=1)
         before, _, after = text.partition(mark.encode())
         file.write(before + b"data:application/octet-stream;base64,")
-        for piece in self._pieces():
+        for piece in self.pieces():
             file.write(base64.b64encode(piece))
         file.write(after + b"\n")
 
@@ -163,7 +190,8 @@ class Document:
             raise ExportError(f"names and events must be JSON values: {error}") from error
         return text.encode()
 
-    def _pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the numbers, whole triples of bytes at a time but for the last."""
         self._file.seek(0)
         while piece := self._file.read(_PIECE):
             yield piece
@@ -174,6 +202,13 @@ def new_document() -> Iterator[Document]:
     """Open an empty document."""
     with TemporaryFile() as file:
         yield Document(file)
+
+
+def check_length(total: int) -> None:
+    """Raise `ExportError` for a `.glb` file that is longer than its header can hold."""
+    if total > _MOST:
+        raise ExportError(f"a .glb file has at most 4 GiB, this one needs {total:,} bytes; "
+                          "write shorter clips, fewer shapes or thinned keys")  # fmt: skip
 
 
 def _described(kind: np.dtype[Any], count: int, width: int) -> dict[str, Any]:

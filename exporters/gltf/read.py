@@ -17,9 +17,9 @@ from ...errors import FileFormatError
 from ...mesh.files.gltf import MAX_BYTES, Scene, in_words
 from ...mesh.rotation import quaternion_angles, slerp
 from ...rig import Rig
-from ..rates import timing
-from ..rigs import shape_rig
-from ..scene.skeleton import joint_called
+from ..rates import require_plausible, timing
+from ..rigs import file_rig, on_rig
+from .bones import find_bones
 
 Array = NDArray[Any]
 
@@ -107,7 +107,8 @@ class _Figure:
         self._nodes = list(scene.document.get("nodes", ()))
         self._extension = dict(scene.document.get("extensions", {}).get("VRMC_vrm_animation", {}))
         self._expressions = self._expression_nodes()
-        self._joints = self._joint_nodes()
+        self._bones = find_bones(scene.document)
+        self._joints = {bone.node: joint for joint, bone in self._bones.items()}
 
     def clips(self, rig: Rig | None) -> Iterator[Clip | None]:
         """Yield a clip per animation, or None for one that moves no face."""
@@ -124,24 +125,6 @@ class _Figure:
             for group in ("preset", "custom")
             for name, entry in groups.get(group, {}).items()
         }
-
-    def _joint_nodes(self) -> dict[int, str]:
-        """Return the pose joint of every node that is one."""
-        extensions = self._scene.document.get("extensions", {})
-        bones = self._extension or extensions.get("VRMC_vrm", {})
-        named = {
-            name: int(bone["node"])
-            for name, bone in bones.get("humanoid", {}).get("humanBones", {}).items()
-        }
-        found = {named[n]: n for n in ("head", "neck") if n in named}
-        for bone, joint in (("leftEye", "left_eye"), ("rightEye", "right_eye")):
-            found |= {named[bone]: joint} if bone in named else {}
-        for joint in POSE_JOINTS:
-            if joint in found.values() or self._extension:
-                continue
-            alike = (i for i, node in enumerate(self._nodes) if _is_joint(node, joint))
-            found |= dict.fromkeys(list(alike)[:1], joint)
-        return found
 
     # ------------------------------------------------------------------ a clip
 
@@ -211,40 +194,17 @@ class _Figure:
         return curve
 
     def _pose(self, turns: Mapping[str, tuple[_Curve, int]], times: Array) -> Pose | None:
-        """Return rotations of the joints away from rest, about the axes of the scene."""
+        """Return rotations of the joints away from rest, about the axes of the character."""
         if not turns:
             return None
         angles = np.zeros((len(times), len(POSE_JOINTS), 3), np.float32)
         for joint, (curve, node) in turns.items():
-            local = curve.at(times, turning=True)
-            local /= np.maximum(np.linalg.norm(local, axis=1, keepdims=True), 1e-12)
-            above, rest = self._rest(node)
-            turned = _product(_product(above, local), _product(_inverse(rest), _inverse(above)))
+            turned = curve.at(times, turning=True)
+            turned /= np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-12)
+            if node >= 0:
+                turned = self._bones[joint].turns(turned)
             angles[:, POSE_JOINTS.index(joint)] = quaternion_angles(turned)
         return Pose(angles)
-
-    def _rest(self, node: int) -> tuple[Array, Array]:
-        """Return the rest rotations of a node's parent (in the scene) and of the node (in it)."""
-        parents = {int(c): i for i, n in enumerate(self._nodes) for c in n.get("children", ())}
-        chain: list[Array] = []
-        here = parents.get(node, -1)
-        while here >= 0 and len(chain) <= len(self._nodes):
-            chain.append(self._turn(here))
-            here = parents.get(here, -1)
-        above = np.array([0.0, 0.0, 0.0, 1.0])
-        for turn in reversed(chain):
-            above = _product(above, turn)
-        return above, self._turn(node)
-
-    def _turn(self, node: int) -> Array:
-        rotation = self._nodes[node].get("rotation") if node >= 0 else None
-        turn = np.array(rotation or (0, 0, 0, 1), float)
-        return np.asarray(turn / max(float(np.linalg.norm(turn)), 1e-12))
-
-
-def _is_joint(node: Mapping[str, Any], joint: str) -> bool:
-    """Whether a node without a mesh has a joint's name."""
-    return "mesh" not in node and joint_called(str(node.get("name", ""))) == joint
 
 
 # ------------------------------------------------------------------ time and rig
@@ -274,7 +234,9 @@ def _grid(keys: Sequence[Array], facts: Mapping[str, Any]) -> tuple[Fraction, Fr
     start = Fraction(round(begin * SAMPLE_RATE), SAMPLE_RATE)
     if "start_sample" in facts:
         start = Fraction(int(facts["start_sample"]), int(facts["sample_rate"]))
-    return start, fps, round((end - float(start)) * float(fps)) + 1
+    count = round((end - float(start)) * float(fps)) + 1
+    require_plausible(count, sum(map(len, keys)))
+    return start, fps, count
 
 
 def _rate(keys: Sequence[Array], facts: Mapping[str, Any]) -> Fraction:
@@ -297,37 +259,10 @@ def _on_rig(
     curves: Mapping[str, tuple[_Curve, int]], times: Array, rig: Rig | None
 ) -> tuple[Rig, Floats, dict[str, Any]]:
     """Return the rig of curves, their values on it, and notes for the clip's meta."""
-    found, columns, notes = shape_rig(list(curves), rig)
-    values = np.tile(found.rest, (len(times), 1))
-    sampled: dict[int, Array] = {}
-    for control, name in enumerate(columns):
-        if name is not None:
-            curve, column = curves[name]
-            if id(curve) not in sampled:
-                sampled[id(curve)] = curve.at(times)
-            values[:, control] = sampled[id(curve)][:, column]
-    used = {name for name in columns if name is not None}
-    others = [n for n, (c, i) in curves.items() if n not in used and c.values[:, i].any()]
-    return found, values, notes | ({"ignored_targets": others} if others else {})
-
-
-# ------------------------------------------------------------------- quaternions
-
-
-def _product(a: Array, b: Array) -> Array:
-    """Return (..., 4) quaternions: b, then a."""
-    ax, ay, az, aw = np.moveaxis(a, -1, 0)
-    bx, by, bz, bw = np.moveaxis(b, -1, 0)
-    return np.stack(
-        [
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-            aw * bw - ax * bx - ay * by - az * bz,
-        ],
-        -1,
-    )
-
-
-def _inverse(a: Array) -> Array:
-    return np.asarray(a * [-1, -1, -1, 1])
+    found, columns, notes = file_rig(list(curves), rig)
+    sampled = {id(curve): curve.at(times) for curve, _ in curves.values()}
+    table = np.stack([sampled[id(curve)][:, column] for curve, column in curves.values()], 1)
+    ignored = set(notes.pop("ignored_targets", ()))
+    if moving := [n for n, (c, i) in curves.items() if n in ignored and c.values[:, i].any()]:
+        notes["ignored_targets"] = moving
+    return found, on_rig(np.asarray(table, np.float32), columns, found), notes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ...clip import Clip
@@ -15,9 +17,13 @@ from ..spool import spooled
 from .document import Document, new_document
 
 if TYPE_CHECKING:
+    from .character import Character
     from .head import Figure
 
+KEEP = Setting("keep", True, "keep a .glb, .gltf or .vrm of head as it is and add an animation; "
+               "no for a head of its shapes alone")  # fmt: skip
 MESH = Setting("mesh", True, "a head with its shapes; no for a triangle that carries the curves")
+SPARSE = Setting("sparse", True, "shapes in sparse accessors; no for readers without them")
 
 
 def write_glb_clips(
@@ -25,9 +31,13 @@ def write_glb_clips(
 ) -> tuple[str, ...]:
     """Write a head in one binary file with an animation for every clip that has frames.
 
+    A head given as the path of a `.glb`, `.gltf` or `.vrm` file is kept as it is, see `character`.
+
     Returns the controls that move and have no shape on the head. Raises `ExportError` for times
     before zero or too late for glTF's float32, and for a clip that needs another head.
     """
+    if (character := kept(options)) is not None:
+        return _write_onto(character, clips, file, options, binary=True)
     with new_document() as document:
         dropped = _add_clips(document, clips, options)
         document.write_binary(file)
@@ -38,10 +48,62 @@ def write_gltf_clips(
     clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
 ) -> tuple[str, ...]:
     """Write the same as text with its numbers inside."""
+    if (character := kept(options)) is not None:
+        return _write_onto(character, clips, file, options, binary=False)
     with new_document() as document:
         dropped = _add_clips(document, clips, options)
         document.write_gltf(file)
     return dropped
+
+
+def write_vrm_clips(
+    clips: Mapping[str, FrameSource], file: BinaryIO, options: WriteOptions = DEFAULTS
+) -> tuple[str, ...]:
+    """Write a VRM avatar, given as the head, with an animation for every clip that has frames."""
+    if (character := kept(options)) is None or not character.is_avatar:
+        given = (
+            "" if options.head is None else f", got {getattr(options.head, 'name', options.head)}"
+        )
+        raise ExportError(
+            f"a .vrm file is an avatar with an animation; give the avatar as head: a .vrm{given}"
+        )
+    return _write_onto(character, clips, file, options, binary=True)
+
+
+def keeps(options: WriteOptions) -> bool:
+    """Whether the options ask to keep the file of a character as it is."""
+    from .character import KEPT
+
+    if not isinstance(options.head, str | Path):
+        return False
+    if not (KEEP.chosen(options) and MESH.chosen(options)):
+        return False
+    return Path(options.head).suffix.lower() in KEPT
+
+
+def kept(options: WriteOptions) -> Character | None:
+    """Return the character that the options ask to keep, or None."""
+    from .character import open_character
+
+    if not keeps(options):
+        return None
+    if not MESH.chosen(options):
+        raise ExportError("a head was given and mesh=no asks for none; leave one of them out")
+    assert isinstance(options.head, str | Path)
+    return open_character(options.head)
+
+
+def _write_onto(
+    character: Character,
+    clips: Mapping[str, FrameSource],
+    file: BinaryIO,
+    options: WriteOptions,
+    *,
+    binary: bool,
+) -> tuple[str, ...]:
+    from .character import write_onto
+
+    return write_onto(character, clips, file, options, binary=binary)
 
 
 def read_gltf(file: BinaryIO, rig: Rig | None = None) -> Clip:
@@ -68,13 +130,13 @@ def _add_clips(
     from .head import add_head, add_placeholder
 
     if not MESH.chosen(options):
-        figure = add_placeholder(document, _shared_names(clips))
+        figure = add_placeholder(document, _shared_names(clips), options.mesh)
         for name, source in clips.items():
             _add_animation(document, figure, name, source, options.tolerance)
         return ()
-    head = options.head or default_head()
+    head = options.mesh or default_head()
     driven = {name: HeadCurves(source, head) for name, source in clips.items()}
-    figure = add_head(document, head)
+    figure = add_head(document, head, sparse=bool(SPARSE.chosen(options)))
     for name, frames in driven.items():
         _add_animation(document, figure, name, frames, options.tolerance)
     return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.dropped))
@@ -101,6 +163,7 @@ def _add_animation(
     with spooled(source) as spool:
         animation = Animation(document, source, spool, tolerance)
         if spool.frames:
-            animation.weights(figure.faces, len(source.info.rig))
+            width = len(source.info.rig)
+            animation.weights(figure.faces, itemgetter((slice(None), slice(width))))
             animation.rotations(figure.joints)
         animation.finish(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import numpy as np
 from ...arrays import Floats
 from ...clip import POSE_JOINTS
 from ...errors import ExportError, RigError
-from ...retarget import conversion
+from ...retarget import conversion, reachable
 from ...source import Block, ClipInfo, FrameSource, moving_controls
 from ..options import WriteOptions
 from ..rigs import bare_rig
@@ -23,15 +23,11 @@ if TYPE_CHECKING:
 
 
 def chosen_head(options: WriteOptions, wanted: bool) -> Head | None:
-    """Return the head for a file: the one given, else the built-in one; None if none is wanted.
+    """Return the head whose mesh a file has: the one given, else the built-in one.
 
-    Raises `ExportError` for a head that is given and not wanted.
+    None if none is wanted; a head that is given then has its joints in the file.
     """
-    if wanted:
-        return options.head or default_head()
-    if options.head is not None:
-        raise ExportError("a head was given and mesh=no asks for none; leave one of them out")
-    return None
+    return (options.mesh or default_head()) if wanted else None
 
 
 @cache
@@ -61,16 +57,15 @@ class HeadCurves:
 
     def __init__(self, source: FrameSource, head: Head) -> None:
         """Raises `ExportError` for a head without shapes, `RigError` for rigs without a map."""
-        from ...mesh.drive import undriven
-
         if not head.names:
             raise ExportError(f"head {head.name!r} has no shapes to animate")
         rig = source.info.rig
         self.source = source
         self._head = head
-        self._undriven = set(undriven(head.names, rig))
+        self._drive = head.drive(rig)
+        self._undriven = set(self._drive.undriven)
         self._moved: set[str] = set()
-        by_name = any(name in head.names for name in rig.names)
+        by_name = rig.name in self._drive.rigs or "arkit" not in reachable(rig.name)
         self._conversion = None if by_name else conversion(rig, "arkit")
         self._rig = bare_rig(head.names, name=head.name)
 
@@ -96,16 +91,12 @@ class HeadCurves:
         turns = False
         for values, pose in self.source.blocks():
             self._moved |= moving_controls(values, rig)
-            weights = self._head.weights(values, rig)
+            weights = self._drive.weights(values)
             turned = self._pose(values, weights, pose)
             turns = turns or (unknown and turned is not None and bool(turned.any()))
             yield Block(weights, turned)
         if unknown and self._moved:
-            text = (
-                f"none of the {len(self._head.names)} shapes of head {self._head.name!r} "
-                f"({_some(self._head.names)}) is known; expected names of rig {rig.name!r} such "
-                f"as {_some(rig.names)}; rename its shapes"
-            )
+            text = self._drive.missing()
             if not turns:
                 raise ExportError(f"nothing would move: {text}")
             warnings.warn(text, stacklevel=2)
@@ -120,8 +111,3 @@ class HeadCurves:
         for joint, eye in enumerate(POSE_JOINTS[2:], 2):
             turned[:, joint] = self._head.gaze_angles(weights, eye, turned[:, joint])
         return turned
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the first names as text."""
-    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")

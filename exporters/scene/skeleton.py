@@ -17,13 +17,13 @@ PARENTS = {"root": None, "neck": "root", "head": "neck", "left_eye": "head", "ri
 """Parent of every joint, parents first."""
 
 _ORIGIN = (0.0, 0.0, 0.0)
-_USUAL = {
-    "neck": (0.0, -0.1, -0.04),
+USUAL = {
+    "neck": (0.0, -0.10087, -0.039175),
     "head": (0.0, 0.0, 0.0),
-    "left_eye": (0.03, 0.04, 0.07),
-    "right_eye": (-0.03, 0.04, 0.07),
+    "left_eye": (0.028878, 0.038799, 0.073769),
+    "right_eye": (-0.028878, 0.038799, 0.073769),
 }
-"""Meters; positions of the joints in a file without a mesh."""
+"""Meters; joints of the built-in head, for files without a head."""
 
 _ALIASES = {
     "head": {"head"},
@@ -40,9 +40,9 @@ def joint_places(head: Head | None, scale: float = 1.0) -> dict[str, Doubles]:
     A neck or head without a joint turns about the head's origin, as `Head.vertices` turns it; an
     eye without a joint is placed at the head's.
     """
-    centers = _USUAL
+    centers = USUAL
     if head is not None:
-        known = {n: j.center for n, j in head.joints.items() if n in _USUAL}
+        known = {n: j.center for n, j in head.joints.items() if n in USUAL}
         top = known.get("head", _ORIGIN)
         centers = {"neck": _ORIGIN, "head": top, "left_eye": top, "right_eye": top} | known
     places = {"root": _ORIGIN} | centers

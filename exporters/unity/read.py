@@ -15,7 +15,8 @@ from ...clip import POSE_JOINTS, SAMPLE_RATE, Event, exact_fps
 from ...errors import ClipError, FileFormatError
 from ...rig import Rig
 from ...source import BLOCK_FRAMES, Block, ClipInfo, FrameSource
-from ..rigs import shape_rig
+from ..rates import require_plausible
+from ..rigs import file_rig, on_rig
 from ..scene.skeleton import joint_called
 from .yaml import Keys, objects
 
@@ -176,16 +177,8 @@ def _add_shapes(found: _Channels, floats: Sequence[Mapping[str, Any]]) -> None:
     for _, shapes in ranked:
         found.shapes = shapes | found.shapes
     order = [str(e["attribute"]).removeprefix(_SHAPE) for e in floats]
-    found.shapes = _without_prefix({n: found.shapes[n] for n in order if n in found.shapes})
+    found.shapes = {n: found.shapes[n] for n in order if n in found.shapes}
     found.keys += [curve.keys.times for curve in found.shapes.values()]
-
-
-def _without_prefix(shapes: dict[str, Curve]) -> dict[str, Curve]:
-    """Return names without the prefix up to the last dot, where all share it."""
-    prefixes = {name.rpartition(".")[0] for name in shapes}
-    if len(prefixes) != 1 or "" in prefixes:
-        return shapes
-    return {name.rpartition(".")[2]: curve for name, curve in shapes.items()}
 
 
 def _curve(entry: Mapping[str, Any]) -> Curve:
@@ -286,7 +279,7 @@ class AnimClip:
     def __init__(self, document: Mapping[str, Any], channels: _Channels, rig: Rig | None) -> None:
         """Raises `ValueError` where the numbers make no clip."""
         self._channels = channels
-        found, self._columns, notes = shape_rig(list(channels.shapes), rig)
+        found, self._columns, notes = file_rig(list(channels.shapes), rig, deformers=True)
         if channels.other_renderers:
             notes["other_renderers"] = channels.other_renderers
         fps = _rate(document.get("m_SampleRate", "60"))
@@ -308,12 +301,11 @@ class AnimClip:
             yield Block(self._values(times), self._angles(times))
 
     def _values(self, times: Doubles) -> Floats:
-        values = np.tile(self.info.rig.rest, (len(times), 1))
-        for control, name in enumerate(self._columns):
-            curve = None if name is None else self._channels.shapes[name]
-            if curve is not None and len(curve.keys.times):
-                values[:, control] = curve.at(times)[:, 0] / 100
-        return _finite(values)
+        table = np.zeros((len(times), len(self._channels.shapes)), np.float32)
+        for column, curve in zip(table.T, self._channels.shapes.values(), strict=True):
+            if len(curve.keys.times):
+                column[:] = curve.at(times)[:, 0] / 100
+        return _finite(on_rig(table, self._columns, self.info.rig))
 
     def _angles(self, times: Doubles) -> Floats | None:
         if not self._channels.joints:
@@ -345,7 +337,9 @@ def _span(keys: Sequence[Doubles], fps: Fraction) -> tuple[float, int]:
     begin, end = min(float(t[0]) for t in times), max(float(t[-1]) for t in times)
     if end - begin > _LONGEST or abs(begin) > 1e6:
         raise ValueError(f"the clip lasts from {begin:g} to {end:g} s")
-    return begin, round((end - begin) * float(fps)) + 1
+    count = round((end - begin) * float(fps)) + 1
+    require_plausible(count, sum(map(len, times)))
+    return begin, count
 
 
 def _event(entry: Mapping[str, Any]) -> Event:

@@ -94,7 +94,8 @@ def _guid(file_name: str, options: WriteOptions) -> str:
     asked = _text(options, _GUID).lower()
     if asked and not re.fullmatch(r"[0-9a-f]{32}", asked):
         raise ExportError(f"setting 'guid' must be 32 hexadecimal digits, got {asked!r}")
-    return asked or hashlib.sha256(f"facesdk/{file_name}".encode()).hexdigest()[:32]
+    name = f"facesdk/{file_name}".encode("utf-8", "surrogateescape")
+    return asked or hashlib.sha256(name).hexdigest()[:32]
 
 
 def _text(options: WriteOptions, setting: Setting) -> str:

@@ -57,16 +57,16 @@ def _moved(places: Array) -> Array:
 # ------------------------------------------------------------------------ mesh
 
 
-def add_head(root: Prim, head: Head, path: str, scale: float) -> None:
-    """Add mesh, blend shapes and materials of a head to the prim at `path`."""
+def add_head(root: Prim, head: Head, path: str, scale: float, *, name: str = MESH) -> None:
+    """Add mesh `name`, blend shapes and materials of a head to the prim at `path`."""
     parts = parts_of(head)
     looks = materials_of(parts)
     names = identifiers([material.name for material in looks])
     paths = {m: f"{path}/{MATERIALS}/{n}" for m, n in zip(looks, names, strict=True)}
-    mesh = root.child("Mesh", MESH, ["SkelBindingAPI", "MaterialBindingAPI"])
+    mesh = root.child("Mesh", name, ["SkelBindingAPI", "MaterialBindingAPI"])
     _add_surface(mesh, head, scale)
     _add_skin(mesh, head, f"{path}/Skeleton")
-    _add_shapes(mesh, head, f"{path}/{MESH}", scale)
+    _add_shapes(mesh, head, f"{path}/{name}", scale)
     _add_parts(mesh, head, parts, paths)
     scope = root.child("Scope", MATERIALS)
     for material in looks:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...source import FrameSource, OffsetSource
 from ..options import Setting, WriteOptions, with_defaults
 from ..scene.head_curves import chosen_head
+from ..scene.placeholder import placeholder
 from ..scene.skeleton import joint_places
 from ..spool import spooled
 from .animation import SkeletonCurves, SpooledClip, add_animation
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ...mesh import Head
 
 SETTINGS = (
-    Setting("mesh", True, "with a head; no for joints and weights only"),
+    Setting("mesh", True, "a head with its shapes; no for a triangle that carries the curves"),
     Setting("unit", "m", "what a unit of length is", ("m", "cm")),
 )
 
@@ -33,8 +34,7 @@ VARIANTS = "clip"
 def scene(clips: Mapping[str, FrameSource], options: WriteOptions) -> Iterator[Layer]:
     """Build the layer of several clips, whose numbers stay on disk until it is written.
 
-    A time code is a frame of the first clip. Raises `ExportError` for a head where none is wanted
-    and for names that USD cannot hold.
+    A time code is a frame of the first clip. Raises `ExportError` for names that USD cannot hold.
     """
     settings = with_defaults(SETTINGS, options.settings)
     head = chosen_head(options, bool(settings["mesh"]))
@@ -62,6 +62,11 @@ def _facts(clips: Sequence[SpooledClip], rate: Fraction, unit: float) -> Mapping
     }
 
 
+def _controls(clips: Sequence[SpooledClip]) -> list[str]:
+    """Return the controls of all clips."""
+    return list(dict.fromkeys(n for clip in clips for n in clip.source.info.rig.names))
+
+
 def _root(
     clips: Sequence[SpooledClip],
     rate: Fraction,
@@ -69,19 +74,23 @@ def _root(
     scale: float,
     options: WriteOptions,
 ) -> Prim:
+    """Return the root prim, with a head or what stands for one."""
+    from .figure import add_head
+
     root, path = Prim("SkelRoot", ROOT), f"/{ROOT}"
-    places = joint_places(head, scale)
+    places = joint_places(head or options.mesh, scale)
     skeleton = add_skeleton(root, places)
     names = identifiers([clip.name for clip in clips])
     for name, clip in zip(names, clips, strict=True):
         add_animation(skeleton, name, clip, rate, places, options.tolerance)
     _choose(root, skeleton, names)
     if head is not None:
-        from .figure import add_head
-
         add_head(root, head, path, scale)
+    else:
+        triangle = placeholder(_controls(clips), options)
+        add_head(root, triangle, path, scale, name=triangle.name)
     if options.audio is not None:
-        _add_audio(root, str(options.audio), clips[0], rate)
+        _add_audio(root, options.audio_path, clips[0], rate)
     return root
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ Alphabet = Literal["ipa", "arpabet"]
 
 MARKS = frozenset("ːˑʰʲʷˠˤ\u0303\u0329\u032f\u0325\u032c")
 """Length, aspiration, secondary articulation, nasality, syllabicity, voicing; ignored by rules."""
+
+_TONE = re.compile(r"(?<=.)[0-9⁰¹²³⁴⁵]+$")
+_GLIDES = ("j", "w", "ɥ", "ɰ")
+_LONGEST = 4
+"""Letters of a sound."""
 
 _MARK_CATEGORIES = ("Mn", "Lm", "Sk")
 """Combining marks, modifier letters and tone letters of Unicode."""
@@ -81,24 +87,38 @@ class PhoneSet:
         plain = self.aliases["ipa"].get(plain, plain)
         if plain not in self.phones:
             plain = self._bare(plain)
-        if plain not in self.phones:
-            raise unknown_name("no IPA sound", symbol, self.phones)
-        return self.phones[plain]
+        if plain in self.phones:
+            return self.phones[plain]
+        if not symbol.isascii() and (composed := self._composed(plain)):
+            return composed
+        raise unknown_name("no IPA sound", symbol, self.phones)
 
     def _bare(self, symbol: str) -> str:
-        """Return the symbol without tones, tie bars and all other marks; of two vowels the first.
+        """Return the symbol without tones, tie bars and all other marks.
 
-        Aligners write `i˥˩`, `t͡ʃ`, `d̪` and diphthongs without a rule such as `ɪə`.
+        Aligners write `i˥˩`, `i4`, `t͡ʃ` and `d̪`.
         """
         letters = unicodedata.normalize("NFD", symbol)
         plain = "".join(c for c in letters if unicodedata.category(c) not in _MARK_CATEGORIES)
-        plain = self.aliases["ipa"].get(plain, plain)
-        if len(plain) == 2 and not plain.isascii() and all(map(self._is_vowel, plain)):
-            return plain[0]
-        return plain
+        plain = _TONE.sub("", plain) or plain
+        return self.aliases["ipa"].get(plain, plain)
 
-    def _is_vowel(self, symbol: str) -> bool:
-        return symbol in self.phones and self.phones[symbol].vowel
+    def _composed(self, plain: str) -> Phone | None:
+        """Return a sound of several letters without a rule of its own, or None.
+
+        Vowels and glides (`ɪə`, `ɐw`, `aɪə`) are a path from one to the next, of consonants
+        (`tɬ`, `kp`) the last one counts.
+        """
+        letters = [self.aliases["ipa"].get(letter, letter) for letter in plain]
+        if not 1 < len(letters) <= _LONGEST or not all(letter in self.phones for letter in letters):
+            return None
+        vowels = [self.phones[letter].vowel for letter in letters]
+        if not any(vowels):
+            return self.phones[letters[-1]]
+        if not all(v or letter in _GLIDES for v, letter in zip(vowels, letters, strict=True)):
+            return None
+        path = tuple((_share(i, len(letters)), letter) for i, letter in enumerate(letters))
+        return Phone(plain, {}, vowel=True, path=path)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], units: frozenset[str]) -> PhoneSet:
@@ -123,6 +143,11 @@ class PhoneSet:
                         f"{alphabet} symbol {name!r} stands for {target!r}, which is not defined"
                     )
         return cls(phones, aliases, silence)
+
+
+def _share(index: int, count: int) -> float:
+    """Return where a letter's targets begin: the second half of a diphthong is the longer way."""
+    return index / count * 1.1
 
 
 def _phone(symbol: str, entry: dict[str, Any], units: frozenset[str]) -> Phone:

@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArticulationError, FaceSDKError
+from ..documents import check_header, load_json
+from ..errors import ArticulationError, FaceSDKError, reading
 from .phones import PhoneSet
 
 _BRIEF = 0.015
@@ -110,17 +111,16 @@ class Rules:
 
         Raises `ArticulationError` for another kind or version of document, or for wrong fields.
         """
-        if document.get("format") != "facesdk.articulation" or document.get("version") != 1:
-            raise ArticulationError(
-                f"{source} is not a rules file: "
-                'expected "format": "facesdk.articulation", "version": 1'
-            )
-        try:
-            return _build(document)
-        except FaceSDKError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArticulationError(f"{source} lacks or misspells a field: {error}") from error
+        check_header(
+            document, format="facesdk.articulation", source=source, error=ArticulationError
+        )
+        with reading(source, ArticulationError):
+            try:
+                return _build(document)
+            except FaceSDKError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise ArticulationError(f"{source} lacks or misspells a field: {error}") from error
 
 
 def _build(document: Mapping[str, Any]) -> Rules:
@@ -145,10 +145,7 @@ def _seconds(milliseconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def _read(path: Path) -> Rules:
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArticulationError(f"{path} cannot be read as a JSON rules file: {error}") from error
+    document = load_json(path, "rules", error=ArticulationError)
     return Rules.from_json(document, source=str(path))
 
 

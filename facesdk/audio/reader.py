@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import soundfile
 
-from ..errors import AudioError
+from ..errors import AudioError, reading
 from .channels import MAX_CHANNELS, Layout
 from .container import READABLE, TOLERANCE_HZ, convert_hint, cut_off, inspect, vorbis_layout
 from .resampler import SAMPLE_RATE, StreamResampler, require_rate
@@ -68,10 +69,12 @@ class AudioFile:
         self.path = Path(source) if isinstance(source, str | os.PathLike) else None
         self.name = str(source) if self.path else str(getattr(source, "name", "audio"))
         with contextlib.ExitStack() as stack:
-            self._file = self._open(source, stack)
-            self._container = inspect(self._file, self.name)
-            with self._decoder() as decoder:
-                self._describe(decoder)
+            with reading(self.name, AudioError):
+                self._file = self._open(source, stack)
+                self._container = inspect(self._file, self.name)
+                with self._decoder() as decoder:
+                    self._describe(decoder)
+                self._describe_joined()
             self._resources = stack.pop_all()
 
     def __enter__(self) -> AudioFile:
@@ -87,9 +90,7 @@ class AudioFile:
     @property
     def duration(self) -> Fraction | None:
         """Seconds declared in the header; None when it does not declare them."""
-        return (
-            None if self.source_frames is None else Fraction(self.source_frames, self.source_rate)
-        )
+        return None if self.source_frames is None else self._seconds
 
     def blocks(self, seconds: float = 1.0) -> Iterator[Samples]:
         """Yield (M,) blocks of about `seconds` from the beginning; one iteration at a time.
@@ -98,13 +99,23 @@ class AudioFile:
         """
         if not seconds > 0:
             raise AudioError(f"blocks must last more than 0 s, got {seconds}")
-        resampler = StreamResampler(
-            self.source_rate, self.sample_rate, self.channels, layout=self._layout()
-        )
-        done = 0
-        for block in self._source_blocks(max(1, round(seconds * self.source_rate))):
-            done += len(block)
+        form = self.source_rate, self.channels
+        resampler = self._resampler(*form)
+        done = Fraction(0)
+        blocks = self._source_blocks(seconds)
+        while True:
+            with reading(self.name, AudioError):
+                found = next(blocks, None)
+            if found is None:
+                break
+            rate, block = found
+            done += Fraction(len(block), rate)
             self._require_not_endless(done)
+            if form != (rate, block.shape[1]):  # of files joined end to end
+                if len(rest := resampler.flush()):
+                    yield rest
+                form = rate, block.shape[1]
+                resampler = self._resampler(*form)
             try:
                 mono = resampler.push(block)
             except AudioError as error:
@@ -112,9 +123,11 @@ class AudioFile:
             if len(mono):
                 yield mono
         self._require_whole(done)
-        rest = resampler.flush()
-        if len(rest):
+        if len(rest := resampler.flush()):
             yield rest
+
+    def _resampler(self, rate: int, channels: int) -> StreamResampler:
+        return StreamResampler(rate, self.sample_rate, channels, layout=self._layout(channels))
 
     # ------------------------------------------------------------------ opening
 
@@ -155,7 +168,8 @@ class AudioFile:
             raise AudioError(f"{self.name} is closed; open it again")
         self._file.seek(0)
         # by path where possible: Ctrl-C inside a callback of libsndfile would be lost
-        source: Any = self._file if self.path is None else str(self.path)
+        # as bytes, because soundfile encodes text strictly and a name may be in any encoding
+        source: Any = self._file if self.path is None else _encoded(self.path)
         if self._container.parts:
             source = Splice(self._file, self._container.parts[part])
         try:
@@ -182,59 +196,78 @@ class AudioFile:
             require_rate(self.source_rate)
         except AudioError as error:
             raise AudioError(f"{self.name}: {error}") from None
-        if self.channels > MAX_CHANNELS:
+        self._require_channels(self.channels)
+        self._seconds = Fraction(0)
+        if self.source_frames is not None:
+            self._seconds = Fraction(self.source_frames, self.source_rate)
+            self._require_audible(self._seconds)
+            self._require_not_endless(self._seconds)
+
+    def _describe_joined(self) -> None:
+        """Add up the lengths of files joined end to end."""
+        for part in range(1, len(self._container.parts)):
+            with self._decoder(part) as decoder:
+                self._require_channels(decoder.channels)
+                self._seconds += Fraction(decoder.frames, require_rate(decoder.samplerate))
+            if self.source_frames is not None:
+                self.source_frames = round(self._seconds * self.source_rate)
+                self._require_not_endless(self._seconds)
+
+    def _require_channels(self, channels: int) -> None:
+        if channels > MAX_CHANNELS:
             raise AudioError(
-                f"{self.name} has {self.channels} channels, the limit is {MAX_CHANNELS}; "
+                f"{self.name} has {channels} channels, the limit is {MAX_CHANNELS}; "
                 "export only the voice"
             )
-        if self.source_frames is not None:
-            self._require_audible(self.source_frames)
-            self._require_not_endless(self.source_frames)
 
-    def _layout(self) -> Layout | None:
-        return vorbis_layout(self.channels) if self.format == "OGG" else self._container.layout
+    def _layout(self, channels: int) -> Layout | None:
+        if self.format == "OGG":
+            return vorbis_layout(channels)
+        return self._container.layout if channels == self.channels else None
 
     # ------------------------------------------------------------------ reading
 
-    def _source_blocks(self, frames: int) -> Iterator[Samples]:
-        done = 0
-        with self._decoder() as decoder:
-            while True:
-                try:
-                    block = decoder.read(frames, dtype="float32", always_2d=True)
-                except soundfile.LibsndfileError as error:
-                    seconds = done / self.source_rate
-                    raise AudioError(
-                        f"{self.name} is cut off or damaged after {seconds:.3f} s, "
-                        f"{_reason(error)}; copy or export it again"
-                    ) from error
-                if not len(block):
-                    return
-                done += len(block)
-                yield block
+    def _source_blocks(self, seconds: float) -> Iterator[tuple[int, Samples]]:
+        """Yield the rate and the (N, channels) samples of every block."""
+        done = 0.0
+        for part in range(max(1, len(self._container.parts))):
+            with self._decoder(part) as decoder:
+                rate = decoder.samplerate
+                while len(block := self._decoded(decoder, seconds, done)):
+                    done += len(block) / rate
+                    yield rate, block
 
-    def _require_whole(self, frames: int) -> None:
-        self._require_audible(frames)
-        if self.source_frames is None:
-            return
-        if self.source_frames - frames > self.source_rate / TOLERANCE_HZ:
-            rate = self.source_rate
-            raise cut_off(self.name, self.source_frames / rate, frames / rate)
-
-    def _require_audible(self, frames: int) -> None:
-        if not frames:
-            raise AudioError(f"{self.name} has no audio: 0 samples; export it again")
-        if round(Fraction(frames * self.sample_rate, self.source_rate)) < 1:
+    def _decoded(self, decoder: soundfile.SoundFile, seconds: float, done: float) -> Samples:
+        """Return the next block of a decoder; `done` is for messages, in seconds."""
+        frames = max(1, round(seconds * decoder.samplerate))
+        try:
+            block: Samples = decoder.read(frames, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
             raise AudioError(
-                f"{self.name} has {frames} samples at {self.source_rate} Hz, "
+                f"{self.name} is cut off or damaged after {done:.3f} s, "
+                f"{_reason(error)}; copy or export it again"
+            ) from error
+        return block
+
+    def _require_whole(self, seconds: Fraction) -> None:
+        self._require_audible(seconds)
+        if self.source_frames is not None and self._seconds - seconds > Fraction(1, TOLERANCE_HZ):
+            raise cut_off(self.name, float(self._seconds), float(seconds))
+
+    def _require_audible(self, seconds: Fraction) -> None:
+        if not seconds:
+            raise AudioError(f"{self.name} has no audio: 0 samples; export it again")
+        if round(seconds * self.sample_rate) < 1:
+            raise AudioError(
+                f"{self.name} has {seconds * self.source_rate} samples at {self.source_rate} Hz, "
                 f"less than one at {self.sample_rate} Hz; export it again"
             )
 
-    def _require_not_endless(self, frames: int) -> None:
-        if frames > MAX_HOURS * 3600 * self.source_rate:
-            hours = frames / self.source_rate / 3600
+    def _require_not_endless(self, seconds: Fraction) -> None:
+        if seconds > MAX_HOURS * 3600:
             raise AudioError(
-                f"{self.name} lasts {hours:.1f} h, the limit is {MAX_HOURS} h; cut it into parts"
+                f"{self.name} lasts {float(seconds) / 3600:.1f} h, the limit is {MAX_HOURS} h; "
+                "cut it into parts"
             )
 
 
@@ -247,6 +280,10 @@ class _Decoder(soundfile.SoundFile):  # type: ignore[misc]
 
     def seekable(self) -> bool:
         return False
+
+
+def _encoded(path: Path) -> str | bytes:
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def _is_seekable(file: BinaryIO) -> bool:

@@ -55,6 +55,7 @@ class BakeCache:
 
     def close(self) -> None:
         """Rewrite the cache file if some entries are out of date."""
+        self._read()  # another process may have added some
         if self._rows > len(self._entries):
             with whole_file(self._path) as file:
                 file.writelines(map(_row, self._entries.values()))
@@ -68,6 +69,7 @@ class BakeCache:
             file = self._path.open("rb")
         except FileNotFoundError:
             return
+        self._rows, self._torn = 0, False
         with file:
             while row := file.readline(_MAX_LINE):
                 self._rows += 1

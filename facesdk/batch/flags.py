@@ -81,6 +81,9 @@ def _phones(phones: Facts, facts: Facts) -> Iterator[Flag]:
             "error",
             f"{share} lip closures missing from every frame: {places}{more}",
         )
+    for note in phones["notes"]:
+        noise = note.startswith("noise")
+        yield Flag("noise" if noise else "unknown sounds", "note" if noise else "warning", note)
     if not phones["count"]:
         yield Flag("no phones", "error", "the timings contain no sound")
     if facts["audio"]:

@@ -28,7 +28,7 @@ def _video(source: FrameSource, file: BinaryIO, options: WriteOptions) -> tuple[
     from ..mesh import load_head
     from ..render import write_video
 
-    write_video(source, file, options.head or load_head(), audio=options.audio, jobs=None)
+    write_video(source, file, options.mesh or load_head(), audio=options.audio, jobs=None)
     return () if options.audio else ("sound",)
 
 

@@ -153,7 +153,14 @@ class LineBaker:
         return guide, facts
 
     def _bake_phones(self, line: Line, settings: Settings) -> dict[str, Any]:
-        timings = read_timings(str(line.phones), alphabet=settings.alphabet)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the notes are in the report and on the terminal
+            timings = read_timings(
+                str(line.phones),
+                alphabet=settings.alphabet,
+                strict=settings.strict,
+                tier=settings.tier,
+            )
         samples, levels = self._listen(line)
         seconds = max(timings.seconds, 1 / float(settings.fps))
         if samples is not None:

@@ -109,6 +109,7 @@ def phone_report(timings: Timings, units: Clip, fps: Fraction) -> dict[str, Any]
         "seconds": round(timings.seconds, 6),
         "closures_needed": len(needed),
         "missed_closures": missed,
+        "notes": list(timings.notes),
     }
 
 

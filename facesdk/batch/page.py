@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import Any
+
+from ..printing import html
 
 Facts = Mapping[str, Any]
 
@@ -42,7 +43,7 @@ _HEAD = """<!doctype html>
 <body>
 <h1>{title}</h1>
 <p>{settings}</p>
-<table>
+{notes}<table>
 <thead><tr><th>line</th><th>to check</th><th class="n">length</th><th class="n">voice</th>
 <th class="n">peak</th><th class="n">clipped</th><th class="n">silent</th><th class="n">speech</th>
 <th class="n">jaw</th><th class="n">lips closed</th><th class="n">closures</th>
@@ -65,7 +66,10 @@ approach each other.</p>
 def page(document: Facts, sketches: Mapping[str, Facts]) -> str:
     """Return the report as HTML, with a sketch of the curves per output. Text is escaped."""
     head = _HEAD.format(
-        style=_STYLE, title=escape(_title(document["summary"])), settings=_settings(document)
+        style=_STYLE,
+        title=html(_title(document["summary"])),
+        settings=_settings(document),
+        notes="".join(f'<p class="warning">{html(n)}</p>\n' for n in document.get("notes", ())),
     )
     return (
         head
@@ -88,7 +92,7 @@ def _settings(document: Facts) -> str:
     settings["fps"] = numerator if denominator == 1 else f"{numerator}/{denominator}"
     settings |= settings.pop("performance") | settings.pop("format_settings")
     words = {True: "yes", False: "no"}
-    return escape(
+    return html(
         " · ".join(
             f"{name.replace('_', ' ')}: {words[v] if isinstance(v, bool) else v}"
             for name, v in settings.items()
@@ -98,10 +102,10 @@ def _settings(document: Facts) -> str:
 
 
 def _row(entry: Facts, sketch: Facts | None) -> str:
-    name = f"{escape(entry['name'])}<small>{escape(entry['input'])}</small>"
+    name = f"{html(entry['name'])}<small>{html(entry['input'])}</small>"
     cells = [_cell(name, "name")]
     if entry["status"] == "failed":
-        text = f'<span class="flag failed"><b>failed</b> {escape(entry["error"])}</span>'
+        text = f'<span class="flag failed"><b>failed</b> {html(entry["error"])}</span>'
         return f"<tr>{cells[0]}<td>{text}</td><td colspan=10></td></tr>"
     cells.append(_cell("".join(map(_flag, entry["flags"]))))
     cells += [_cell(text, "n") for text in _figures(entry)]
@@ -131,8 +135,8 @@ def _cell(content: str, kind: str = "") -> str:
 
 
 def _flag(flag: Facts) -> str:
-    name, text = escape(flag["name"]), escape(flag["text"])
-    return f'<span class="flag {escape(flag["level"])}"><b>{name}</b> {text}</span>'
+    name, text = html(flag["name"]), html(flag["text"])
+    return f'<span class="flag {html(flag["level"])}"><b>{name}</b> {text}</span>'
 
 
 def _sketch(curves: Facts) -> str:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..articulation.timings import EXTENSIONS as TIMING_EXTENSIONS
 from ..errors import FaceSDKError, UnknownNameError
 from ..exporters import Format, format_for
+from ..files import fitting
 from .kinds import kind_for
 
-AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+AUDIO_EXTENSIONS = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".bwf",
+    ".caf", ".rf64", ".w64",
+)  # fmt: skip
 """Extensions of the files that are taken from a folder; a file given by name may have any."""
 
+UNREAD_EXTENSIONS = (
+    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dsf", ".flv", ".m4a", ".m4b", ".mka", ".mkv",
+    ".mov", ".mp2", ".mp4", ".mpga", ".ra", ".spx", ".tta", ".weba", ".webm", ".wma", ".wmv", ".wv",
+)  # fmt: skip
+"""Extensions of recordings that have to be converted first; a folder's are named, not skipped."""
+
 PIPE = "-"
+_SHOWN = 8
 
 TEXT_EXTENSION = ".txt"
 AUTO = "auto"
@@ -42,6 +55,8 @@ class Line:
     """Path of the text that is spoken; None for a line that is baked without one."""
     alignment: str | None = None
     """Path of the alignment to write."""
+    problem: str = ""
+    """Reason why the line cannot be baked, known before any work."""
 
     @property
     def source(self) -> str:
@@ -59,12 +74,18 @@ class Plan:
     """Output folder; None for a single line with a named output file."""
     batch: bool
     """False for a single line that was given by name: it uses the seed as given."""
+    notes: tuple[str, ...] = ()
+    """What to know about the names: recordings of a folder that are not read, changed names."""
 
     def files(self) -> list[str]:
         """Paths of all files to write, sidecar files included, pipes excluded."""
-        outputs = (line.output for line in self.lines if line.output != PIPE)
-        paths = [path + ending for path in outputs for ending in ("", *self.format.sidecars)]
-        return [*paths, *(line.alignment for line in self.lines if line.alignment)]
+        return [path for line in self.lines for path in output_files(line, self.format)]
+
+
+def output_files(line: Line, format_: Format) -> list[str]:
+    """Return the paths of a line's files, sidecar files included; of a pipe only the alignment."""
+    written = [] if line.output == PIPE else [line.output + s for s in ("", *format_.sidecars)]
+    return [*written, line.alignment] if line.alignment else written
 
 
 @dataclass(frozen=True)
@@ -94,28 +115,40 @@ def plan(
     folder in which every line finds its timings by name; without `inputs` its files are the lines.
     `text` is a text file for one line, a folder in which every line finds its `.txt` by name, or
     `auto` for the `.txt` next to each recording; a line without one is baked without a text.
-    `alignment` is the TextGrid or JSON file of one line, or a folder for those of
-    all. Without `format`, the extension of a named output file decides, else it is JSON. Raises
-    `PlanError` for inputs and outputs that do not go together.
+    `alignment` is the TextGrid or JSON file of one line, or a folder for those of all.
+
+    Without `format`, the extension of a named output file decides, else it is JSON. Two inputs
+    from folders that would become one file have a `problem`. Raises `PlanError` for other inputs
+    and outputs that do not go together.
     """
     _require_text(inputs, output)
-    sources = list(_sources(inputs, phones))
-    batch = len(sources) != 1 or any(map(_is_folder, inputs or [phones or ""]))
+    notes: list[str] = []
+    sources = list(_sources(inputs, phones, notes))
+    folders = any(map(_is_folder, inputs or [phones or ""]))
+    batch = len(sources) != 1 or folders
     chosen, folder, _ = _target(output, format, several=batch, find=kind_for)
     texts = {} if text is None else _texts(sources, text)
     alignments = {} if alignment is None else _alignments(sources, alignment, several=batch)
     lines = tuple(
         Line(
             s.name, _path(output, folder, s.name, chosen), s.audio, s.phones, texts.get(s.name),
-            alignments.get(s.name),
+            alignments.get(s.name), s.problem,
         )
         for s in sources
     )  # fmt: skip
-    _require_separate([(line.source, line.output) for line in lines])
+    pairs = [(line.source, line.output) for line in lines]
+    if folders:
+        problems = _clashes(pairs)
+        lines = tuple(
+            replace(line, problem=line.problem or problem)
+            for line, problem in zip(lines, problems, strict=True)
+        )
+    else:
+        _require_separate(pairs)
     read = [p for line in lines for p in (line.audio, line.phones, line.text) if p]
     _require_kept(read, [line.output for line in lines])
     _require_kept(read, [line.alignment for line in lines if line.alignment])
-    return Plan(lines, chosen, folder, batch)
+    return Plan(lines, chosen, folder, batch, (*notes, *_about_names(lines, folder)))
 
 
 def plan_files(
@@ -194,7 +227,11 @@ def _target(
 
 
 def _path(output: str, folder: Path | None, name: str, format_: Format) -> str:
-    return output if folder is None else str(folder / (name + format_.extension))
+    if folder is None:
+        return output
+    parent, _, stem = name.rpartition("/")
+    endings = [format_.extension + ending for ending in ("", *format_.sidecars)]
+    return str(folder / parent / (fitting(stem, endings) + format_.extension))
 
 
 @dataclass(frozen=True)
@@ -202,20 +239,22 @@ class _Source:
     name: str
     audio: str | None
     phones: str | None
+    problem: str = ""
 
 
-def _sources(inputs: Sequence[str], phones: str | None) -> Iterator[_Source]:
+def _sources(inputs: Sequence[str], phones: str | None, notes: list[str]) -> Iterator[_Source]:
     if phones is None:
         if not inputs:
             raise PlanError(
                 "no input given: expected audio files or folders, - for stdin, or --phones"
             )
-        yield from (_Source(name, audio, None) for name, audio in _files(inputs, AUDIO_EXTENSIONS))
+        recordings = _files(inputs, AUDIO_EXTENSIONS, notes)
+        yield from (_Source(name, audio, None) for name, audio in recordings)
     elif not inputs:
         timed = _files([phones], TIMING_EXTENSIONS)
         yield from (_Source(name, None, path) for name, path in timed)
     else:
-        yield from _matched(list(_files(inputs, AUDIO_EXTENSIONS)), phones)
+        yield from _matched(list(_files(inputs, AUDIO_EXTENSIONS, notes)), phones)
 
 
 def _matched(audio: Sequence[tuple[str, str]], phones: str) -> Iterator[_Source]:
@@ -231,9 +270,12 @@ def _matched(audio: Sequence[tuple[str, str]], phones: str) -> Iterator[_Source]
         return
     timed = _by_name(_files([phones], TIMING_EXTENSIONS))
     for name, path in audio:
-        found = timed.get(name) or timed.get(PurePosixPath(name).name)
+        found = timed.get(name) or timed.get(PurePosixPath(name).name) or []
         expected = Path(phones, name + TIMING_EXTENSIONS[0])  # missing: only this line fails
-        yield _Source(name, path, found or str(expected))
+        several = f"{' and '.join(found)} are both timings of {name!r}; remove one of them"
+        yield _Source(
+            name, path, found[0] if found else str(expected), several if len(found) > 1 else ""
+        )
 
 
 def _texts(sources: Sequence[_Source], text: str) -> dict[str, str]:
@@ -254,9 +296,11 @@ def _texts(sources: Sequence[_Source], text: str) -> dict[str, str]:
                 f"give a folder of texts, or {AUTO} for those next to the recordings"
             )
         return {sources[0].name: text}
-    files = _by_name(_files([text], [TEXT_EXTENSION]), kind="texts")
+    files = _by_name(_files([text], [TEXT_EXTENSION]))
+    if several := next((found for found in files.values() if len(found) > 1), None):
+        raise PlanError(f"{' and '.join(several)} are texts of one line; remove one of them")
     pairs = {s.name: files.get(s.name) or files.get(PurePosixPath(s.name).name) for s in sources}
-    found = {name: path for name, path in pairs.items() if path}
+    found = {name: paths[0] for name, paths in pairs.items() if paths}
     if not found:
         raise PlanError(f"{text} has no text of any line; expected {sources[0].name}.txt there")
     return found
@@ -275,26 +319,33 @@ def _alignments(sources: Sequence[_Source], path: str, *, several: bool) -> dict
     return {s.name: str(Path(path, s.name + TIMING_EXTENSIONS[0])) for s in sources}
 
 
-def _by_name(files: Iterable[tuple[str, str]], kind: str = "timings") -> Mapping[str, str]:
-    found: dict[str, str] = {}
+def _by_name(files: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for name, path in files:
-        if name in found:
-            raise PlanError(
-                f"{found[name]} and {path} are both {kind} of {name!r}; remove one of them"
-            )
-        found[name] = path
+        found.setdefault(name, []).append(path)
     return found
 
 
-def _files(inputs: Sequence[str], extensions: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and path of every file; folders are walked in order, hidden entries are skipped."""
+def _files(
+    inputs: Sequence[str], extensions: Sequence[str], notes: list[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Name and path of every file; folders are walked in order, hidden entries are skipped.
+
+    Recordings of a folder that cannot be read are added to `notes`.
+    """
     for given in inputs:
         if given == PIPE:
             yield "stdin", PIPE
         elif _is_folder(given):
             found = list(_below(Path(given), extensions))
+            others = [] if notes is None else list(_below(Path(given), UNREAD_EXTENSIONS))
+            unread = _unread(given, list(map(str, others)))
             if not found:
-                raise PlanError(f"{given} contains no file that ends in {', '.join(extensions)}")
+                ends = f"no file that ends in {', '.join(extensions)}"
+                raise PlanError(f"{unread}; it contains {ends}" if unread else
+                                f"{given} contains {ends}")  # fmt: skip
+            if notes is not None and unread:
+                notes.append(unread)
             for path in found:
                 yield path.relative_to(given).with_suffix("").as_posix(), str(path)
         else:
@@ -308,6 +359,19 @@ def _below(folder: Path, extensions: Sequence[str]) -> Iterator[Path]:
         for file in sorted(files):
             if Path(file).suffix.lower() in wanted and not file.startswith("."):
                 yield Path(parent, file)
+
+
+def _unread(folder: str, paths: Sequence[str]) -> str:
+    """Return what to do about recordings that are not read; empty without any."""
+    if not paths:
+        return ""
+    shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" * (len(paths) > _SHOWN))
+    wav = Path(paths[0]).with_suffix(".wav")
+    count = "a recording" if len(paths) == 1 else f"{len(paths)} recordings"
+    return (
+        f"{folder} contains {count} in formats that facesdk does not read: {shown}; "
+        f'convert to wav, flac, ogg or mp3, e.g. with: ffmpeg -i "{paths[0]}" "{wav}"'
+    )
 
 
 def _is_folder(path: str) -> bool:
@@ -329,6 +393,46 @@ def _require_separate(pairs: Sequence[tuple[str, str]]) -> None:
         written[place] = source
 
 
+def _clashes(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return for every input which other one would become the same file, or nothing."""
+    inputs: dict[str, list[str]] = {}
+    for source, output in pairs:
+        inputs.setdefault(_identity(output), []).append(source)
+    problems = []
+    for source, output in pairs:
+        if others := [other for other in inputs[_identity(output)] if other != source]:
+            problems.append(
+                f"{others[0]} would become {output} too; "
+                "rename one of them or give them folders of their own"
+            )
+        elif inputs[_identity(output)].count(source) > 1:
+            raise PlanError(f"{source} is given twice; leave one out")
+        else:
+            problems.append("")
+    return problems
+
+
+def _about_names(lines: Sequence[Line], folder: Path | None) -> Iterator[str]:
+    """Yield what was changed about names, and what will fail in other file systems."""
+    if folder is None:
+        return
+    alike: dict[str, str] = {}
+    for line in lines:
+        if "~" in line.output and PurePosixPath(line.name).name not in Path(line.output).name:
+            yield f"the name of {line.source} is too long for its outputs, they are {line.output}"
+        key = _folded(line.output)
+        other = alike.setdefault(key, line.output)
+        if other != line.output:
+            yield (
+                f"{other} and {line.output} differ only in case or in how accents are stored: "
+                "they are one file on Windows and macOS"
+            )
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
 def _require_kept(inputs: Iterable[str], outputs: Iterable[str]) -> None:
     """Raise `PlanError` where an output would replace an input."""
     read = {_identity(path): path for path in inputs if path != PIPE}
@@ -338,4 +442,7 @@ def _require_kept(inputs: Iterable[str], outputs: Iterable[str]) -> None:
 
 
 def _identity(path: str) -> str:
-    return path if path == PIPE else os.path.normcase(os.path.realpath(path))
+    if path == PIPE:
+        return path
+    real = os.path.realpath(path)
+    return _folded(real) if sys.platform in ("win32", "darwin") else real

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..files import whole_file
+from ..printing import printable_json
 from .flags import Flag, flags, severity
 from .line import Outcome
 from .page import page
@@ -19,8 +19,10 @@ _FAILED = 10_000
 """Severity of a line that has no file."""
 
 
-def report_document(outcomes: Sequence[Outcome], settings: Settings) -> dict[str, Any]:
-    """Return the report as JSON values.
+def report_document(
+    outcomes: Sequence[Outcome], settings: Settings, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the report as JSON values; `notes` are those of the plan.
 
     `files` starts with lines that failed, then those with the most severe flags. `severity` adds
     100 per error, 10 per warning and 1 per note.
@@ -37,20 +39,26 @@ def report_document(outcomes: Sequence[Outcome], settings: Settings) -> dict[str
             "flagged": sum(bool(entry.get("flags")) for entry in files),
             "seconds": round(sum(entry.get("seconds", 0.0) for entry in files), 3),
         },
+        "notes": list(notes),
         "files": files,
     }
 
 
-def write_report(outcomes: Sequence[Outcome], settings: Settings, path: str | Path) -> None:
+def write_report(
+    outcomes: Sequence[Outcome],
+    settings: Settings,
+    path: str | Path,
+    notes: Sequence[str] = (),
+) -> None:
     """Write the report: HTML if the path ends in `.html` or `.htm`, else JSON.
 
     Its folder is created.
     """
-    document = report_document(outcomes, settings)
+    document = report_document(outcomes, settings, notes)
     if Path(path).suffix.lower() in (".html", ".htm"):
         text = page(document, {o.line.output: o.facts["sketch"] for o in outcomes if o.facts})
     else:
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = printable_json(document, indent=1) + "\n"
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from ..errors import FaceSDKError
 from ..files import remove_leftovers
+from ..processes import useful_workers
 from .cache import BakeCache
-from .line import LineBaker, OnProgress, Outcome
-from .plan import PIPE, Line, Plan
+from .line import LineBaker, OnProgress, Outcome, failure
+from .plan import PIPE, Line, Plan, PlanError
 from .pool import bake_in_workers, default_jobs
-from .settings import Settings, fingerprint, shared_files
+from .settings import FileMark, Settings, file_mark, fingerprint, shared_files
 
 OnResult = Callable[[Outcome], None]
 """Called with the outcome of every line as soon as it is known."""
@@ -26,6 +27,8 @@ class _Task:
     line: Line
     settings: Settings
     fingerprint: str | None
+    marks: Sequence[FileMark] = ()
+    """What the inputs looked like before they were hashed."""
 
 
 def run(
@@ -48,7 +51,7 @@ def run(
     if plan.folder is not None:
         plan.folder.mkdir(parents=True, exist_ok=True)
     cache = None if plan.folder is None else BakeCache(plan.folder)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[Line, Outcome] = {}
     try:
         tasks = []
         for item in _sorted_out(plan, settings, baker, cache, force):
@@ -58,11 +61,16 @@ def run(
                 tasks.append(item)
         _log.info("%d lines: %d to bake, %d up to date",
                   len(plan.lines), len(tasks), len(outcomes))  # fmt: skip
-        prints = {task.line.output: task.fingerprint for task in tasks}
+        by_line = {task.line: task for task in tasks}
         with closing(_baked(tasks, baker, jobs, on_progress)) as baked:
             for outcome in baked:
                 if cache is not None and outcome.status == "baked":
-                    cache.note(outcome.line.output, prints[outcome.line.output], outcome.facts)
+                    task = by_line[outcome.line]
+                    if task.marks == input_marks(task.line, task.settings, baker):
+                        cache.note(outcome.line.output, task.fingerprint, outcome.facts)
+                    else:
+                        _log.warning("%s changed while it was baked; the next run bakes it again",
+                                     outcome.line.source)  # fmt: skip
                 _end(outcome, outcomes, on_result)
     except BaseException:
         remove_leftovers(plan.files())
@@ -70,11 +78,25 @@ def run(
     finally:
         if cache is not None:
             cache.close()
-    return [outcomes[line.output] for line in plan.lines]
+    return [outcomes[line] for line in plan.lines]
 
 
-def _end(outcome: Outcome, outcomes: dict[str, Outcome], on_result: OnResult | None) -> None:
-    outcomes[outcome.line.output] = outcome
+def input_marks(line: Line, settings: Settings, baker: LineBaker) -> list[FileMark]:
+    """Return marks of all files that a line is made from.
+
+    Lines are hashed long before they are read. If the marks from before the hash are still true
+    after the line, what was read is what was hashed.
+    """
+    paths = [line.audio, line.phones, settings.head]
+    paths += [settings.rig] if settings.rig.endswith(".json") else []
+    if not line.phones:
+        model = baker.model
+        paths += [str(model.folder / name) for name in ("model.json", model.manifest.file)]
+    return [file_mark(path) for path in paths if path and path != PIPE]
+
+
+def _end(outcome: Outcome, outcomes: dict[Line, Outcome], on_result: OnResult | None) -> None:
+    outcomes[outcome.line] = outcome
     _log.debug("%s: %s", outcome.line.source, outcome.status)
     if on_result is not None:
         on_result(outcome)
@@ -86,27 +108,31 @@ def _sorted_out(
     """Yield an outcome for every line that is up to date, a task for every other line."""
     shared: dict[str, str | None] | None = None
     if cache is not None:
-        with suppress(FaceSDKError, OSError):  # baking reports the error in better words
+        with suppress(Exception):  # baking reports the error in better words
             shared = shared_files(settings)
     for line in plan.lines:
+        if line.problem:
+            yield failure(line, PlanError(line.problem))
+            continue
         own = settings.of_line(line, plan)
         if cache is None or shared is None:
             yield _Task(line, own, None)
             continue
         try:
+            marks = input_marks(line, own, baker)
             model = None if line.phones else baker.model_hash()
             mark = fingerprint(line, own, model=model, shared=shared)
-        except OSError:  # as above
+        except (FaceSDKError, OSError):  # as above
             yield _Task(line, own, None)
             continue
         facts = None if force else cache.finished(line.output, mark)
-        yield _Task(line, own, mark) if facts is None else Outcome(line, "unchanged", facts)
+        yield _Task(line, own, mark, marks) if facts is None else Outcome(line, "unchanged", facts)
 
 
 def _baked(
     tasks: Sequence[_Task], baker: LineBaker, jobs: int | None, on_progress: OnProgress | None
 ) -> Generator[Outcome, None, None]:
-    workers = default_jobs(len(tasks)) if jobs is None else jobs
+    workers = default_jobs(len(tasks)) if jobs is None else useful_workers(jobs, len(tasks))
     pipes = any(PIPE in (task.line.audio, task.line.output) for task in tasks)
     if workers > 1 and len(tasks) > 1 and not pipes:
         _log.info("baking in %d worker processes", min(workers, len(tasks)))

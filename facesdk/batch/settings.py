@@ -8,24 +8,27 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import __version__
 from ..articulation.phones import Alphabet
 from ..documents import load_json
-from ..exporters import Format
-from ..exporters.options import OptionFields, Value
+from ..exporters import Format, open_character
+from ..exporters.options import OptionFields, Value, title
 from ..performance import Performance
 from ..retarget import user_maps
 from .kinds import VIDEO, kind_for
 from .plan import PIPE, Line, Plan
 
-FACTS = 2
+if TYPE_CHECKING:
+    from ..mesh import Head
+
+FACTS = 3
 """Version of the facts in the cache; lines with another version are baked again."""
 
 _DATA = ("alignment", "articulation", "maps", "motion", "rigs", "tables")
@@ -53,12 +56,18 @@ class Settings:
     """Language of texts."""
     words: str | None = None
     """The text of the only line, in place of a file."""
+    tier: str | None = None
+    """Tier of timed phones; None for that of phones."""
+    strict: bool = False
+    """Whether a sound without a rule is an error."""
     tolerance: float | None = None
     start: str | None = None
     offset: float = 0.0
     """`tolerance`, `start` and `offset` as in `exporters.WriteOptions`."""
     head: str | None = None
     """Path of the mesh to put into the file."""
+    up: Literal["y", "z"] = "y"
+    """Axis that points up in the file of `head`."""
     link_audio: bool = False
     """Whether the file refers to the recording."""
     format_settings: Mapping[str, Value] = field(default_factory=dict)
@@ -73,14 +82,17 @@ class Settings:
             settings=self.format_settings,
         )
         if format_.multi_clip or format_.names_clip:
-            options["name"] = PurePosixPath(line.name).name
+            options["name"] = title(PurePosixPath(line.name).name)
         if audio := self.audio_reference(line, format_):
             options["audio"] = audio
         if self.head is not None:
-            from ..mesh import load_head
-
-            options["head"] = load_head(self.head)
+            kept = open_character(self.head, format_, self.format_settings) is not None
+            options["head"] = self.head if kept else self.loaded_head()
         return options
+
+    def loaded_head(self) -> Head | None:
+        """Return the head of the files, or None for the format's own."""
+        return None if self.head is None else _loaded_head(self.head, self.up)
 
     def audio_reference(self, line: Line, format_: Format) -> str | None:
         """Return the recording's path: as given for a video, relative to the output for a link."""
@@ -120,9 +132,18 @@ class Settings:
         return document
 
 
+@lru_cache(1)
+def _loaded_head(path: str, up: Literal["y", "z"]) -> Head:
+    """Return the head of a run, which its lines share."""
+    from ..mesh import load_head
+
+    return load_head(path, up=up)
+
+
 def line_seed(seed: int, name: str) -> int:
-    """Return the seed of one line of a batch, below 2**32."""
-    return int(hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:8], 16)
+    """Return the seed of one line of a batch, below 2**32; a name may be in any encoding."""
+    text = f"{seed}/{name}".encode("utf-8", "surrogateescape")
+    return int(hashlib.sha256(text).hexdigest()[:8], 16)
 
 
 def shared_files(settings: Settings) -> dict[str, str | None]:
@@ -185,6 +206,24 @@ def _mesh_hash(path: str) -> str:
         return file_hash(path)
     held = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in Path(path).iterdir())
     return hashlib.sha256(repr(held).encode()).hexdigest()
+
+
+FileMark = tuple[int, ...]
+"""Device, number, size and times of a file; changes when its content does. Empty if missing."""
+
+
+def file_mark(path: str | Path) -> FileMark:
+    """Return the mark of a file, or of a folder and all files in it."""
+    try:
+        held = sorted(Path(path).iterdir()) if Path(path).is_dir() else []
+        found = [Path(p).stat() for p in (path, *held)]
+    except OSError:
+        return ()
+    return tuple(
+        number
+        for s in found
+        for number in (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+    )
 
 
 def file_hash(path: str | Path) -> str:

@@ -1,7 +1,8 @@
 """The command line: one module per subcommand, imported when it is called.
 
 A module has `NAME`, `HELP`, `configure(parser)` and `run(args) -> int`. Results go to stdout, logs
-to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not installed, 130 Ctrl-C.
+to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is not installed, 130 Ctrl-C,
+143 SIGTERM.
 
 Messages of the command line and of the library go through `logging`, logger `facesdk`: errors,
 warnings and summaries by default, only errors with `-q`, what is loaded and chosen with `-v`,
@@ -11,9 +12,9 @@ everything with `-vv`.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -22,10 +23,11 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NoReturn, TextIO, TypeVar
 
 from .. import __version__
-from ..errors import FaceSDKError, MissingExtraError, error_text
+from ..errors import FaceSDKError, MissingExtraError, error_text, unexpected
+from ..printing import printable, printable_json
 
 COMMANDS = {
     "bake": "turn speech recordings into animation files",
@@ -42,9 +44,13 @@ COMMANDS = {
 """Subcommands and their help; `bake` lives in `facesdk.cli.bake`."""
 
 DONE, FAILED, USAGE, NOT_INSTALLED = range(4)
-INTERRUPTED, BROKEN_PIPE = 130, 141
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 T = TypeVar("T")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers and containers send it; it ends a command as Ctrl-C does."""
 
 
 class UsageError(FaceSDKError):
@@ -62,13 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         sys.stdout.flush()
         return code
+    except Terminated:
+        log("terminated")
+        return TERMINATED
     except KeyboardInterrupt:
         log("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()
         return BROKEN_PIPE
-    except (FaceSDKError, OSError) as error:
+    except Exception as error:
         return report(error, debug=debug)
 
 
@@ -82,11 +91,19 @@ def _run(argv: Sequence[str]) -> int:
         return int(_module(args.command).run(args))
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages may quote arguments: a pattern of the shell expands to any name."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(printable(message, lines=True), file)
+
+
 def _parser(command: str | None) -> argparse.ArgumentParser:
     """Return a parser of all subcommands; only the one to run has its options."""
-    parser = argparse.ArgumentParser(
-        prog="facesdk", description="Speech in, game-ready facial animation out."
-    )
+    parser = _Parser(prog="facesdk", description="Speech in, game-ready facial animation out.")
     parser.add_argument("--version", action="version", version=f"facesdk {__version__}")
     _add_common_options(parser, debug=False, verbose=0, quiet=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -121,20 +138,29 @@ def _module(command: str) -> Any:
 def report(error: Exception, *, debug: bool = False, about: str = "") -> int:
     """Print an error as one line and return its exit code."""
     if debug or os.environ.get("FACESDK_DEBUG"):
-        traceback.print_exception(error)
-    log_error(f"{about}{error_text(error)}")
+        show("".join(traceback.format_exception(error)), on=sys.stderr, lines=True)
+    text = error_text(error)
+    if not isinstance(error, FaceSDKError | OSError):
+        text = f"{unexpected(error)}; --debug prints where. Please report it"
+    log_error(f"{about}{text}")
     if isinstance(error, UsageError):
         return USAGE
     return NOT_INSTALLED if isinstance(error, MissingExtraError) else FAILED
 
 
 def prepare_process() -> None:
-    """Set up the process: the encoding of text, the format of warnings."""
+    """Set up the process: the encoding of text, the format of warnings, SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             windows = sys.platform == "win32"
             stream.reconfigure(encoding="utf-8" if windows else None, errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_, **__: f"facesdk: warning: {message}\n"
+    warnings.formatwarning = lambda text, *_, **__: f"facesdk: warning: {printable(text)}\n"
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def _forget_stdout() -> None:
@@ -187,12 +213,22 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.levelname.lower() + ": " if record.levelno >= logging.WARNING else ""
-        print(f"facesdk: {kind}{record.getMessage()}", file=sys.stderr)
+        show(f"facesdk: {kind}{printable(record.getMessage())}", on=sys.stderr)
 
 
 def print_json(document: Any) -> None:
     """Print a JSON document on stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    print(printable_json(document, indent=2))
+
+
+def show(*texts: str, on: TextIO | None = None, lines: bool = False) -> None:
+    """Print lines on stdout or another stream: the only door to the terminal.
+
+    What a terminal would obey in them is escaped; with `lines` a text may have several lines.
+    """
+    for text in texts:
+        shown = printable(text, lines=lines)
+        print(shown.removesuffix("\n"), file=on or sys.stdout)
 
 
 def option(convert: Callable[[str], T]) -> Callable[[str], T]:
@@ -232,7 +268,7 @@ def each(
             work(item)
         except BrokenPipeError:
             raise
-        except (FaceSDKError, OSError) as error:
+        except Exception as error:
             named = isinstance(error, OSError) or name(item) in str(error)
             failed = report(error, debug=debug, about="" if named else f"{name(item)}: ")
             code = code if code == FAILED else failed

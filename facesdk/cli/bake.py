@@ -33,12 +33,15 @@ from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
 from ..errors import (
     AlignmentError,
+    ExportError,
     FileFormatError,
     MeshError,
     ModelError,
     RigError,
     UnknownNameError,
 )
+from ..exporters import Format, open_character
+from ..exporters.options import OptionFields
 from ..model import Model, RigOutput, Text
 from . import (
     DONE,
@@ -50,12 +53,13 @@ from . import (
     log_warning,
     option,
     print_json,
+    show,
     stdin,
     stdout,
 )
 from .options import add_performance_options, amount, count, performance_options
 from .progress import Progress
-from .writing import add_writing_options, some_names, writing_options
+from .writing import add_writing_options, log_drive, some_names, writing_options
 
 NAME = "bake"
 HELP = "turn speech recordings into animation files"
@@ -98,6 +102,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write the times of words and phones: a TextGrid or JSON file for one line, a folder "
              "for several")  # fmt: skip
     add("--alphabet", choices=ALPHABETS, help="alphabet of --phones (default: detected)")
+    add(
+        "--tier", metavar="NAME", help="tier of --phones (default: that of phones, or the only one)"
+    )
+    add("--strict", action="store_true",
+        help="refuse --phones with sounds that have no rule, instead of a warning")  # fmt: skip
     add("--report", metavar="FILE", help="write what to check, worst first, as .json or .html")
     add("--jobs", type=count, metavar="N",
         help="number of worker processes (default: chosen from the number of lines)")  # fmt: skip
@@ -114,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     lines = _plan(args)
     settings = _settings(args, lines)
+    for note in lines.notes:
+        log_warning(note)
     _log_software_reason(settings)
     pipes = {PIPE} & {path for line in lines.lines for path in (line.audio, line.output)}
     streams = {"stdin": stdin(), "stdout": stdout()} if pipes else {}
@@ -121,9 +132,9 @@ def run(args: argparse.Namespace) -> int:
     _require_possible(settings, lines, baker)
     outcomes = _bake(lines, settings, baker, args)
     if args.report:
-        write_report(outcomes, settings, args.report)
+        write_report(outcomes, settings, args.report, lines.notes)
     if args.json:
-        print_json(report_document(outcomes, settings))
+        print_json(report_document(outcomes, settings, lines.notes))
     _sum_up(outcomes, lines, time.monotonic() - began)
     return _exit_code(outcomes)
 
@@ -135,8 +146,9 @@ def _plan(args: argparse.Namespace) -> Plan:
     """Plan the lines; raises `UsageError` for options that do not go together."""
     if args.json and args.output == PIPE:
         raise UsageError("--json prints on stdout; send the result to a file with -o")
-    if args.alphabet and not args.phones:
-        raise UsageError("--alphabet is for --phones; give both")
+    for name in ("alphabet", "tier", "strict"):
+        if getattr(args, name) and not args.phones:
+            raise UsageError(f"--{name} is for --phones; give both")
     _check_text_options(args)
     try:
         lines = plan(
@@ -197,7 +209,7 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     if args.link_audio and any(line.audio in (None, PIPE) for line in lines.lines):
         raise UsageError("--link-audio needs recordings that are files")
     return Settings(
-        rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
+        rig=args.rig or _usual_rig(args, format_, options),
         fps=fps,
         format=format_.name,
         look_ahead_ms=args.look_ahead,
@@ -207,13 +219,27 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         lexicon=args.lexicon,
         language=args.language,
         words=args.words,
+        tier=args.tier,
+        strict=args.strict,
         tolerance=options["tolerance"],
         start=args.start,
         offset=args.offset,
         head=args.head,
+        up=args.up,
         link_audio=args.link_audio,
         format_settings=options["settings"],
     )
+
+
+def _usual_rig(args: argparse.Namespace, format_: Format, options: OptionFields) -> str:
+    """Return the rig of the character that is kept, else of the format."""
+    if args.head is not None:
+        try:
+            if character := open_character(args.head, format_, options["settings"]):
+                return character.rig
+        except (FileFormatError, ExportError) as error:
+            raise UsageError(str(error)) from error
+    return (format_.rigs or [_DEFAULT_RIG])[0]
 
 
 def _log_software_reason(settings: Settings) -> None:
@@ -230,16 +256,23 @@ def _require_possible(settings: Settings, lines: Plan, baker: LineBaker) -> None
     """Raise `UsageError` for settings with which every line would fail."""
     model = None if all(line.phones for line in lines.lines) else baker.model
     try:
-        if settings.head is not None:
-            from ..mesh import load_head
-
-            load_head(settings.head)
         output = RigOutput.of(settings.rig, model)
+        character = open_character(settings.head, lines.format, settings.format_settings)
+        head = settings.loaded_head() if character is None else None
         if model is not None:
             session = model.session(**settings.session())
             _log_look_ahead(settings.look_ahead_ms, session.look_ahead_ms, model)
-    except (FileFormatError, MeshError, ModelError, RigError, UnknownNameError) as error:
+    except (ExportError, FileFormatError, MeshError, ModelError, RigError,
+            UnknownNameError) as error:  # fmt: skip
         raise UsageError(str(error)) from error
+    if character is not None:
+        character.require_drive(output.rig)
+        log(character.describe(output.rig))
+    if head is not None:
+        drive = head.drive(output.rig)
+        if drive.still and not head.gaze:
+            raise MeshError(f"nothing would move: {drive.missing()}")
+        log_drive(head, output.rig)
     if (table := output.stand_in) is not None:
         log(f"rig {table.rig.name} moves only {', '.join(table.moved)} until a FLAME model is "
             "calibrated: facesdk flame calibrate MODEL")  # fmt: skip
@@ -266,6 +299,8 @@ def _bake(
         def on_result(outcome: Outcome) -> None:
             if outcome.status == "failed":
                 _log_failure(outcome, debug=args.debug)
+            for note in (outcome.facts.get("phones") or {}).get("notes", ()):
+                log_warning(f"{outcome.line.phones}: {note}")
             if not alone:
                 progress.advance()
 
@@ -282,7 +317,7 @@ def _bake(
 
 def _log_failure(outcome: Outcome, *, debug: bool) -> None:
     if debug or os.environ.get("FACESDK_DEBUG"):
-        print(outcome.trace, end="", file=sys.stderr)
+        show(outcome.trace, on=sys.stderr, lines=True)
     log_error(outcome.error)
 
 

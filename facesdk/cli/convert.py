@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain, count
 from pathlib import Path
@@ -19,16 +19,17 @@ from ..exporters import (
     format_for,
     formats,
     named,
+    open_character,
     open_clips,
     write_clip,
     write_clips,
 )
-from ..exporters.options import OptionFields
+from ..exporters.options import OptionFields, title
 from ..retarget import Conversion, Converted, conversion, conversion_from_file
 from ..rig import Rig
 from ..source import FrameSource, collect
-from . import UsageError, each, log_warning, option, print_json, stdin, stdout
-from .writing import add_writing_options, some_names, writing_options
+from . import UsageError, each, log, log_warning, option, print_json, stdin, stdout
+from .writing import add_writing_options, log_drive, some_names, writing_options
 
 NAME = "convert"
 HELP = "turn animation files into other formats, rigs and frame rates"
@@ -104,10 +105,10 @@ def _options(args: argparse.Namespace, format_: Format) -> OptionFields:
         if len(args.inputs) > 1:
             raise UsageError(f"--{name} is for one input, got {len(args.inputs)}")
         options[name] = getattr(args, name)
-    if args.head is not None:
+    if args.head is not None and open_character(args.head, format_, options["settings"]) is None:
         from ..mesh import load_head
 
-        options["head"] = load_head(args.head)
+        options["head"] = load_head(args.head, up=args.up)
     return options
 
 
@@ -125,7 +126,11 @@ def _convert(
         for path in paths:
             for name, source in _sources(path, args, stack).items():
                 name = _unused(name, clips)
+                _log_names(path, source)
                 clips[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
+                head = options.get("head")
+                if head is not None and not isinstance(head, str | Path):
+                    log_drive(head, clips[name][1].info.rig)
         if len(clips) > 1:
             _require_several(paths, clips, format_)
             by_name = {name: result for name, (_, result) in clips.items()}
@@ -135,10 +140,33 @@ def _convert(
             keeps_name = format_.multi_clip and "name" not in options and PIPE not in paths
             named = OptionFields(name=name) if keeps_name else OptionFields()
             dropped = write_clip(result, file, format_, **(options | named))
+        _log_character(options, format_, [result.info.rig for _, result in clips.values()])
     return [
         _report(path, target, format_, name, result, dropped)
         for name, (path, result) in clips.items()
     ]
+
+
+def _log_character(options: OptionFields, format_: Format, rigs: Iterable[Rig]) -> None:
+    """Log what clips move of a character that was kept."""
+    head = options.get("head")
+    character = open_character(head, format_, options["settings"]) if head else None
+    if character is not None:
+        for rig in {rig.names: rig for rig in rigs}.values():
+            log(character.describe(rig))
+
+
+def _log_names(path: str, source: FrameSource) -> None:
+    """Log which names of a file are not used, and which controls it lacks."""
+    notes = source.info.meta.get("imported")
+    if not isinstance(notes, Mapping):
+        return
+    rig = source.info.rig.name
+    ignored = [*notes.get("ignored_targets", ()), *notes.get("ignored_columns", ())]
+    if ignored:
+        log_warning(f"{path}: left out, not in rig {rig!r}: {some_names(ignored)}")
+    if missing := notes.get("missing_controls"):
+        log(f"{path}: the file lacks these controls of rig {rig!r}: {some_names(missing)}")
 
 
 def _require_several(paths: Sequence[str], clips: Iterable[str], format_: Format) -> None:
@@ -154,7 +182,7 @@ def _sources(path: str, args: argparse.Namespace, stack: ExitStack) -> dict[str,
     file = stdin() if path == PIPE else path
     opened = stack.enter_context(open_clips(file, args.from_format, rig=args.from_rig))
     if len(opened) == 1:
-        found = {clip_name(opened[0], default=Path(path).stem): opened[0]}
+        found = {clip_name(opened[0], default=title(Path(path).stem)): opened[0]}
     else:
         found = named(opened)
     if args.clip is not None:

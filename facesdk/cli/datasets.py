@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import DONE, log, print_json
+from . import DONE, log, print_json, show
 from .train import corpora
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(described)
         return DONE
     for name, facts in described.items():
-        print(f"{name}: {_sentence(facts)}")
+        show(f"{name}: {_sentence(facts)}")
     return DONE
 
 

@@ -18,18 +18,22 @@ from typing import Any
 
 from .. import __version__
 from ..errors import MissingExtraError, install_hint
-from . import DONE, FAILED, print_json
+from . import DONE, FAILED, print_json, show
 
 NAME = "doctor"
 HELP = "check the installation: versions, extras, OpenGL, ffmpeg, a self test"
 
 _DISTRIBUTION = "facesdk-anim"
 _EXTRAS = {
-    "render": ("OpenGL, video", ("imageio-ffmpeg", "pyrender-maintained", "trimesh")),
+    "render": (
+        "OpenGL, video, textures",
+        ("imageio-ffmpeg", "pillow", "pyrender-maintained", "trimesh"),
+    ),
     "onnx": ("facesdk export-onnx", ("onnx",)),
     "text": ("English texts: bake --text", ("hibari-tts",)),
     "train": ("facesdk train, datasets", ("torch", "onnx", "scipy", "hibari-tts")),
     "fbx-read": ("reading FBX", ("ufbx",)),
+    "draco": ("compressed glTF heads", ("DracoPy",)),
     "usd": ("USD as binary files", ("usd-core",)),
 }
 """What an extra is for, and its distributions."""
@@ -60,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report)
     else:
-        print("\n".join(_lines(report)))
+        show(*_lines(report))
     return DONE if report["self_test"]["ok"] else FAILED
 
 

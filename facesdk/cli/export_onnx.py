@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import ModelError, missing_extra
-from . import DONE, UsageError, option, print_json
+from . import DONE, UsageError, option, print_json, show
 
 NAME = "export-onnx"
 HELP = "write a model as one ONNX file for a game engine, rigs included"
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(manifest)
     else:
-        print("\n".join(_lines(target, manifest)))
+        show(*_lines(target, manifest))
     return DONE
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import DONE, UsageError, log, print_json
+from . import DONE, UsageError, log, print_json, show
 
 if TYPE_CHECKING:
     from ..mesh.fit.calibrate import Calibration
@@ -118,7 +118,7 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
-        print(f"{name:<{width}}{_short(name, value)}")
+        show(f"{name:<{width}}{_short(name, value)}")
 
 
 def _short(name: str, value: Any) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..clip import POSE_ANGLES
-from ..errors import unknown_name
+from ..errors import FaceSDKError, unknown_name
 from ..exporters import format_for, named, open_clips
+from ..mesh.files.load import SURFACES as HEAD_FILES
+from ..mesh.files.load import read_shape_names
 from ..rig import Rig
 from ..source import FrameSource
-from . import DONE, option, print_json, stdin
+from . import DONE, option, print_json, show, stdin
 
 NAME = "info"
 HELP = "describe the contents of an animation file"
@@ -35,11 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--from-rig", type=option(Rig.load), metavar="RIG",
         help="rig of the file: a name or a rig file (default: detected)")  # fmt: skip
     add("--clip", metavar="NAME", help="clip to describe, in a file that contains several")
+    add("--names", action="store_true",
+        help="print what each name in an animation file or a head stands for")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the file once and print its contents."""
+    if args.names:
+        return _print_names(args)
     file = stdin() if args.input == "-" else args.input
     with open_clips(file, args.from_format, rig=args.from_rig) as sources:
         clips = named(sources)
@@ -51,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(facts)
     else:
-        print("\n".join(_lines(facts)))
+        show(*_lines(facts))
     return DONE
 
 
@@ -82,6 +90,71 @@ def describe(source: FrameSource) -> dict[str, Any]:
         "meta": dict(info.meta),
         "extra": dict(info.extra),
     }
+
+
+def _print_names(args: argparse.Namespace) -> int:
+    """Print the names in an animation file, in a head, or in both where a file is both."""
+    facts: dict[str, Any] = {"file": args.input}
+    errors: list[FaceSDKError] = []
+    head = args.input != "-" and (
+        Path(args.input).is_dir() or Path(args.input).suffix.lower() in (*HEAD_FILES, ".npz")
+    )
+    if not Path(args.input).is_dir():
+        try:
+            file = stdin() if args.input == "-" else args.input
+            with open_clips(file, args.from_format, rig=args.from_rig) as sources:
+                clips = named(sources)
+                chosen = sources[0] if args.clip is None else clips.get(args.clip)
+                if chosen is None:
+                    raise unknown_name(f"{args.input} contains no clip", args.clip, clips)
+                facts["clip"] = clip_names(chosen)
+        except FaceSDKError as error:
+            errors.append(error)
+    if head:
+        try:
+            facts["head"] = read_shape_names(args.input)
+        except FaceSDKError as error:
+            errors.append(error)
+    if "clip" not in facts and "head" not in facts:
+        raise errors[-1] if head else errors[0]
+    if args.json:
+        print_json(facts)
+    else:
+        print("\n".join(_name_lines(facts)))
+    return DONE
+
+
+def clip_names(source: FrameSource) -> dict[str, Any]:
+    """Return what the names in the file of a clip stand for, as JSON values."""
+    rig, imported = source.info.rig, source.info.meta.get("imported")
+    notes = imported if isinstance(imported, Mapping) else {}
+    missing = list(notes.get("missing_controls", ()))
+    renamed = dict(notes.get("renamed", {}))
+    return {
+        "rig": rig.name,
+        "matched": {n: renamed.get(n, [n]) for n in rig.names if n not in missing},
+        "missing": missing,
+        "left_out": [*notes.get("ignored_targets", ()), *notes.get("ignored_columns", ())],
+        "repeated": list(notes.get("repeated_targets", ())),
+    }
+
+
+def _name_lines(facts: Mapping[str, Any]) -> list[str]:
+    lines = [str(facts["file"])]
+    if (clip := facts.get("clip")) is not None:
+        lines += [f"animation, rig {clip['rig']}:"]
+        lines += [f"  {name:<28} {', '.join(written)}" for name, written in clip["matched"].items()]
+        for title, key in (
+            ("not in the file", "missing"),
+            ("left out, not in the rig", "left_out"),
+            ("repeated, not used", "repeated"),
+        ):
+            lines += _section(title, [f"  {name}" for name in clip[key]])
+    for rig, controls in facts.get("head", {}).items():
+        title = "shapes of no rig" if rig == "other" else f"head, rig {rig}"
+        lines += [f"{title}:"]
+        lines += [f"  {name:<28} {', '.join(written)}" for name, written in controls.items()]
+    return lines
 
 
 class _Statistics:

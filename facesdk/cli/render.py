@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,13 +16,15 @@ from ..clip import Clip, exact_fps
 from ..exporters import format_for, open_clip
 from ..files import whole_file
 from ..rig import Rig, rig_names
-from ..source import FrameSource, collect
-from . import DONE, UsageError, log, option, print_json, stdin, stdout
+from ..source import FrameSource, collect, moving_controls
+from . import DONE, UsageError, log, log_warning, option, print_json, stdin, stdout
 from .options import count, positive, seconds
 from .progress import Progress
+from .writing import add_up_option, log_drive, some_names
 
 if TYPE_CHECKING:
     from ..mesh import Head
+    from ..mesh.builtin.head import Detail
     from ..render import Drawing, FlameMotion, Image, Shot, VertexFile
 
     Motions = list[VertexFile] | list[FlameMotion]
@@ -46,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="video.mp4, image.png, or a folder for PNG files; - is an MP4 on stdout")  # fmt: skip
     add("--audio", metavar="FILE", help="recording of the clip, as the sound of an MP4")
     add("--head", metavar="PATH", help="head to render; default: the built-in one")
+    add_up_option(parser)
     add("--identity", action="append", default=[], type=_setting, metavar="NAME=VALUE",
         help="for the built-in head: age=8..75, sex=female, ethnicity=asian+african, hair=short, "
              "crop or none")  # fmt: skip
@@ -175,7 +179,32 @@ def _head(args: argparse.Namespace) -> Head:
     from ..mesh import load_head
 
     identity = dict(args.identity) or None
-    return load_head(args.head, identity=identity, detail="high" if _is_still(args) else "low")
+    detail: Detail = "high" if _is_still(args) else "low"
+    return load_head(args.head, identity=identity, detail=detail, up=args.up)
+
+
+def _with_textures(shot: Shot, head: Head, args: argparse.Namespace) -> Shot:
+    """Return a shot that draws the textures of a head, with OpenGL where there is one."""
+    from ..render import resolve_backend
+
+    if args.backend != "auto" or not any(part.material.texture for part in head.parts):
+        return shot
+    if resolve_backend("auto", shot.look) == "software":
+        log(f"the textures of head {head.name!r} are drawn as colors of its vertices: "
+            "images need OpenGL")  # fmt: skip
+        return shot
+    return replace(shot, backend="gl")
+
+
+def _log_lost(head: Head, clip: FrameSource, path: str) -> None:
+    """Log through what a head moves, and warn of controls that move in a clip and not on it."""
+    drive = head.drive(clip.info.rig)
+    log_drive(head, clip.info.rig)
+    if drive.still or not isinstance(clip, Clip):
+        return
+    moving = moving_controls(clip.values, clip.rig)
+    if lost := [name for name in drive.undriven if name in moving]:
+        log_warning(f"{path}: head {head.name!r} has nothing for {some_names(lost)}")
 
 
 def _warn_without_opengl(args: argparse.Namespace) -> None:
@@ -192,9 +221,10 @@ def _draw_shapes(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
     from ..render import rig_tiles, shape_tiles, sheet
 
     head = _head(args)
+    shot = _with_textures(shot, head, args)
     if args.sheet == "shapes":
         tiles = shape_tiles(head, args.curves)
-    elif args.sheet == "arkit":
+    elif args.sheet == "arkit" and set(Rig.load("arkit").names) <= set(head.names):
         tiles = shape_tiles(head, args.curves or Rig.load("arkit").names)
     else:
         tiles = rig_tiles(head, Rig.load(args.sheet), args.curves)
@@ -206,6 +236,7 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
     from ..render import draw_clip, draw_still, frame_tiles, sheet
 
     head, largest = _head(args), args.largest_error / 1000
+    shot = _with_textures(shot, head, args)
     if not _is_still(args):
         _warn_without_opengl(args)
     began = time.monotonic()
@@ -213,6 +244,8 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
         source = files.enter_context(_opened(args.input, args))
         truth = files.enter_context(_opened(args.against, args)) if args.against else None
         fps = source.info.fps
+        if args.head is not None:
+            _log_lost(head, source, args.input)
         if truth is not None and truth.info.fps != fps:
             raise UsageError(
                 f"{args.against} has {truth.info.fps} frames per second, {args.input} {fps}; "
@@ -257,6 +290,7 @@ def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
     from ..render import draw_vertices
 
     head = _head(args)
+    shot = _with_textures(shot, head, args)
     motions, fps, start = _motions(args, head)
     total = min(map(len, motions))
     moment = total // 2 if args.at is None else min(round(args.at * fps), total - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import DONE, UsageError, log_warning, print_json
+from . import DONE, UsageError, log_warning, print_json, show
 
 if TYPE_CHECKING:
     from ..rig import Control, Rig
@@ -42,13 +42,13 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print_json(rig.to_json() | {"converts_to": _converts_to(rig)})
         else:
-            print("\n".join(_description(rig)))
+            show(*_description(rig))
         return DONE
     summaries = [_summary(rig) for rig in rigs()]
     if args.json:
         print_json(summaries)
     else:
-        print("\n".join(_listing(summaries)))
+        show(*_listing(summaries))
     return DONE
 
 

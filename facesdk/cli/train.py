@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import MissingExtraError, missing_extra
-from . import DONE, UsageError, log, print_json
+from . import DONE, UsageError, log, print_json, show
 from .options import count
 
 NAME = "train"
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(json.loads(manifest.read_text("utf-8")))
     else:
-        print(manifest)
+        show(str(manifest))
     return DONE
 
 

@@ -8,12 +8,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import ExportError
-from . import UsageError
+from . import UsageError, log
 from .options import amount
 
 if TYPE_CHECKING:
     from ..exporters import Format
     from ..exporters.options import OptionFields
+    from ..mesh import Head
+    from ..rig import Rig
 
 
 _SHOWN = 8
@@ -30,9 +32,25 @@ def add_writing_options(parser: argparse.ArgumentParser) -> None:
              "(;FF for drop-frame)")  # fmt: skip
     add("--offset", type=float, default=0.0, metavar="SECONDS",
         help="seconds to add to all times")  # fmt: skip
-    add("--head", metavar="PATH", help="head file, for formats that contain a mesh")
+    add("--head", metavar="PATH",
+        help="head file, for formats that contain a mesh; glb, gltf and vrm keep a .glb, .gltf or "
+             ".vrm file as it is and add the animation to it")  # fmt: skip
+    add_up_option(parser)
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="format_settings",
         help="setting that only this format has (listed in docs/formats.md)")  # fmt: skip
+
+
+def add_up_option(parser: argparse.ArgumentParser) -> None:
+    """Add the axis that points up in the file of `--head`."""
+    parser.add_argument("--up", choices=("y", "z"), default="y",
+        help="axis that points up in the file of --head; z looks along -y, as in Blender "
+             "(default: y)")  # fmt: skip
+
+
+def log_drive(head: Head, rig: Rig) -> None:
+    """Log how a head moves, where that is not by its shapes for the rig or for ARKit."""
+    if note := head.drive(rig).note():
+        log(note)
 
 
 def some_names(names: Sequence[str]) -> str:
@@ -55,7 +73,7 @@ def format_settings(args: argparse.Namespace) -> Mapping[str, str]:
 def writing_options(
     args: argparse.Namespace, format_: Format, fps: Fraction | None
 ) -> OptionFields:
-    """Return the options of the file, the head aside.
+    """Return the options of the file, with the path of the head.
 
     `fps` is the frame rate where it is known. Raises `UsageError` for values that make no sense
     and options that the format does not support.
@@ -68,6 +86,8 @@ def writing_options(
         "offset": args.offset,
         "settings": format_settings(args),
     }
+    if args.head is not None and "head" in format_.options:
+        options["head"] = args.head
     try:
         format_.checked(WriteOptions(**options))
         _check_start(args.start, fps)

@@ -3,6 +3,15 @@
 from .convention import close_contains_jaw
 from .files.bs_skin import write_bs_skin
 from .files.load import load_head
-from .head import Head, Joint, Material, Part
+from .head import Head, Joint, Material, Part, Texture
 
-__all__ = ["Head", "Joint", "Material", "Part", "close_contains_jaw", "load_head", "write_bs_skin"]
+__all__ = [
+    "Head",
+    "Joint",
+    "Material",
+    "Part",
+    "Texture",
+    "close_contains_jaw",
+    "load_head",
+    "write_bs_skin",
+]

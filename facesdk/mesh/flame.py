@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Doubles, Floats, Indices
 from ..clip import Clip
-from ..errors import FileFormatError, MeshError
+from ..errors import FileFormatError, MeshError, reading
 from .files.unpickle import load_arrays
 
 JOINTS = ("global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose")
@@ -92,16 +92,22 @@ class FlameModel:
         The file is read as data; see `load_arrays`. In a model with fewer than 400 shape directions
         the last ten, or half of them, are taken as expressions.
         """
-        return cls.from_arrays(load_arrays(path), path)
+        with reading(path, FileFormatError):
+            return cls.from_arrays(load_arrays(path), path)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: str | Path) -> FlameModel:
         """Build a model from the arrays of its file; `path` names it in errors."""
         if missing := [key for key in _KEYS if key not in arrays]:
             raise FileFormatError(f"{path} is not a FLAME model; missing: {', '.join(missing)}")
+        for key in _KEYS:
+            if arrays[key].dtype.kind not in "fiub":
+                raise FileFormatError(f"{path}: {key} must be numbers, got {arrays[key].dtype}")
         _check_joints(arrays["kintree_table"], path)
         template = np.asarray(arrays["v_template"], np.float64)
         shape_dirs = np.asarray(arrays["shapedirs"], np.float64)
+        if template.ndim != 2 or not len(arrays["f"].shape) == 2:
+            raise FileFormatError(f"{path}: v_template and f must be (V, 3) and (F, 3)")
         if shape_dirs.ndim != 3:
             raise FileFormatError(f"{path}: shapedirs must be (V, 3, S), got {shape_dirs.shape}")
         start, stop = _expressions_of(shape_dirs.shape[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from ..clip import Clip, Pose
 from ..errors import MeshError, unknown_name
 from ..frozen import Rebuilt, frozen_dict
 from ..rig import Rig
-from .drive import shape_weights
+from .drive import Binding, Drive
 from .rotation import matrices
 
 Color = tuple[float, float, float]
@@ -25,6 +25,16 @@ BLOCK = 32
 """Frames computed at once: enough for an efficient matrix product, little memory."""
 
 EYES = ("left_eye", "right_eye")
+
+
+@dataclass(frozen=True)
+class Texture:
+    """An image on a surface, by the head's `uvs`."""
+
+    data: bytes = field(repr=False)
+    """The PNG or JPEG file, as it is in the head's file."""
+    color: Color = (1.0, 1.0, 1.0)
+    """Linear light by which the image is multiplied."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,14 @@ class Material:
     specular: float = 0.5
     """Strength of the highlight; 0.5 for everything that is not metal, as in glTF and Unreal."""
     opacity: float = 1.0
+    texture: Texture | None = None
+    """Image that replaces the color where images can be drawn; else its colors at the vertices."""
+    alpha: Literal["opaque", "cut", "blend"] = "opaque"
+    """What the alpha of the texture does: nothing, cut holes, or let through what is behind."""
+    cutoff: float = 0.5
+    """Alpha below which `cut` leaves a hole."""
+    both_sides: bool = False
+    """Whether the surface is seen from behind too."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,9 @@ class Head(Rebuilt):
     rest_transforms: Mapping[str, Floats] = field(default_factory=dict)
     """(4, 4) matrices of `skull` and `jaw` at rest, as far as they are known: axes in the first
     columns, origin in the last. The skull's lies between the eyes, the jaw's on its hinge."""
+    bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
+    """Shapes that controls of a rig move, by rig and control, in addition to the shapes that are
+    called as a control: expressions of a VRM avatar (`vrm`), visemes (`oculus`)."""
     jaw_motion: Floats | None = None
     """(S, 4, 4) rigid motion of the lower jaw by each shape at weight 1; None if it is not known.
     `jaw_motion[s] @ rest_transforms["jaw"]` is the jaw's matrix under shape s."""
@@ -136,7 +157,7 @@ class Head(Rebuilt):
             )
         if len(set(self.names)) != shapes:
             raise MeshError(f"head {self.name!r} names a shape twice")
-        for name in ("joints", "masks", "landmarks", "gaze", "rest_transforms"):
+        for name in ("joints", "masks", "landmarks", "gaze", "rest_transforms", "bindings"):
             object.__setattr__(self, name, frozen_dict(getattr(self, name)))
 
     def __repr__(self) -> str:
@@ -184,8 +205,18 @@ class Head(Rebuilt):
         Without `rig`, values are on ARKit.
         """
         if isinstance(animation, Clip):
-            return shape_weights(self.names, animation.values, animation.rig)
-        return shape_weights(self.names, animation, rig or Rig.load("arkit"))
+            return self.drive(animation.rig).weights(animation.values)
+        return self.drive(rig or Rig.load("arkit")).weights(animation)
+
+    def drive(self, rig: Rig) -> Drive:
+        """Return how the controls of a rig move this head."""
+        if rig not in self._drives:
+            self._drives[rig] = Drive(self.names, rig, self.bindings, head=self.name)
+        return self._drives[rig]
+
+    @cached_property
+    def _drives(self) -> dict[Rig, Drive]:
+        return {}
 
     def vertices(self, weights: ArrayLike, pose: Pose | ArrayLike | None = None) -> Floats:
         """Return (T, V, 3) meters for (T, S) weights in the order of `names`; (V, 3) for one row.

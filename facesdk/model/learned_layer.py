@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import Floats
-from ..errors import ModelError, unknown_name
+from ..errors import ModelError, reading, unknown_name
 from ..rig import Rig
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class LearnedLayer:
             (name,) = layers
         if name is None or name not in layers:
             raise unknown_name("the model has no learned layer", name or "", layers)
-        return cls(model, name, layers[name], speaker, _embedding(model, name, speaker))
+        with reading(f"the manifest of model {model.manifest.name!r}", ModelError):
+            return cls(model, name, layers[name], speaker, _embedding(model, name, speaker))
 
     def __repr__(self) -> str:
         rig = "vertices" if self.rig is None else f"rig {self.rig.name!r}"

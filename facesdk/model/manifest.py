@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..documents import check_header
-from ..errors import ModelError
+from ..clip import MAX_FPS
+from ..documents import check_header, load_json
+from ..errors import ModelError, reading
+from ..rig import Rig
+
+_MAX_STATE = 1 << 24
+"""Largest number of values in one state tensor of one speaker."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,22 @@ class Manifest:
     @classmethod
     def read(cls, path: Path) -> Manifest:
         """Return the manifest in a file; raises `ModelError` if it is missing or malformed."""
-        try:
-            document = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
+        if not path.exists():
             raise ModelError(
                 f"{path} does not exist; a model is a folder with model.json and its ONNX file"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path} cannot be read as a JSON manifest: {error}") from error
+            )
+        document = load_json(path, "manifest", error=ModelError)
         check_header(document, format="facesdk.model", source=str(path), error=ModelError)
-        try:
-            return cls._build(document)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{path} lacks or misspells a field: {error!r}") from error
+        with reading(path, ModelError):
+            try:
+                manifest = cls._build(document)
+            except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+                raise ModelError(f"{path} lacks or misspells a field: {error!r}") from error
+            try:
+                manifest._check()
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise ModelError(f"{path} describes no model: {error}") from error
+        return manifest
 
     @classmethod
     def _build(cls, document: Mapping[str, Any]) -> Manifest:
@@ -78,9 +86,46 @@ class Manifest:
             articulation=tuple(document.get("articulation", ())),
             activity=tuple(document.get("activity", ())),
             look_aheads_ms=tuple(int(v) for v in document["look_aheads_ms"]),
-            states={n: tuple(shape) for n, shape in document["states"].items()},
+            states={
+                str(n): tuple(int(size) for size in shape)
+                for n, shape in document["states"].items()
+            },
             facts=document,
         )
+
+    def _check(self) -> None:
+        """Raise `ValueError` for values that no model can have; `Model` checks the graph."""
+        if not 0 < self.fps <= MAX_FPS:
+            raise ValueError(f"frame_rate must lie in 0..{MAX_FPS}, got {self.fps}")
+        if not self.step_samples * self.fps == self.sample_rate > 0:
+            raise ValueError(
+                f"step_samples must be sample_rate / frame_rate, got {self.step_samples} for "
+                f"{self.sample_rate} / {self.fps}"
+            )
+        units, sounds = Rig.load("units"), Rig.load("articulation")
+        for field, names, known in (
+            ("units", self.units, units),
+            ("articulation", self.articulation, sounds),
+        ):
+            if len(set(names)) != len(names) or not set(names) <= set(known.names):
+                raise ValueError(f"{field} must be names of rig {known.name!r}, each once")
+        if missing := [n for n in sounds.names if n not in (self.articulation or self.units)]:
+            raise ValueError(f"articulation or units must contain {missing[0]!r}")
+        ahead = self.look_aheads_ms
+        if (
+            not ahead
+            or list(ahead) != sorted(set(ahead))
+            or not 0 <= ahead[0] <= ahead[-1] < 10_000
+        ):
+            raise ValueError(f"look_aheads_ms must ascend within 0..10000, got {list(ahead)}")
+        for name, shape in self.states.items():
+            if not all(size > 0 for size in shape) or math.prod(shape) > _MAX_STATE:
+                raise ValueError(f"state {name!r} cannot have the shape {list(shape)}")
+        for name, layer in self.learned.items():
+            if not (isinstance(layer, dict) and isinstance(layer.get("output"), str)):
+                raise ValueError(f"learned layer {name!r} must name its output")
+            if layer["rig"] is not None and not isinstance(layer["file"], str):
+                raise ValueError(f"learned layer {name!r} must name the file of its rig")
 
     @property
     def learned(self) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import Floats
 from ..clip import exact_fps
-from ..errors import ModelError
+from ..errors import ModelError, reading
 from ..performance import Performance, PerformanceFields
 from .manifest import Manifest
 
@@ -64,7 +64,8 @@ class Model:
             raise ModelError(
                 f"{self.folder / self.manifest.file} does not load: {error}"
             ) from error
-        self._sizes = self._output_sizes()
+        with reading(self.folder / self.manifest.file, ModelError):
+            self._sizes = self._output_sizes()
         log.info("loaded model %s %s", self.manifest.name, self.manifest.version)
 
     def _output_sizes(self) -> Mapping[str, int]:
@@ -72,13 +73,49 @@ class Model:
         manifest = self.manifest
         described = ["units", *(str(facts["output"]) for facts in manifest.learned.values())]
         described += [n for n in ("articulation", "activity") if getattr(manifest, n)]
-        found = {output.name: output.shape[-1] for output in self._graph.get_outputs()}
-        if missing := [name for name in described if name not in found]:
-            raise ModelError(
-                f"{self.folder / manifest.file} has no output {missing[0]!r}, "
-                "which its manifest describes"
-            )
-        return {name: int(found[name]) for name in described}
+        found = {output.name: output.shape for output in self._graph.get_outputs()}
+        given = {entry.name: entry.shape for entry in self._graph.get_inputs()}
+        heads = len(manifest.look_aheads_ms)
+        states = manifest.states.items()
+        sizes = {
+            "units": len(manifest.units),
+            "articulation": len(manifest.articulation),
+            "activity": len(manifest.activity),
+        }
+        self._require("output", found, {
+            **{name: (heads, sizes.get(name)) for name in described},
+            **{f"next_{name}": shape for name, shape in states},
+        })  # fmt: skip
+        self._require("input", given, {
+            "audio": (None,), **{f"state_{name}": shape for name, shape in states}
+        })  # fmt: skip
+        return {name: int(found[name][-1]) for name in described}
+
+    def _require(
+        self,
+        kind: str,
+        found: Mapping[str, Sequence[int | str | None]],
+        expected: Mapping[str, Sequence[int | None]],
+    ) -> None:
+        """Raise `ModelError` unless the graph has these tensors; shapes without their first axes.
+
+        An expected size of None may be any.
+        """
+        graph = self.folder / self.manifest.file
+        for name, shape in expected.items():
+            if name not in found:
+                raise ModelError(f"{graph} has no {kind} {name!r}, which its manifest describes")
+            last = list(found[name])[len(found[name]) - len(shape) :]
+            pairs = zip(last, shape, strict=False)
+            if len(last) != len(shape) or any(
+                size is not None and isinstance(real, int) and real != size for real, size in pairs
+            ):
+                raise ModelError(
+                    f"{kind} {name!r} of {graph} is {list(found[name])}, "
+                    f"but its manifest describes {list(shape)} in its last axes"
+                )
+            if kind == "output" and not isinstance(last[-1], int):
+                raise ModelError(f"{kind} {name!r} of {graph} has no fixed number of curves")
 
     def __repr__(self) -> str:
         manifest = self.manifest
@@ -130,8 +167,8 @@ class Model:
         """Return a runner: the network with the state of a batch of streams.
 
         `outputs` are `units`, `articulation` (the curves that are synchronous with the sound),
-        `activity` (of speech) or outputs of learned layers; `identity` is the (1, E) speaker embedding of the latter. Raises
-        `ModelError` for an output that the model does not have.
+        `activity` (of speech) or outputs of learned layers; `identity` is the (1, E) speaker
+        embedding of the latter. Raises `ModelError` for an output that the model does not have.
         """
         from .runner import Runner
 

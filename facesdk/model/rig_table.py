@@ -20,12 +20,18 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..documents import check_header, load_json
-from ..errors import FaceSDKError, RigError, unknown_name
+from ..errors import FaceSDKError, RigError, reading, unknown_name
 from ..frozen import Rebuilt
 from ..rig import Rig
 
 if TYPE_CHECKING:
     from .table_bank import TableBank
+
+
+_MAX_WEIGHTS = 1 << 24
+_MAX_WEIGHT = 1e6
+_MAX_FACTORS = 64
+"""Most factors of one product."""
 
 
 class Layers(NamedTuple):
@@ -80,10 +86,18 @@ class RigTable(Rebuilt):
 
     def __post_init__(self) -> None:
         names = sorted({term for weights in self.controls.values() for term in weights})
+        if len(names) * len(self.rig) > _MAX_WEIGHTS:
+            raise RigError(f"table of rig {self.rig.name!r} has too many terms: {len(names)}")
+        rows = {name: row for row, name in enumerate(names)}
         weights = np.zeros((len(names), len(self.rig)), np.float32)
         for control, shares in self.controls.items():
             for term, weight in shares.items():
-                weights[names.index(term), self.rig.index(control)] = weight
+                if not abs(weight) < _MAX_WEIGHT:
+                    raise RigError(
+                        f"table of rig {self.rig.name!r}: weights must be finite and below "
+                        f"{_MAX_WEIGHT:g}, got {weight} for {control!r}"
+                    )
+                weights[rows[term], self.rig.index(control)] = weight
         scale, offset, columns = self._factors()
         layers = Layers(scale, offset, self._products(names, columns), weights)
         object.__setattr__(self, "layers", layers)
@@ -116,6 +130,8 @@ class RigTable(Rebuilt):
         rows = []
         for name in names:
             factors = [factor.strip() for factor in name.split("*")]
+            if len(factors) > _MAX_FACTORS:
+                raise RigError(f"a term has {len(factors)} factors, at most {_MAX_FACTORS}")
             for factor in factors:
                 if factor not in columns:
                     raise unknown_name(f"table of rig {self.rig.name!r}: no unit", factor, columns)
@@ -151,6 +167,11 @@ class RigTable(Rebuilt):
         `UnknownNameError` for unknown units or controls.
         """
         check_header(document, format="facesdk.table", source=source)
+        with reading(source, RigError):
+            return cls._built(document, source, folder)
+
+    @classmethod
+    def _built(cls, document: Any, source: str, folder: Path | None) -> RigTable:
         try:
             derived = tuple(
                 Derived(name, d["unit"], float(d["from"]), float(d["to"]), d.get("less"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import Floats
+from ..errors import ModelError
 
 if TYPE_CHECKING:
     from .manifest import Manifest
@@ -77,7 +78,18 @@ class Runner:
         rows, steps = len(audio), audio.shape[1] // self._manifest.step_samples
         lane = self._lane(rows, steps)
         lane.audio[...] = audio
-        self._graph.run_with_iobinding(lane.bindings[self._turn])
+        try:
+            self._graph.run_with_iobinding(lane.bindings[self._turn])
+        except Exception as error:  # onnxruntime's errors have no common class
+            name, reason = self._manifest.file, " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"the network of {name} does not run as its manifest describes: {reason}"
+            ) from error
+        if not all(np.isfinite(output).all() for output in lane.outputs):
+            raise ModelError(
+                f"the network of {self._manifest.name!r} returned numbers that are not finite; "
+                "are its weights damaged?"
+            )
         self._keep_rows(rows)
         self._turn = 1 - self._turn
         return lane.outputs

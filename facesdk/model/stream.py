@@ -38,8 +38,8 @@ class RowLayout:
     """The columns of a unit frame: those of rig `units`, then further curves."""
 
     further: Mapping[str, int] = field(default_factory=dict)
-    """Number of columns of each further curve by name: `articulation`, `activity` or `ahead`, outputs
-    of learned layers."""
+    """Number of columns of each further curve by name: `articulation`, `activity` or `ahead`,
+    outputs of learned layers."""
 
     @cached_property
     def columns(self) -> Mapping[str, slice]:

@@ -1,9 +1,9 @@
 """A mouth at rest where nobody speaks.
 
 Evidence of speech is the speech activity that the network reports, or, for models without it and
-for timed phones, the units themselves: loudness, voicing and gestures. A frame is part of speech if
-there is evidence shortly before or after it. Stops and the gaps between words stay open, pauses over
-300 ms close, and noise, music, hum and breath leave the mouth shut.
+for timed phones, the units themselves: loudness, voicing and gestures. A frame is part of speech
+if there is evidence shortly before or after it. Stops and the gaps between words stay open, pauses
+over 300 ms close, and noise, music, hum and breath leave the mouth shut.
 """
 
 from __future__ import annotations

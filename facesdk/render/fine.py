@@ -16,6 +16,7 @@ from .gl import GLPainter
 from .light import Light, VertexMaterials, linear
 from .look import Image, Look
 from .render_mesh import is_inside, is_skin
+from .textured import Lit
 
 MAX_LAMPS = 6
 """Lamps of a lighting that the shader can hold."""
@@ -210,8 +211,15 @@ class FinePainter(GLPainter):
         return 2 if self.look.smooth and max(self.look.size) <= _LARGEST else 1
 
     def _picture(
-        self, seen: Floats, normals: Floats, materials: VertexMaterials, camera: Camera
+        self,
+        seen: Floats,
+        normals: Floats,
+        materials: VertexMaterials,
+        camera: Camera,
+        textures: Sequence[Lit],
     ) -> tuple[NDArray[np.uint8], Floats]:
+        if textures:
+            return super()._picture(seen, normals, materials, camera, textures)
         lighting = self.look.lighting
         lamps = list(lighting.lamps.values())[:MAX_LAMPS]
         self._renderer._platform.make_current()

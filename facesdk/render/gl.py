@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from ctypes.util import find_library
 from dataclasses import replace
 from functools import cached_property
@@ -24,6 +25,7 @@ from .light import VertexMaterials, shade, tone_mapped
 from .look import Image, Look, backdrop
 from .render_mesh import RenderMesh
 from .software.ambient_occlusion import openness
+from .textured import Lit, TexturedParts, use_cutting_shaders
 
 _NEAR, _FAR = 0.01, 20.0
 
@@ -67,6 +69,8 @@ class GLPainter:
     def __init__(self, head: Head, look: Look | None = None) -> None:
         self.look = look or Look()
         self._mesh = RenderMesh(head)
+        self._textured = TexturedParts(head)
+        self._split: dict[frozenset[int], dict[bool, NDArray[np.uint32]]] = {}
         if find_spec("pyrender") is None:
             raise missing_extra("rendering with OpenGL", "render")
         os.environ.setdefault("PYOPENGL_PLATFORM", platform() or "osmesa")
@@ -78,7 +82,12 @@ class GLPainter:
         """
         seen = camera.seen(points)
         normals = self._mesh.normals(seen)
-        color, depth = self._picture(seen, normals, self._mesh.painted(colors), camera)
+        textures = [] if colors is not None else self._textured.lit(
+            lambda part: shade(
+                normals[part.vertices], part.materials(self._mesh.materials), self.look.lighting
+            )
+        )  # fmt: skip
+        color, depth = self._picture(seen, normals, self._mesh.painted(colors), camera, textures)
         image = self._canvas()
         box = _box_of(depth > 0, camera.height / len(depth))
         if box is None:
@@ -108,17 +117,30 @@ class GLPainter:
         return self._behind.copy()
 
     def _picture(
-        self, seen: Floats, normals: Floats, materials: VertexMaterials, camera: Camera
+        self,
+        seen: Floats,
+        normals: Floats,
+        materials: VertexMaterials,
+        camera: Camera,
+        textures: Sequence[Lit],
     ) -> tuple[NDArray[np.uint8], Floats]:
         """Return (H, W, 4) premultiplied bytes and (H, W) meters of depth, 0 for background."""
         light = shade(normals, materials, self.look.lighting)
-        return self._render(seen, tone_mapped(light), camera)
+        return self._render(seen, tone_mapped(light), camera, textures)
 
-    @cached_property
-    def _indices(self) -> dict[bool, NDArray[np.uint32]]:
-        """Triangles that are seen from both sides, and those that are not."""
-        both_sides = self._mesh.both_sides
-        triangles = self._mesh.triangles.astype(np.uint32)
+    def _indices(self, textured: frozenset[int]) -> dict[bool, NDArray[np.uint32]]:
+        """Triangles that are seen from both sides, and those that are not.
+
+        Parts with these numbers are left out.
+        """
+        if textured not in self._split:
+            self._split[textured] = self._split_triangles(textured)
+        return self._split[textured]
+
+    def _split_triangles(self, textured: frozenset[int]) -> dict[bool, NDArray[np.uint32]]:
+        plain = ~np.isin(self._mesh.part, list(textured))
+        both_sides = self._mesh.both_sides[plain]
+        triangles = self._mesh.triangles[plain].astype(np.uint32)
         split = {side: triangles[both_sides == side] for side in (False, True)}
         return {side: rows for side, rows in split.items() if len(rows)}
 
@@ -130,7 +152,10 @@ class GLPainter:
     def _renderer(self) -> Any:
         import pyrender
 
-        return pyrender.OffscreenRenderer(*(self._scale * side for side in self.look.size))
+        renderer = pyrender.OffscreenRenderer(*(self._scale * side for side in self.look.size))
+        if self._textured.parts:
+            use_cutting_shaders(renderer)
+        return renderer
 
     @property
     def _scale(self) -> int:
@@ -138,12 +163,13 @@ class GLPainter:
         return 2 if self.look.smooth and os.environ["PYOPENGL_PLATFORM"] == "osmesa" else 1
 
     def _render(
-        self, seen: Floats, colors: NDArray[np.uint8], camera: Camera
+        self, seen: Floats, colors: NDArray[np.uint8], camera: Camera, textures: Sequence[Lit]
     ) -> tuple[NDArray[np.uint8], Floats]:
         """Return (H, W, 4) premultiplied bytes and (H, W) meters of depth, 0 for background."""
         import pyrender
 
         shades = np.concatenate([colors / np.float32(255), np.ones((len(seen), 1))], axis=1)
+        drawn = frozenset(lit.part.number for lit in textures)
         primitives = [
             pyrender.Primitive(
                 positions=seen,
@@ -152,14 +178,17 @@ class GLPainter:
                 material=pyrender.MetallicRoughnessMaterial(doubleSided=both_sides),
                 mode=4,
             )
-            for both_sides, indices in self._indices.items()
+            for both_sides, indices in self._indices(drawn).items()
         ]
         scene = pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0])
         lens = pyrender.PerspectiveCamera(np.radians(FIELD_OF_VIEW), znear=_NEAR, zfar=_FAR)
         pose = np.eye(4)
         pose[2, 3] = camera.distance
         scene.add(lens, pose=pose)
-        scene.add(pyrender.Mesh(primitives))
+        if primitives:
+            scene.add(pyrender.Mesh(primitives))
+        for lit in textures:
+            scene.add(pyrender.Mesh([lit.primitive(seen)]))
         color, depth = self._renderer.render(
             scene, pyrender.RenderFlags.FLAT | pyrender.RenderFlags.RGBA
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Floats
 from ..mesh import Head
-from ..processes import WorkerPool, check_workers_allowed, default_workers
+from ..processes import WorkerPool, check_workers_allowed, default_workers, useful_workers
 from .look import Image
 from .renderer import Renderer, Shot
 
@@ -49,7 +49,7 @@ def render_frames(
     frames need only this process. Closing the generator ends the workers at once. Raises
     `WorkerError` for several jobs in a script without a main guard.
     """
-    jobs = default_jobs() if jobs is None else jobs
+    jobs = default_jobs() if jobs is None else useful_workers(jobs)
     if jobs > 1:
         check_workers_allowed()  # for short clips too, so that a script does not fail later
     first = list(islice(frames, MIN_FRAMES))

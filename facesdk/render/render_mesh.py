@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..mesh import Head, Material, Part
+from ..mesh.textures import cut_triangles, vertex_colors
 from .contact import openness_at_rest
 from .light import VertexMaterials, linear
 
@@ -66,16 +67,24 @@ class RenderMesh:
         for number, part in enumerate(parts, start=1):
             here = part.triangles
             self.part[here] = number
-            self.both_sides[here] = _is(part, _THIN) and not _is(part, _SOLID)
+            self.both_sides[here] = (_is(part, _THIN) or part.material.both_sides) and not _is(
+                part, _SOLID
+            )
             self.glossy[here] = part.material.roughness <= _GLOSSY
         if "under_hair" in head.masks:  # nobody sees it
-            shown = (head.masks["under_hair"][self.triangles] < 1).any(axis=1)
-            self.triangles = np.ascontiguousarray(self.triangles[shown])
-            self.part = self.part[shown]
-            self.both_sides, self.glossy = self.both_sides[shown], self.glossy[shown]
-        welded = _weld(head.neutral, self.triangles, self.part)
-        used, self._corners = np.unique(welded[self.triangles].ravel(), return_inverse=True)
+            self._keep((head.masks["under_hair"][self.triangles] < 1).any(axis=1))
+        self._surface, owner = self.triangles, self.part
+        if (cut := cut_triangles(head)).any():  # holes that a texture cuts
+            self._keep(~cut)
+        welded = _weld(head.neutral, self._surface, owner)
+        used, self._corners = np.unique(welded[self._surface].ravel(), return_inverse=True)
         self._welded = np.searchsorted(used, welded).clip(max=len(used) - 1)
+
+    def _keep(self, shown: NDArray[np.bool_]) -> None:
+        """Leave out the other triangles."""
+        self.triangles = np.ascontiguousarray(self.triangles[shown])
+        self.part = self.part[shown]
+        self.both_sides, self.glossy = self.both_sides[shown], self.glossy[shown]
 
     def painted(self, colors: Floats | None) -> VertexMaterials:
         """Return the materials; with (V, 3) sRGB colors given, in these and less glossy."""
@@ -86,7 +95,7 @@ class RenderMesh:
 
     def normals(self, points: Floats) -> Floats:
         """Return (V, 3) smooth unit normals, weighted by triangle area."""
-        a, b, c = (points[self.triangles[:, k]] for k in range(3))
+        a, b, c = (points[self._surface[:, k]] for k in range(3))
         (ux, uy, uz), (vx, vy, vz) = (b - a).T, (c - a).T
         faces = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
         sums = [np.bincount(self._corners, np.repeat(face, 3)) for face in faces]
@@ -113,8 +122,8 @@ def _materials(head: Head, parts: tuple[Part, ...]) -> VertexMaterials:
         gloss[own] = (0.4 if wet else 0.16) * material.specular
         exact = 2 / max(material.roughness, 0.06) ** 4
         sharpness[own] = 1 / (1 / exact + 1 / _LAMP)
-    if head.colors is not None:
-        albedo = head.colors
+    if (colors := vertex_colors(head)) is not None:
+        albedo = colors
     light_share = _mouth_light(head, parts)
     light = linear(np.asarray(albedo, np.float32)) * light_share[:, None] ** _FLESH
     light *= contact_shadow(head)[:, None] ** _BLOOD

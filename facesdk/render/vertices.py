@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Generator, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 
 from ..arrays import Floats
 from ..clip import Clip
-from ..errors import FileFormatError, RenderError
+from ..errors import FileFormatError, RenderError, reading
 from ..mesh import Head
+from ..mesh.files.assemble import MAX_COORDINATE
 from ..mesh.flame import FlameModel
 from .look import Image
 from .renderer import Renderer, Shot
@@ -22,18 +24,25 @@ class VertexFile:
 
     def __init__(self, path: str | Path, head: Head) -> None:
         """Raises `FileFormatError` for a file that holds something else."""
+        with reading(path, FileFormatError):
+            self._open(path, head)
+
+    def _open(self, path: str | Path, head: Head) -> None:
         shape = head.neutral.shape
         try:
             rows = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, SyntaxError, EOFError, tokenize.TokenError) as error:
             raise FileFormatError(f"{path} is not an array of numbers: {error}") from error
+        if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "fiu":
+            raise FileFormatError(f"{path} is not an .npy file of numbers")
         if rows.ndim < 2 or not len(rows) or rows[0].size != shape[0] * 3:
             raise FileFormatError(
                 f"{path} must hold (T, {shape[0]}, 3) for head {head.name!r}, got {rows.shape}"
             )
+        self._path = path
         self._rows = rows.reshape(len(rows), *shape)
         first = np.asarray(self._rows[0], np.float64)
-        if not (np.isfinite(first).all() and np.ptp(first, axis=0).any()):
+        if not (np.abs(first).max() < MAX_COORDINATE and np.ptp(first, axis=0).any()):
             raise FileFormatError(f"{path}: the first frame is not a surface")
         # heads are in meters; files in millimeters or decimeters are off by a power of ten
         ratio = np.linalg.norm(np.ptp(head.neutral, axis=0)) / np.linalg.norm(np.ptp(first, axis=0))
@@ -44,6 +53,8 @@ class VertexFile:
 
     def __getitem__(self, index: int) -> Floats:
         """Return the (V, 3) meters of one frame."""
+        if not np.abs(self._rows[index]).max() < MAX_COORDINATE:  # NaN is not below either
+            raise FileFormatError(f"{self._path}: frame {index} has vertices that are not finite")
         return np.asarray(self._rows[index], np.float32) * self._scale
 
     def frames(self) -> Generator[Floats, None, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from ..arrays import Floats
 from ..errors import RenderError
 from ..files import whole_file
 from ..mesh import Head
-from ..source import FrameSource
+from ..source import FrameSource, moving_controls
 from .encode import Encoder
 from .look import Image
 from .plot import CurveStrip
@@ -55,16 +56,33 @@ def images(
 
 def vertex_frames(source: FrameSource, head: Head) -> Generator[Floats, None, None]:
     """Yield (V, 3) meters of a head's vertices, frame by frame."""
-    for values, pose in source.blocks():
-        for block in head.blocks(head.weights(values, source.info.rig), pose):
+    for weights, _, pose in _driven(source, head):
+        for block in head.blocks(weights, pose):
             yield from block
+
+
+def _driven(source: FrameSource, head: Head) -> Iterator[tuple[Floats, Floats, Floats | None]]:
+    """Yield weights of the head's shapes, values and pose of each block.
+
+    Raises `RenderError` where the clip moves and nothing of the head can; warns where only joints
+    move.
+    """
+    rig = source.info.rig
+    drive = head.drive(rig)
+    warned = not drive.still
+    for values, pose in source.blocks():
+        if not warned and moving_controls(values, rig):
+            if pose is None or not pose.any():
+                raise RenderError(f"nothing would move: {drive.missing()}")
+            warnings.warn(drive.missing(), stacklevel=2)
+            warned = True
+        yield drive.weights(values), values, pose
 
 
 def _frame_jobs(source: FrameSource, head: Head, rows: deque[Floats] | None) -> Iterator[FrameJob]:
     """Yield what to render, frame by frame; append the controls of each frame to `rows`."""
     index, info = 0, source.info
-    for values, pose in source.blocks():
-        weights = head.weights(values, info.rig)
+    for weights, values, pose in _driven(source, head):
         for row in range(len(values)):
             if rows is not None:
                 rows.append(values[row])

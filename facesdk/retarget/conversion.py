@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,19 @@ class Conversion:
     @property
     def dropped(self) -> tuple[str, ...]:
         """Source controls that have no effect on the target rig, in the source's order."""
-        alive = frozenset((*self.target.names, *POSE_ANGLES))
+        alive = self.reaching((*self.target.names, *POSE_ANGLES))
+        return tuple(name for name in self.source.names if name not in alive)
+
+    def reaching(self, targets: Iterable[str]) -> frozenset[str]:
+        """Return the source controls and pose angles that move any of some target channels.
+
+        Those that a map sends nowhere on purpose count too.
+        """
+        alive = frozenset(targets)
         for rig_map in reversed(self.maps):
             reach = rig_map.reach.items()
             alive = frozenset(name for name, reached in reach if not reached or reached & alive)
-        return tuple(name for name in self.source.names if name not in alive)
+        return alive
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document of the conversion's map; raises `RigError` for a chain."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ..arrays import Floats
 from ..clip import POSE_ANGLES
 from ..documents import check_header, json_lines
-from ..errors import RigError, UnknownNameError
+from ..errors import RigError, UnknownNameError, reading
 from ..rig import Rig
 from .pose_fit import PoseFit, Weights
 from .rules import Rule
@@ -45,7 +46,7 @@ class RigMap:
         weighted = dict.fromkeys(name for row in self.weights.values() for name in row)
         written = [*weighted, *(name for part in self.parts for name in part.outputs)]
         _check_names(self.target, written)
-        twice = sorted({name for name in written if written.count(name) > 1})
+        twice = sorted(name for name, count in Counter(written).items() if count > 1)
         if twice:
             raise RigError(f"written twice: {', '.join(twice)}; give one rule or weights")
 
@@ -165,6 +166,11 @@ class RigMap:
         Rigs are given by name, or by the path of a rig file relative to `folder`.
         """
         check_header(document, format="facesdk.map", source=source)
+        with reading(source, RigError):
+            return cls._built(document, source, folder)
+
+    @classmethod
+    def _built(cls, document: Any, source: str, folder: Path | None) -> RigMap:
         try:
             return cls(
                 source=_rig_of_map(document["source"], folder),

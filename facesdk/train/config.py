@@ -28,7 +28,7 @@ def config_from(cls: type[T], table: Mapping[str, Any], source: str, **others: A
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
     try:
         return cls(**values, **others)
-    except FileFormatError as error:
+    except (FileFormatError, OverflowError) as error:
         raise FileFormatError(f"{source}: {error}") from error
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from facesdk.articulation import TimedPhone, articulate, fill_gaps, read_timings
+from facesdk.articulation import Rules, TimedPhone, articulate, fill_gaps, read_timings
 from facesdk.articulation.timings import detect_alphabet
 from facesdk.errors import ArticulationError, UnknownNameError
 
@@ -114,6 +114,46 @@ FILES = {
     "htk": ("a.lab", "0 1000000 sil\n1000000 2000000 M\n2000000 4000000 AE1\n4000000 7000000 P\n"),
     "triphones": ("a.lab", "1000000 2000000 M+AE1\n2000000 4000000 M-AE1+P\n4000000 7000000 P\n"),
     "seconds": ("a.lab", "0.1 0.2 M -3.5\n\n0.2 0.4 AE1\n0.4 0.7 P\n"),
+    "utf-16 without a mark": ("a.TextGrid", SHORT.encode("utf-16-le")),
+    "latin-1": ("a.TextGrid", LONG.format(name="phones").replace("say", "sä").encode("latin-1")),
+    "audacity": ("a.txt", "0.1\t0.2\tM\n\\\t100\t200\n0,2\t0,4\tAE1\n0.4\t0.7\tP\n"),
+    "xlabel": ("a.lab", "signal a\n#\n0.1 100 pau\n0.2 100 M\n0.4 100 AE1\n0.7 100 P\n"),
+    "ctm": ("a.ctm", ";; kaldi\na 1 0.1 0.1 M_B\na 1 0.2 0.2 AE1_I 0.9\na 1 0.4 0.3 P_E\n"),
+    "timit": ("a.phn", "0 1600 h#\n1600 3200 M\n3200 6400 AE1\n6400 11200 P\n"),
+    "gentle": (
+        "a.json",
+        json.dumps(
+            {
+                "words": [
+                    {"case": "not-found-in-audio"},
+                    {
+                        "start": 0.1,
+                        "phones": [
+                            {"phone": "M_B", "duration": 0.1},
+                            {"phone": "AE1_I", "duration": 0.2},
+                            {"phone": "P_E", "duration": 0.3},
+                        ],
+                    },
+                ]
+            }
+        ),
+    ),
+    "mfa": (
+        "a.json",
+        json.dumps(
+            {
+                "start": 0,
+                "end": 0.7,
+                "tiers": {
+                    "words": {"type": "interval", "entries": [[0.1, 0.7, "map"]]},
+                    "phones": {
+                        "type": "interval",
+                        "entries": [[0.1, 0.2, "M"], [0.2, 0.4, "AE1"], [0.4, 0.7, "P"]],
+                    },
+                },
+            }
+        ),
+    ),
     "rows": ("a.json", json.dumps([["M", 0.1, 0.2], ["AE1", 0.2, 0.4, 0], ["P", 0.4, 0.7]])),
     "objects": (
         "a.json",
@@ -128,7 +168,7 @@ FILES = {
 def test_every_format_tells_the_same(tmp_path, name):
     timings = read(tmp_path, *FILES[name])
     assert timings.alphabet == "arpabet"
-    silent = [p for p in rounded(timings) if p.symbol.lower() == "sil"]
+    silent = [p for p in rounded(timings) if p.symbol.lower() in ("sil", "pau", "h#")]
     assert [(p.start, p.end) for p in silent] == [(0.0, 0.1)]
     assert tuple(p for p in rounded(timings) if p not in silent) == MAP[1:]
 
@@ -201,7 +241,16 @@ def test_gaps_are_silence():
         ("a.json", '[["M", 0, 1, 7]]', "stress must be 0, 1 or 2, got 7"),
         ("a.json", '[["XX", 0, 1]]', "'XX'"),
         ("a.json", b"\xff\xff", "UTF-8"),
-        ("a.txt", "", r"TextGrid, \.json, \.lab"),
+        ("a.wav", "", r"TextGrid, \.json, \.lab"),
+        ("a.TextGrid", b"ooBinaryFile\x08TextGrid", "is a binary TextGrid; in Praat save it"),
+        ("a.ctm", "line 1 0.1 M\n", "line 1: expected utterance, channel, start, duration"),
+        ("a.phn", "0 0.5 h#\n", "line 1: expected two sample numbers and a phone"),
+        ("a.json", '{"words": [{"phones": [{"phone": "m"}]}]}', "expected a phone with a duration"),
+        (
+            "a.json",
+            '{"tiers": {"words": {"entries": []}, "x": {"entries": []}}}',
+            "choose one with",
+        ),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(tmp_path, name, content, message):
@@ -268,3 +317,80 @@ def test_noise_is_silence_and_unknown_sounds_are_neutral(tmp_path):
     assert symbols == ["M", "AA1", "SIL", "SIL", "SIL", "SIL", "AX", "P", "AX"]
     with pytest.raises(UnknownNameError, match="LG"):
         read(tmp_path, "a.json", rows, strict=True)
+
+
+INVENTORIES = {
+    "english_mfa": "a aj aw aː b bʲ c cʰ cʷ d dʒ dʲ d̪ ej fʲ iː kʷ m̩ n̩ ow oː pʷ tʃ t̪ ʉː æ ç ɐ ɒː "
+    "ɔj ə əw ɚ ɛː ɜː ɝ ɟʷ ɡʷ ɫ̩ ɱ ɲ ɹ ɾ̃ ʋ ʎ ʔ θ kp ɡb ɓ ɗ",
+    "mandarin_mfa": "a˥ a˧˥ a˨˩˦ aj˥ aw˧˥ ej˥˩ io˥ m̩˧˥ ow˨˩˦ tsʰ tɕʰ ɥ ʈʂʰ ʐ̩˥ z̩˥˩ ə˧˥ ɚ˧˥",
+    "mandarin with digits": "a1 i4 aw3 ow2 ə5 u0 a¹ i⁴ a55 ʅ4 ɿ3 tɕ ʂ",
+    "german_mfa": "aj aw aː cʰ eː l̩ pf pʰ ts øː ŋ̩ œ ɐ ɔʏ ɔɪ̯ aʊ̯ ɛɐ̯ iːɐ̯ ʁ̥ ʏ ç ə",
+    "french_mfa": "ɑ̃ ɔ̃ ɛ̃ œ̃ ø œ y ɥ ɲ ʁ ʎ mʲ vʲ ts",
+    "spanish_mfa": "β ð ɣ ɟʝ ʝ ɲ ɾ r tʃ t̪ d̪ s̪ ʎ θ x a̠",
+    "japanese_mfa": "aː bː bʲː dʑː dzː i̥ i̥ː ɨ̥ ɯ̥ː ɯᵝ ɰ̃ ɴː ɸʲ ɾʲː tɕː tsː ʑ ŋ",
+    "korean_mfa": "c͈ k̚ k͈ p͈ s͈ sʰ tɕ͈ t̚ t͈ ɐ ɕʰ ɨː ɸʷ ʌː ʝ ɭ ɰ k͈ʷ βʷ",
+    "others": "tʼ kʼ tʃʼ ǀ ʘ dʱ ɽʱ r̝̊ ł ħ ʕ tɬ ɮ ɺ aɪə ɐ̃w̃ õj̃ uə ɨu ø̞ tˤ lˤ",
+}
+
+
+@pytest.mark.parametrize("name", INVENTORIES)
+def test_the_sounds_of_an_inventory_are_known(tmp_path, name):
+    symbols = ["spn", *INVENTORIES[name].split(), "sil"]
+    timings = read(tmp_path, "a.json", rows_of(symbols), strict=True)
+    assert timings.alphabet == "ipa"
+    assert articulate(timings.phones, alphabet="ipa").values.shape[0] == 5 * len(symbols)
+
+
+MAUS = {
+    "german": "a: aI aU a~: C dZ E: OY pf R 2: 9~ 6 @ ? i:6 e:6 2:6 O6 =n m= <p:>",
+    "english": "{ Q V U i: 3: eI OI @U I@ U@ tS D T S Z N r\\ 4 3` @` l= aI@ t_h l_G",
+}
+
+
+@pytest.mark.parametrize("name", MAUS)
+def test_the_sounds_of_maus_are_known(tmp_path, name):
+    timings = read(tmp_path, "a.json", rows_of(MAUS[name].split()), strict=True)
+    assert timings.alphabet == "ipa"
+
+
+TIMIT = "h# bcl b dcl d gcl g pcl p tcl t kcl k dx q hv ax-h ux axr ix eng nx epi pau"
+
+
+def test_the_sounds_of_timit_are_known(tmp_path):
+    timings = read(tmp_path, "a.json", rows_of(TIMIT.split()), strict=True)
+    assert timings.alphabet == "arpabet"
+    closure = articulate(timings.phones, alphabet="arpabet").curve("closure")
+    assert closure[7] > 0.9  # the stop closure of b
+
+
+def test_a_sound_of_several_vowels_glides(tmp_path):
+    timings = read(tmp_path, "a.json", json.dumps([["uə", 0, 0.6]]))
+    rounding = articulate(timings.phones).curve("rounding")
+    assert rounding[6] > rounding[26] + 0.2
+
+
+NOISES = "<laugh> [laughter] {LG} {NS} (cough) +BREATH+ *click* noise NOI LAU BRH %uh &=laughs oov"
+SILENCES = "sil SP pau <eps> <p:> <P> (...) ... - h# !SIL [SIL] </s> _"
+
+
+@pytest.mark.parametrize("sounds", ["M AA1 P", "m ɑ p ə", "m aI S E"])
+def test_marks_among_any_sounds_are_silence(tmp_path, sounds):
+    symbols = [*sounds.split(), *NOISES.split(), *SILENCES.split()]
+    with pytest.warns(UserWarning, match="noise marks taken as silence") as caught:
+        timings = read(tmp_path, "a.json", rows_of(symbols))
+    assert "neutral" not in str(caught[0].message)
+    assert timings.notes == (str(caught[0].message).partition("a.json: ")[2],)
+    find = Rules.load().phones.find
+    marks = timings.phones[len(sounds.split()) :]
+    assert all(find(p.symbol, timings.alphabet) is None for p in marks)
+
+
+def test_a_tier_is_chosen_by_name(tmp_path):
+    text = LONG.format(name="lips")
+    with pytest.raises(ArticulationError, match="'words', 'lips'; choose one with --tier"):
+        read(tmp_path, "a.TextGrid", text)
+    assert rounded(read(tmp_path, "a.TextGrid", text, tier="LIPS")) == MAP
+    with pytest.raises(ArticulationError, match="no interval tiers called 'x'; there are: 'words'"):
+        read(tmp_path, "a.TextGrid", text, tier="x")
+    with pytest.raises(ArticulationError, match="no tier 'x': this kind of file has no tiers"):
+        read(tmp_path, *FILES["htk"], tier="x")

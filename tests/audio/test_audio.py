@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from facesdk.audio import LevelMeter, StreamResampler, open_audio, read_audio, to_mono
+from facesdk.audio import LevelMeter, StreamResampler, mpeg, open_audio, read_audio, to_mono
 from facesdk.audio.channels import Downmix, mono_weights
 from facesdk.errors import AudioError
 
@@ -417,11 +417,200 @@ def test_wavs_joined_end_to_end_are_read_whole(tmp_path, declared, between):
     assert_array_equal(whole, np.concatenate(sounds) / np.float32(2**15))
 
 
-def test_wavs_of_different_formats_joined_end_to_end_are_refused():
-    data = wav_bytes(bytes(2000)) + wav_bytes(bytes(2000), rate=48_000)
-    message = error_of(io.BytesIO(data))
-    assert "part 1 has 1 channel of 16-bit PCM at 16000 Hz, part 2 has" in message
-    assert "convert them to one format" in message
+def test_a_wav_without_a_size_ends_before_its_last_chunks():
+    sound = (voice(0.5) * 32767).astype("<i2")
+    last = b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf58.29.100\0"
+    for size in (0, 0xFFFF_FFFF):
+        read = read_audio(io.BytesIO(wav_bytes(sound.tobytes(), declared=size) + last))
+        assert_array_equal(read, sound / np.float32(2**15))
+
+
+def test_wavs_that_begin_with_another_chunk_are_joined_too():
+    sound = (voice(0.5) * 32767).astype("<i2")
+    for size in (None, 0xFFFF_FFFF):
+        wav = wav_bytes(sound.tobytes(), declared=size)
+        wav = wav[:12] + b"JUNK\x1c\0\0\0" + bytes(28) + wav[12:]
+        assert len(read_audio(io.BytesIO(wav * 3))) == 24_000
+
+
+def test_a_chunk_of_odd_length_may_lack_its_last_byte():
+    wav = wav_bytes((voice(0.5) * 32767).astype("<i2").tobytes())
+    odd = wav[:36] + b"LIST\5\0\0\0INFOx" + wav[36:]
+    assert_array_equal(read_audio(io.BytesIO(odd)), read_audio(io.BytesIO(wav)))
+
+
+def file_bytes(extension, subtype, seconds=0.5, rate=16_000, channels=1, **options):
+    file = io.BytesIO()
+    sound = np.stack([voice(seconds, rate)] * channels, axis=1)
+    soundfile.write(file, sound, rate, format=extension, subtype=subtype, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("extension", "subtype"), [f for f in FORMATS if "ADPCM" not in f[1] and f[0] != "mp3"]
+)
+def test_files_joined_end_to_end_are_read_whole(extension, subtype):
+    pieces = [
+        file_bytes(extension, subtype, seconds, rate, channels)
+        for seconds, rate, channels in [(0.5, 16_000, 1), (0.25, 16_000, 1), (0.5, 48_000, 2)]
+    ]
+    parts = [read_audio(io.BytesIO(piece)) for piece in pieces]
+    with open_audio(io.BytesIO(b"".join(pieces))) as audio:
+        assert audio.duration == Fraction(5, 4)
+        whole = np.concatenate(list(audio.blocks()))
+    assert_allclose(whole, np.concatenate(parts), atol=1e-6)
+
+
+@pytest.mark.parametrize("before", [b"ID3\4\0\0\0\0\0\x10" + bytes(16), b"\xef\xbb\xbf", b"\r\n"])
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "aiff"])
+def test_bytes_before_the_audio_are_skipped(extension, before):
+    subtype = "VORBIS" if extension == "ogg" else "PCM_16"
+    data = file_bytes(extension, subtype)
+    assert_array_equal(read_audio(io.BytesIO(before + data)), read_audio(io.BytesIO(data)))
+
+
+def test_flacs_of_unknown_length_are_joined_too():
+    data = bytearray(file_bytes("flac", "PCM_16"))
+    total = int.from_bytes(data[18:26], "big")
+    data[18:26] = (total & ~(2**36 - 1)).to_bytes(8, "big")
+    assert len(read_audio(io.BytesIO(bytes(data)))) == 8000
+    assert len(read_audio(io.BytesIO(bytes(data) * 2))) == 16_000
+
+
+# ---------------------------------------------------------------------- mp3
+
+
+def mp3_bytes(seconds, rate=16_000, channels=1, **options):
+    return file_bytes("mp3", "MPEG_LAYER_III", seconds, rate, channels, **options)
+
+
+def without_tag(data):
+    first = data[: mpeg.header(data).length]  # LAME writes no tag at the lowest bit rates
+    return data[len(first) :] if b"Xing" in first or b"Info" in first else data
+
+
+def tagged(data, **numbers):
+    """Return an mp3 whose Xing tag declares other numbers."""
+    changed, at = bytearray(data), max(data.find(b"Xing"), data.find(b"Info"))
+    for name, offset in (("frames", 8), ("size", 12)):
+        if name in numbers:
+            changed[at + offset : at + offset + 4] = numbers[name].to_bytes(4, "big")
+    return bytes(changed)
+
+
+def ape(body):
+    def block(flags):
+        return b"APETAGEX" + struct.pack("<IIII", 2000, 32 + len(body), 1, flags) + bytes(8)
+
+    return block(0xA000_0000) + body + block(0x8000_0000)
+
+
+BETWEEN = {
+    "nothing": b"",
+    "id3v1": b"TAG" + bytes(125),
+    "id3v2": b"ID3\4\0\0\0\0\0\x10" + bytes(16),
+    "ape": ape(b"\5\0\0\0\0\0\0\0Title\0hello"),
+    "zeros": bytes(500),
+    "lyrics": b"LYRICSBEGINla la la" + b"LYRICS200",
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_mp3s_joined_end_to_end_are_read_whole(tmp_path, between):
+    seconds = (1.0, 0.5, 0.8)
+    path = tmp_path / "line.mp3"
+    path.write_bytes(BETWEEN[between].join([b"", *map(mp3_bytes, seconds), b""]))
+    whole = np.concatenate([voice(s) for s in seconds])
+    with open_audio(path) as audio:
+        assert audio.source_frames == len(whole)
+        read = np.concatenate(list(audio.blocks()))
+    assert len(read) == len(whole)
+    assert likeness(read, whole) > 0.98
+
+
+def test_mp3s_of_different_rates_and_channels_are_joined_too():
+    data = mp3_bytes(0.5) + mp3_bytes(0.5, 44_100) + mp3_bytes(0.5, 44_100, 2)
+    read = read_audio(io.BytesIO(data))
+    assert len(read) == 24_000
+    assert likeness(read, np.concatenate([voice(0.5)] * 3)) > 0.98
+
+
+@pytest.mark.parametrize("frames", [0, 1, 5, 60, 2**31])
+def test_a_wrong_count_in_the_tag_loses_no_sound(frames):
+    read = read_audio(io.BytesIO(tagged(mp3_bytes(1.0), frames=frames)))
+    assert len(read) >= 16_000
+    assert likeness(read[:16_000], voice(1.0)) > 0.98
+
+
+def test_a_tag_that_counts_more_bytes_than_there_are_means_a_cut():
+    data = mp3_bytes(1.0)
+    message = error_of(io.BytesIO(tagged(data, frames=60, size=2 * len(data))))
+    assert "cut off or damaged" in message
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100, 48_000])
+def test_mp3s_without_tags_are_read_whole(rate):
+    """Their length was estimated from the first frame, and what went beyond it was lost."""
+    quiet, loud = (
+        without_tag(mp3_bytes(1.0, rate, bitrate_mode="CONSTANT", compression_level=level))
+        for level in (0.9, 0.1)
+    )
+    one = read_audio(io.BytesIO(quiet))
+    assert lag(one, voice(1.0)) == round(1105 * 16_000 / rate)
+    for joined in (quiet + loud, loud + quiet):
+        assert len(read_audio(io.BytesIO(joined))) >= 2 * 16_000
+
+
+def test_a_tag_followed_by_mp3s_without_one():
+    data = mp3_bytes(1.0) + without_tag(mp3_bytes(1.0)) + without_tag(mp3_bytes(1.0))
+    assert len(read_audio(io.BytesIO(data))) >= 48_000
+
+
+@pytest.mark.parametrize("frames", [3, 31, 500])
+def test_a_vbri_tag_is_not_believed(frames):
+    data = without_tag(mp3_bytes(1.0))
+    first = data[:4] + bytes(32) + b"VBRI" + bytes(6)
+    first += len(data).to_bytes(4, "big") + frames.to_bytes(4, "big")
+    first = first.ljust(mpeg.header(data).length, b"\0")
+    assert_array_equal(read_audio(io.BytesIO(first + data)), read_audio(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_free_format_is_read(rate):
+    plain = without_tag(mp3_bytes(1.0, rate, bitrate_mode="CONSTANT", compression_level=0.5))
+    free, position = bytearray(plain), 0
+    while position < len(plain):
+        free[position + 2] &= 0x0F
+        position += mpeg.header(plain[position:]).length
+    assert_array_equal(read_audio(io.BytesIO(bytes(free))), read_audio(io.BytesIO(plain)))
+
+
+@pytest.mark.parametrize("junk", [bytes(range(256)) * 9, bytes(5000), b"\xff\xfb" * 99])
+def test_garbage_before_the_first_frame_is_skipped(junk):
+    data = mp3_bytes(1.0)
+    assert_array_equal(read_audio(io.BytesIO(junk + data)), read_audio(io.BytesIO(data)))
+
+
+def test_a_stream_that_was_tuned_into_is_read():
+    data = without_tag(mp3_bytes(1.0))
+    assert len(read_audio(io.BytesIO(data[100:]))) > 15_000
+
+
+@pytest.mark.parametrize("declared", [None, 0, 0xFFFF_FFFF])
+def test_mp3_inside_a_wav_is_read(declared):
+    data = mp3_bytes(1.0)
+    extra = struct.pack("<HHIHHH", 12, 1, 2, 144, 1, 0)
+    for sound in (data, data + data, without_tag(data)):
+        size = len(sound) if declared is None else declared
+        form = struct.pack("<HHIIHH", 0x55, 1, 16_000, 4000, 1, 0) + extra
+        head = b"RIFF" + struct.pack("<I", 50 + len(sound)) + b"WAVEfmt \x1e\0\0\0" + form
+        read = read_audio(io.BytesIO(head + b"data" + struct.pack("<I", size) + sound))
+        assert_array_equal(read, read_audio(io.BytesIO(sound)))
+
+
+def test_aac_behind_an_id3_tag_is_named():
+    data = b"ID3\4\0\0\0\0\0\x10" + bytes(16) + b"\xff\xf1" + bytes(500)
+    assert "is bare AAC; convert it to wav" in error_of(io.BytesIO(data))
 
 
 def test_bw64_is_read():

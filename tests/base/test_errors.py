@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import pickle
 import re
 from importlib import import_module
@@ -13,7 +14,13 @@ import pytest
 from facesdk import errors
 from facesdk.batch import PlanError
 from facesdk.cli import UsageError
-from facesdk.errors import UnknownNameError, missing_extra, unknown_name
+from facesdk.errors import (
+    FileFormatError,
+    UnknownNameError,
+    missing_extra,
+    reading,
+    unknown_name,
+)
 from facesdk.rig import Rig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,3 +72,43 @@ def test_a_missing_extra_is_installed_from_the_index_or_from_a_checkout():
     text = str(missing_extra("rendering", "render"))
     assert 'pip install "facesdk-anim[render]"' in text
     assert 'pip install ".[render]"' in text
+
+
+# ----------------------------------------------------------------------- the net of readers
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (ZeroDivisionError("division by zero"), "unexpected ZeroDivisionError: division by zero"),
+        (MemoryError(), "needs more memory than there is"),
+        (RecursionError("deep"), "nested too deeply"),
+        (StopIteration(), "unexpected StopIteration"),
+        (OSError("no number"), "unexpected OSError: no number"),
+        (OSError(errno.EINVAL, "Invalid argument"), "unexpected OSError"),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), "File name too long"),
+    ],
+)
+def test_an_unexpected_error_of_a_reader_names_the_file(cause, words):
+    with pytest.raises(FileFormatError, match=words) as caught, reading("a.b", FileFormatError):
+        raise cause
+    assert str(caught.value).startswith("a.b cannot be read: ")
+    assert caught.value.__cause__ is cause
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [KeyboardInterrupt(), FileNotFoundError(errno.ENOENT, "missing"), UnknownNameError("no")],
+)
+def test_errors_that_say_what_is_wrong_pass_the_net(passing):
+    with pytest.raises(type(passing)) as caught, reading("a.b", FileFormatError):
+        raise passing
+    assert caught.value is passing
+
+
+def test_names_of_any_length_are_unknown_in_little_time():
+    long = "a" * 1_000_000
+    assert len(str(unknown_name("no control", long, ["a", "b"]))) < 400
+    assert unknown_name("no control", "a", [str(i) for i in range(100_000)]).suggestions == ()
+    with pytest.raises(UnknownNameError):
+        Rig.load("é" * 3000)

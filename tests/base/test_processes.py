@@ -14,7 +14,15 @@ import pytest
 from worker_jobs import refuses, squares
 
 from facesdk.errors import FaceSDKError, MeshError, WorkerError
-from facesdk.processes import WorkerPool, available_cores, default_workers, wait_for_any
+from facesdk.processes import (
+    Limits,
+    WorkerPool,
+    available_cores,
+    default_workers,
+    run_limited,
+    useful_workers,
+    wait_for_any,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -147,3 +155,62 @@ def test_standard_input_and_interactive_code_need_no_guard():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+# ------------------------------------------------------------------- a limited process
+
+
+def limited(what, file, *, seconds=120.0, memory=4 << 30, output=1 << 24, **options):
+    return run_limited("limited_jobs", [what], file, Limits(seconds, memory, output), **options)
+
+
+def test_a_limited_process_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("ODD", "set")
+    with (tmp_path / "a").open("w+b") as file:
+        assert limited("answer", file) == ""
+        assert file.seek(0) == 0
+        assert file.read() == b"set"
+    with (tmp_path / "b").open("w+b") as file:
+        assert limited("answer", file, without=["ODD"]) == ""
+        file.seek(0)
+        assert file.read() == b"unset"
+
+
+@pytest.mark.parametrize(
+    ("what", "end"),
+    [
+        ("crash", "crashed (signal 6)"),
+        ("exit", "ended with exit code 5"),
+        ("sleep", "took more than 6 s"),
+        ("spin", "took more than"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="names POSIX signals")
+def test_the_end_of_a_limited_process_is_told(what, end, tmp_path):
+    with (tmp_path / "out").open("wb") as file:
+        seconds = 1.0 if what in ("sleep", "spin") else 120.0
+        assert limited(what, file, seconds=seconds).startswith(end)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_memory_and_output_are_limited(tmp_path):
+    with (tmp_path / "a").open("wb") as file:
+        assert limited("memory", file) == "needed more than 4096 MiB"
+    with (tmp_path / "b").open("wb") as file:
+        assert limited("output", file, output=1 << 20) != ""
+    assert (tmp_path / "b").stat().st_size <= 1 << 20
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit(9)")
+    (tmp_path / "limited_jobs.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "out").open("wb") as file:
+        assert limited("answer", file) == ""
+
+
+def test_more_processes_than_cores_can_use_are_not_started(caplog):
+    assert useful_workers(1) == 1
+    assert useful_workers(1000) == 4 * available_cores()
+    assert "1000 processes were requested" in caplog.text
+    assert useful_workers(1000, 2) == 2

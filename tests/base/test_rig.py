@@ -4,8 +4,12 @@ import re
 import numpy as np
 import pytest
 
+from facesdk.articulation import Rules
 from facesdk.cli import main
 from facesdk.errors import FaceSDKError, RigError, UnknownNameError
+from facesdk.model import RigOutput
+from facesdk.model.rig_table import RigTable
+from facesdk.retarget import conversion_from_file
 from facesdk.rig import Control, Rig, rig_names
 
 RAW = "CTRL_expressions_"
@@ -228,3 +232,30 @@ def test_command_lists_and_describes_rigs(capsys):
     assert Rig.from_json(json.loads(capsys.readouterr().out)) == Rig.load("vrm")
     assert main(["rigs", "vrn"]) == 1
     assert "did you mean 'vrm'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "read",
+    [Rig.load, RigTable.load, conversion_from_file, RigOutput.of, Rules.load],
+    ids=["rig", "table", "map", "output", "rules"],
+)
+def test_documents_that_are_nested_too_deeply_are_refused(read, text, tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text(text)
+    with pytest.raises(FaceSDKError, match=r"deep\.json"):
+        read(path)
+
+
+def test_weights_of_tables_are_finite_and_terms_bounded(tmp_path):
+    def table(controls):
+        document = {"format": "facesdk.table", "version": 1, "rig": "oculus", "controls": controls}
+        path = tmp_path / "table.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    for weight in (float("nan"), float("inf"), 1e300):
+        with pytest.raises(RigError, match="must be finite"):
+            RigTable.load(table({"aa": {"jaw": weight}}))
+    with pytest.raises(RigError, match="factors"):
+        RigTable.load(table({"aa": {"*".join(["jaw"] * 1000): 1.0}}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -361,6 +362,112 @@ def test_a_worker_that_dies_fails_only_its_line(lines, monkeypatch):
     assert [outcomes[name].status for name in ("b", "guard/a")] == ["baked", "baked"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_a_worker_that_dies_leaves_no_unfinished_file(lines, monkeypatch):
+    settings = batch.Settings()
+    jobs = [(line, settings) for line in batch.plan([str(lines)], "out").lines]
+    left = Path("out/.a.json.0123abcd.part")
+    other = Path("out/.b.json.0123abcd.part")
+    left.parent.mkdir()
+    send = Worker.send
+
+    def send_and_kill(worker, job):
+        send(worker, job)
+        if job[0].name == "a":
+            left.write_bytes(b"half")
+            os.kill(worker._process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(Worker, "send", send_and_kill)
+    other.write_bytes(b"of another line")
+    outcomes = {o.line.name: o for o in pool.bake_in_workers(jobs, workers=1)}
+    assert outcomes["a"].status == "failed"
+    assert not left.exists()
+    assert other.exists()
+
+
+@pytest.mark.parametrize("what", ["audio", "rig", "phones"])
+def test_an_input_that_changes_during_the_run_is_baked_again(work, monkeypatch, capsys, what):
+    record(work / "lines" / "a.wav")
+    record(work / "other.wav", voice(1.2))
+    options = []
+    if what == "rig":
+        table = Path(facesdk.__file__).parent / "data" / "tables" / "arkit.json"
+        shutil.copy(table, "own.json")
+        options = ["--rig", "own.json"]
+    if what == "phones":
+        Path("phones").mkdir()
+        Path("phones/a.lab").write_text(PHONES)
+        options = ["--phones", "phones"]
+    real = batch.LineBaker.bake
+
+    def swapped(self, line, settings, on_progress=None):
+        facts = real(self, line, settings, on_progress)
+        if what == "audio":
+            Path("other.wav").replace(line.audio)
+        else:
+            path = Path("own.json" if what == "rig" else "phones/a.lab")
+            path.write_text(path.read_text() + "\n")
+        return facts
+
+    monkeypatch.setattr(batch.LineBaker, "bake", swapped)
+    assert bake("lines", "-o", "out", *options, "--json") == 0
+    out, err = capsys.readouterr()
+    assert statuses(json.loads(out)) == {"a": "baked"}
+    assert "changed while it was baked" in err
+    monkeypatch.setattr(batch.LineBaker, "bake", real)
+    assert bake("lines", "-o", "out", *options, "--json") == 0
+    assert statuses(report(capsys)) == {"a": "baked"}
+    assert bake("lines", "-o", "out", *options, "--json") == 0
+    assert statuses(report(capsys)) == {"a": "unchanged"}
+
+
+def test_two_runs_into_one_folder_both_end_well(work):
+    for folder, count in (("one", 4), ("two", 4)):
+        for i in range(count):
+            record(work / folder / f"{folder}{i}.wav", voice(1.0))
+            record(work / folder / f"both{i}.wav", voice(1.0))
+    command = [sys.executable, "-m", "facesdk", "bake", "-o", "out"]
+    runs = [subprocess.Popen([*command, name], stderr=subprocess.PIPE) for name in ("one", "two")]
+    errors = [run.communicate(timeout=300)[1].decode() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], errors
+    named = {f"{name}{i}.json" for name in ("one", "two", "both") for i in range(4)}
+    assert files(work / "out") == named
+    known = {json.loads(row)["output"] for row in Path("out", CACHE).read_bytes().splitlines()}
+    assert known == named
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sigterm_leaves_whole_files_and_no_workers(work, jobs):
+    for i in range(12):
+        record(work / "lines" / f"{i}.wav", voice(40.0) if i == 0 else None)
+        if i:
+            shutil.copy(work / "lines" / "0.wav", work / "lines" / f"{i}.wav")
+    command = [sys.executable, "-m", "facesdk", "bake", "lines", "-o", "out", "--jobs", str(jobs)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    while not Path("out", CACHE).exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)  # ends when the workers, which share it, have ended
+    assert (process.returncode, err.decode()) == (143, "facesdk: terminated\n")
+    assert all(name.endswith(".json") for name in files(work / "out"))
+
+
+def test_a_hostile_name_is_harmless_in_the_report(work, capsys):
+    name = "a\u202e<script>.wav" if sys.platform == "win32" else "a\x1b[2J\u202e<script>.wav"
+    if sys.platform == "win32":
+        name = name.replace("<script>", "")
+    record(work / "lines" / name)
+    Path("lines/bad.wav").write_bytes(b"\0" * 100)
+    assert bake("lines", "-o", "out", "--report", "r.html", "--json") == 1
+    assert bake("lines", "-o", "out", "--report", "r.json") == 1
+    text = Path("r.html").read_text("utf-8") + Path("r.json").read_text("utf-8")
+    text += "".join(capsys.readouterr())
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "<script>" not in Path("r.html").read_text("utf-8")
+
+
 # ------------------------------------------------------------------------- the report
 
 
@@ -459,6 +566,108 @@ def test_a_clip_of_the_wrong_length_is_an_error():
     assert flags(facts | {"seconds": 2.0}) == []
 
 
+# ------------------------------------------------------------------------- names
+
+
+ODD_NAMES = [
+    "new\nline", "-dash", "--help", "dots...", "space ", "CON", "aux", "100%d", "quo'te", "#hash",
+    "a@b", "{a}", "$HOME", "~", "ä", "a\u0308", "Hello", "hello", "x" * 251, "é" * 125, "日本語",
+]  # fmt: skip
+"""Names of files; the last bytes of some do not leave room for a longer ending."""
+
+
+def add_lines(folder: Path, names: list[str]) -> None:
+    """Record lines with these names and one in Shift-JIS, where the system allows them."""
+    sound = record(folder / "a_good.wav").read_bytes()
+    for name in [os.fsencode(n) for n in names] + [b"\x83\x5a\x83\x8a\x83\x74"]:
+        with contextlib.suppress(OSError):
+            Path(os.fsdecode(os.fsencode(folder) + b"/" + name + b".wav")).write_bytes(sound)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are UTF-16 there")
+@pytest.mark.parametrize("format_", ["json", "unity-anim", "fbx", "visemes-json", "pc2"])
+def test_no_name_ends_a_batch(work, capsys, format_):
+    add_lines(work / "lines", ODD_NAMES)
+    count = len(list((work / "lines").iterdir()))
+    words = ["lines", "-o", "out", "--format", format_, "--fps", 10, "--json", "--report", "r.html"]
+    for status in ("baked", "unchanged"):
+        assert bake(*words) == 0
+        document = report(capsys)
+        assert document["summary"][status] == count
+    assert len({entry["output"] for entry in document["files"]}) == count
+    assert all(Path(entry["output"]).is_file() for entry in document["files"])
+    assert "\\udc83" in Path("r.html").read_text("utf-8")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are UTF-16 there")
+def test_a_file_cannot_refer_to_a_recording_whose_name_is_not_text(work, capsys):
+    add_lines(work / "lines", ["b"])
+    assert bake("lines", "-o", "out", "--format", "a2f-json", "--link-audio") == 1
+    assert files(work / "out") == {"a_good.json", "b.json"}
+    assert "is not UTF-8 text; rename the recording" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are UTF-16 there")
+def test_a_clip_whose_name_is_not_text_is_converted(work, capsys):
+    record(work / "a.wav")
+    assert bake("a.wav", "-o", "a.json") == 0
+    name = os.fsdecode(b"\x83\x5a.json")
+    Path("a.json").rename(name)
+    assert main(["convert", name, "-o", "out/", "--format", "fbx", "--json"]) == 0
+    assert main(["info", name, "--json"]) == 0
+    assert Path(os.fsdecode(b"out/\x83\x5a.fbx")).is_file()
+
+
+def test_lines_of_one_name_fail_alone(work, capsys):
+    for name in ("a.wav", "a.flac", "b.wav"):
+        record(work / "lines" / name)
+    assert bake("lines", "-o", "out", "--json") == 1
+    out, err = capsys.readouterr()
+    assert files(work / "out") == {"b.json"}
+    assert statuses(json.loads(out)) == {"a": "failed", "b": "baked"}
+    assert "lines/a.wav would become out/a.json too; rename one of them" in err
+    assert "lines/a.flac would become out/a.json too" in err
+
+
+def test_names_that_differ_in_case_are_pointed_out(work, monkeypatch):
+    for name in ("Hello.wav", "sub/hello.wav"):
+        record(work / "lines" / name)
+    made = batch.plan(["lines/Hello.wav", "lines/sub/hello.wav"], "out/")
+    assert "out/Hello.json and out/hello.json differ only in case" in made.notes[0]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(PlanError, match="would both become"):
+        batch.plan(["lines/Hello.wav", "lines/sub/hello.wav"], "out/")
+
+
+def test_a_name_that_is_too_long_is_shortened(work):
+    record(work / "lines" / f"{'é' * 125}.wav")
+    (line,) = batch.plan(["lines"], "out", format=batch.kind_for("unity-anim")).lines
+    name = os.fsencode(Path(line.output).name)
+    assert len(name + b".meta") <= 255
+    assert name.decode().startswith("é" * 100)
+    assert line.name == "é" * 125
+
+
+def test_recordings_that_are_not_read_are_named(lines, capsys):
+    for name in ("x.m4a", "guard/y.webm", "z.wma", "notes.txt"):
+        (lines / name).write_bytes(b"....ftypM4A ")
+    assert bake("lines", "-o", "out", "--json") == 0
+    out, err = capsys.readouterr()
+    assert files(Path("out")) == OUTPUTS
+    for text in (err, json.loads(out)["notes"][0]):
+        assert "lines contains 3 recordings in formats that facesdk does not read: " in text
+        assert "lines/x.m4a, lines/z.wma, lines/guard/y.webm" in text
+        assert 'ffmpeg -i "lines/x.m4a" "lines/x.wav"' in text
+    assert "notes.txt" not in err
+
+
+def test_a_folder_of_recordings_that_are_not_read_is_wrong_usage(work, capsys):
+    (work / "lines").mkdir()
+    (work / "lines" / "x.m4a").write_bytes(b"....ftypM4A ")
+    assert bake("lines", "-o", "out") == 2
+    assert 'ffmpeg -i "lines/x.m4a" "lines/x.wav"' in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------- timed phones
 
 
@@ -472,6 +681,7 @@ def test_timed_phones_need_no_audio_and_no_model(work, monkeypatch, capsys):
         "seconds": 0.6,
         "closures_needed": 2,
         "missed_closures": [],
+        "notes": [],
     }
     clip = read_clip("line.json")
     assert len(clip) == 36
@@ -527,9 +737,48 @@ def test_a_frame_rate_too_low_for_a_closure_is_reported(work, capsys):
     assert entry["flags"][0]["name"] == "missed closures"
 
 
-def test_two_timings_of_one_name_are_refused(work):
-    for name in ("line.lab", "line.json"):
-        (work / name).write_text("")
-    record(work / "line.wav")
-    with pytest.raises(PlanError, match="both timings of 'line'"):
-        batch.plan(["line.wav"], "out/", phones=".")
+def test_two_timings_of_one_name_fail_only_their_line(work, capsys):
+    for name in ("timings/line.lab", "timings/line.json", "timings/other.lab"):
+        (work / name).parent.mkdir(exist_ok=True)
+        (work / name).write_text(PHONES)
+    record(work / "lines" / "line.wav")
+    record(work / "lines" / "other.wav")
+    assert bake("lines", "--phones", "timings", "-o", "out") == 1
+    assert files(work / "out") == {"other.json"}
+    assert "both timings of 'line'" in capsys.readouterr().err
+
+
+GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+0 1 <exists> 2
+"IntervalTier" "lips" 0 1 2 0 0.5 "m" 0.5 1 "ɑ"
+"IntervalTier" "ORT" 0 1 1 0 1 "ma"
+"""
+
+
+def test_the_tier_may_be_chosen(work, capsys):
+    (work / "line.TextGrid").write_text(GRID, "utf-8")
+    assert bake("--phones", "line.TextGrid", "-o", "a.json") == 1
+    assert "got 'lips', 'ORT'; choose one with --tier NAME" in capsys.readouterr().err
+    assert bake("--phones", "line.TextGrid", "-o", "a.json", "--tier", "lips") == 0
+    assert bake("--phones", "line.TextGrid", "-o", "b.json", "--tier", "lip") == 1
+    assert "no interval tiers called 'lip'; there are: 'lips', 'ORT'" in capsys.readouterr().err
+    assert bake("line.wav", "-o", "b.json", "--tier", "lips") == 2
+    assert "--tier is for --phones" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sounds_without_a_rule_are_listed_or_refused(work, capsys, jobs):
+    for name in ("a", "b"):
+        path = work / "timings" / f"{name}.lab"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(PHONES.replace("iy0", "qqq").replace("sil", "{LG}"))
+    words = ["--phones", "timings", "-o", "out", "--jobs", jobs]
+    assert bake(*words, "--json") == 0
+    out, err = capsys.readouterr()
+    assert "a.lab: noise marks taken as silence: '{LG}'" in err
+    assert "b.lab: sounds without arpabet rules taken as a neutral mouth: 'qqq'" in err
+    flagged = {f["name"]: f["level"] for f in json.loads(out)["files"][0]["flags"]}
+    assert (flagged["noise"], flagged["unknown sounds"]) == ("note", "warning")
+    assert bake(*words, "--strict") == 1
+    assert "no ARPAbet sound" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -200,6 +201,13 @@ def test_ctrl_c_is_130(monkeypatch, path, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def wake(process) -> None:
+    """End a read that began just before a signal arrived, which Python notices after it."""
+    with suppress(BrokenPipeError):
+        process.stdin.write(b" " * 1_000_000)
+        process.stdin.flush()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_stops_a_command_that_waits():
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -211,6 +219,7 @@ def test_ctrl_c_stops_a_command_that_waits():
         process.stdin.write(b" " * 1_000_000)  # more than a pipe holds: it is reading now
         process.stdin.flush()
         process.send_signal(signal.SIGINT)
+        wake(process)
         assert process.wait(timeout=120) == 130
         assert b"Traceback" not in process.stderr.read()
 
@@ -383,10 +392,106 @@ def test_info_in_words(path, capsys):
     assert [line.split()[0] for line in text.splitlines() if "out of range" in line] == ["jawOpen"]
 
 
-def test_info_of_an_empty_clip(tmp_path, capsys):
-    path = tmp_path / "empty.json"
-    write_clip(Clip(Rig.load("arkit"), np.zeros((0, 52)), Fraction(60)), path)
-    assert main(["info", str(path), "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert (facts["frames"], facts["controls"]) == (0, {})
-    assert main(["info", str(path)]) == 0
+@pytest.mark.parametrize(
+    "command", [["info"], ["convert", "-o", "a.csv"], ["render", "-o", "a.png"]]
+)
+@pytest.mark.parametrize("name", ["empty.json", "empty.csv", "empty.npz"])
+def test_a_take_without_frames_is_an_error(tmp_path, monkeypatch, capsys, command, name):
+    monkeypatch.chdir(tmp_path)
+    write_clip(Clip(Rig.load("arkit"), np.zeros((0, 52)), Fraction(60)), name)
+    assert main([*command, name]) == 1
+    assert f"{name} has no frames; record it or export it again" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+# ------------------------------------------------------------------ strangers' texts and signals
+
+
+ESCAPES = "\x1b]52;c;QUJD\x07\x1b[2J\u202e\x9b"
+
+
+def hostile_clip(path: Path) -> Path:
+    rig = Rig("odd" + ESCAPES, "1", (facesdk.Control("a" + ESCAPES), facesdk.Control("b\nc")))
+    event = Event(0, "name" + ESCAPES, {"text": ESCAPES})
+    clip = Clip(rig, np.eye(2), 30, events=(event,), meta={"k" + ESCAPES: "v" + ESCAPES})
+    write_clip(clip, path)
+    return path
+
+
+def printed(capsys) -> str:
+    out, err = capsys.readouterr()
+    return out + err
+
+
+@pytest.mark.parametrize("words", [["info", "{}"], ["info", "--json", "{}"],
+                                   ["convert", "{}", "-o", "x.livelink.csv", "--to", "arkit"],
+                                   ["info", "{}", "--clip", "x" + ESCAPES],
+                                   ["render", "{}", "-o", "x.png"]])  # fmt: skip
+def test_texts_in_files_never_command_the_terminal(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = hostile_clip(tmp_path / "c.json")
+    main([word.format(path) for word in words])
+    text = printed(capsys)
+    assert "\\x1b" in text or "\\u001b" in text
+    assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(text)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such names do not exist on Windows")
+def test_names_of_files_never_command_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name = "\x1b[2J\nfacesdk: error: forged\u202e.json"
+    Path(name).write_text("{}")
+    assert main(["info", name]) == 1
+    assert main(["convert", name, name.replace("forged", "other"), "-o", "out/"]) == 1
+    with pytest.raises(SystemExit):
+        main(["info", "c.json", name])
+    text = printed(capsys)
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert not [line for line in text.splitlines() if line.startswith("facesdk: error: forged")]
+
+
+def test_an_error_that_nobody_expected_ends_one_item_and_no_traceback_is_printed(
+    monkeypatch, path, tmp_path, capsys
+):
+    def broken(*_):
+        raise ZeroDivisionError("odd\x1b")
+
+    monkeypatch.setattr("facesdk.cli.info.describe", broken)
+    assert main(["info", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert "unexpected ZeroDivisionError: odd\\x1b" in error
+    assert "Traceback" not in error
+    assert main(["info", str(path), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    convert = import_module("facesdk.cli.convert")
+    monkeypatch.setattr(convert, "_conversion", broken)
+    assert main(["convert", str(path), str(path), "-o", str(tmp_path / "new.json/")]) != 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+def test_sigterm_ends_a_command_as_ctrl_c_does():
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "facesdk", "info", "-"]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b" " * 1_000_000)
+        process.stdin.flush()
+        process.send_signal(signal.SIGTERM)
+        wake(process)
+        assert process.wait(timeout=120) == 143
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_deep_documents_are_refused_in_words(tmp_path, capsys):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    for words in (["rigs", path], ["info", path], ["convert", path, "-o", tmp_path / "x.csv"]):
+        assert main([str(word) for word in words]) == 1
+        error = capsys.readouterr().err
+        assert "deep.json" in error
+        assert "Traceback" not in error
+    toml = tmp_path / "deep.toml"
+    toml.write_text("a = " + "[" * 100_000)
+    assert main(["datasets", "build", str(toml), "--work", str(tmp_path / "w")]) == 1
+    assert "nested too deeply" in capsys.readouterr().err

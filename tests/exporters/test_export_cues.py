@@ -160,5 +160,13 @@ def test_a_bad_list_is_refused_in_words(name):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_of_nothing_is_an_empty_clip(name):
-    assert len(read_clip(io.BytesIO(written(spoken(), name)), name)) == 0
+def test_a_list_of_nothing_is_refused(name):
+    with pytest.raises(FileFormatError, match="has no frames"):
+        read_clip(io.BytesIO(written(spoken(), name)), name)
+
+
+def test_a_few_cues_that_last_for_a_day_are_refused():
+    text = b"0.00\tX\n0.10\tA\n80000\tX\n"
+    with pytest.raises(FileFormatError, match=r"2 keys stretch over 4,800,000 frames"):
+        read_clip(io.BytesIO(text), "rhubarb-tsv")
+    assert len(read_clip(io.BytesIO(text.replace(b"80000", b"3000")), "rhubarb-tsv")) == 180_000

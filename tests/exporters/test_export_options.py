@@ -277,9 +277,10 @@ GIVEN = {
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_is_supported_or_refused_by_name(name, option):
     format_ = facesdk.exporters.format_for(name)
-    options = WriteOptions(**{option: GIVEN[option]})
+    needed = {name: GIVEN[name] for name in format_.requires}
+    options = WriteOptions(**needed | {option: GIVEN[option]})
     if option in format_.options:
-        assert format_.checked(options).asked == {option}
+        assert format_.checked(options).asked == {option, *needed}
         return
     with pytest.raises(ExportError, match=f"{name!r} does not support {option}"):
         format_.checked(options)
@@ -361,6 +362,41 @@ def test_what_cannot_hold_several_clips_says_so(names):
         write_clips([probe()], io.BytesIO(), "names", name="x")
     with pytest.raises(ExportError, match="has no setting 'j'; its settings: k"):
         write_clip(probe(), io.BytesIO(), "names", settings={"j": 1})
+
+
+@pytest.mark.parametrize("ending", ["fbx", "glb", "usda", "anim"])
+def test_a_clip_without_a_name_is_called_after_its_file(ending, tmp_path):
+    """By the command line it always was: engines find a clip by the name in the file."""
+    unnamed = Clip(Rig("one", "1", (Control("jawOpen"),)), np.zeros((3, 1)), 30)
+    path, more = tmp_path / f"Line 7.{ending}", {"settings": {"mesh": False}}
+    more = {} if ending == "anim" else more
+
+    def name(clip: Clip, **options) -> str:
+        write_clip(clip, path, **(more | options))
+        return read_clip(path).meta["name"]
+
+    assert name(unnamed) == "Line 7"
+    assert name(unnamed, name="take") == "take"
+    assert name(Clip(unnamed.rig, unnamed.values, 30, meta={"name": "own"})) == "own"
+
+
+@pytest.mark.parametrize("stem", [" ", "a\x01b", "\udcff"])
+def test_files_whose_name_is_no_text_hold_a_clip_all_the_same(stem, tmp_path):
+    unnamed = Clip(Rig("one", "1", (Control("jawOpen"),)), np.zeros((3, 1)), 30)
+    path = tmp_path / f"{stem}.glb"
+    write_clip(unnamed, path, settings={"mesh": False})
+    assert read_clip(path).meta["name"] == "Take 001"
+
+
+@pytest.mark.parametrize("ending", ["fbx", "glb", "gltf", "usda"])
+def test_convert_takes_joints_of_a_head_without_its_mesh(ending, folder, capsys):
+    write_clip(probe(), "head.glb", head=tiny_head())
+    words = ["--head", "head.glb", "--set", "mesh=no"]
+    assert main(["convert", "two.json", "-o", f"x.{ending}", *words]) == 0
+    data = (folder / f"x.{ending}").read_bytes()
+    assert main(["convert", "two.json", "-o", f"y.{ending}", "--set", "mesh=no"]) == 0
+    assert 0 < len(data) < 300_000
+    assert data != (folder / f"y.{ending}").read_bytes()
 
 
 def test_a_file_that_fails_leaves_nothing_beside_it(names, tmp_path, monkeypatch):

@@ -114,11 +114,11 @@ def test_of_two_titles_that_are_alike_the_first_is_the_roll():
     places = [i for i, t in enumerate(titles) if t.startswith("CTRL_C_tongue_tip-")]
     assert places == [25, 26, 27, 28]
     assert [titles[25], titles[26]] == [titles[27], titles[28]]
-    text = ",".join(titles) + "\n" + ",".join(map(str, range(174)))
+    text = ",".join(titles) + "\n" + ",".join(str(i / 256) for i in range(174))
     clip = read_clip(io.BytesIO(text.encode()))
-    assert clip.curve("CTRL_C_tongue_roll-translateX")[0] == 25
-    assert clip.curve("CTRL_C_tongue_tip-translateX")[0] == 27
-    assert clip.curve("CTRL_C_tongue_tip-translateY")[0] == 28
+    assert clip.curve("CTRL_C_tongue_roll-translateX")[0] == 25 / 256
+    assert clip.curve("CTRL_C_tongue_tip-translateX")[0] == 27 / 256
+    assert clip.curve("CTRL_C_tongue_tip-translateY")[0] == 28 / 256
 
 
 def test_a_board_may_have_its_columns_in_another_order():

@@ -13,7 +13,7 @@ from importlib import resources
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -109,6 +109,7 @@ def table(data: bytes) -> list[list[str]]:
 @given(clips())
 @settings(max_examples=50)
 def test_a_json_clip_reads_back_bit_for_bit(clip):
+    assume(len(clip))
     again = read_clip(io.BytesIO(written(clip, "json")))
     assert again == clip
     assert again.values.tobytes() == clip.values.tobytes()
@@ -332,11 +333,19 @@ def test_every_format_gives_the_frames_and_the_rate_back(name, fps):
 
 
 @pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("frames", [0, 1, 2])
+@pytest.mark.parametrize("frames", [1, 2])
 def test_a_clip_of_hardly_any_frames_survives(name, frames):
     rig = Rig.load((EXPORTERS[name].rigs or ("arkit",))[0])
     again = read_clip(io.BytesIO(written(speech(rig, frames), name)))
     assert len(again) == frames
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_file_without_frames_is_refused(name):
+    rig = Rig.load((EXPORTERS[name].rigs or ("arkit",))[0])
+    data = written(speech(rig, 0), name)
+    with pytest.raises(FileFormatError, match="has no frames"):
+        read_clip(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -72,6 +72,59 @@ def test_the_built_in_head_is_valid(whole):
     assert found["info"]["hasSkins"]
 
 
+# ------------------------------------------------------------------------ accessors
+
+
+def accessors(path):
+    """The document of a `.glb`, and what meshes are made of."""
+    data = path.read_bytes()
+    (length,) = struct.unpack_from("<I", data, 12)
+    text = json.loads(data[20 : 20 + length])
+    return text, text["accessors"]
+
+
+@pytest.mark.parametrize("options", [{}, {"head": HEAD}, {"settings": {"mesh": False}},
+                                     {"settings": {"sparse": False}}])  # fmt: skip
+def test_every_accessor_has_numbers(options, folder):
+    """assimp, panda3d and UnityGLTF refuse files with one that has none, which the standard allows.
+
+    Those without numbers of their own share a view of zeros, and no sparse one does, into which
+    Babylon.js would write.
+    """
+    path = folder / "views.glb"
+    write_clip(probe(frames=3), path, **options)
+    text, found = accessors(path)
+    assert all(("bufferView" in accessor) != ("sparse" in accessor) for accessor in found)
+    (zeros,) = [i for i, v in enumerate(text["bufferViews"]) if "byteStride" in v]
+    view = text["bufferViews"][zeros]
+    assert (view["byteStride"], view["target"]) == (12, 34962)
+    shared = [a["count"] for a in found if a.get("bufferView") == zeros]
+    assert view["byteLength"] == 12 * max(shared)
+
+
+def test_a_file_for_readers_without_sparse_accessors_shows_the_same(folder):
+    sparse, dense = folder / "sparse.glb", folder / "dense.glb"
+    write_clip(probe(frames=3), sparse)
+    write_clip(probe(frames=3), dense, settings={"sparse": False})
+    assert any("sparse" in a for a in accessors(sparse)[1])
+    assert not any("sparse" in a for a in accessors(dense)[1])
+    found = ask("validate", dense)
+    assert (found["numErrors"], found["numWarnings"]) == (0, 0), found["messages"]
+    one, other = load_head(sparse), load_head(dense)
+    np.testing.assert_array_equal(one.deltas, other.deltas)
+    assert read_clip(sparse) == read_clip(dense)
+
+
+@pytest.mark.parametrize("head", [None, HEAD], ids=["built in", "given"])
+def test_joints_of_a_file_without_a_mesh_are_those_of_a_head(head, tmp_path):
+    path = tmp_path / "joints.glb"
+    write_clip(probe(frames=3), path, head=head, settings={"mesh": False})
+    nodes = ask("outline", path)["nodes"]
+    for name in ("neck", "head", "left_eye", "right_eye"):
+        center = (head or load_head()).joints[name].center
+        np.testing.assert_allclose(nodes[name], center, atol=2e-6)
+
+
 # -------------------------------------------------------------------- what is drawn
 
 
@@ -174,6 +227,16 @@ def test_a_clip_survives_its_file(rig, extension, folder):
     assert back.meta["name"] == "probe"
     np.testing.assert_array_equal(back.values, clip.values)
     np.testing.assert_allclose(back.pose.angles, clip.pose.angles, atol=1e-6)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.002, 0.02, 0.2])
+@pytest.mark.parametrize("frames", [1, 2, 75])
+def test_dropping_keys_never_makes_a_file_larger(tolerance, frames, tmp_path):
+    every, sparse = tmp_path / "every.glb", tmp_path / "sparse.glb"
+    write_clip(probe(frames=frames), every, settings={"mesh": False})
+    write_clip(probe(frames=frames), sparse, settings={"mesh": False}, tolerance=tolerance)
+    added = 400 if frames < 3 else 0  # an entry of its own for the times of so few keys
+    assert sparse.stat().st_size <= every.stat().st_size + added
 
 
 def test_clips_share_a_head(folder):
@@ -457,3 +520,35 @@ def test_a_head_is_built_once_for_many_files():
     built = _built.cache_info().misses
     assert [written(head) for head in (*heads, *heads)] == [*first, *first]
     assert _built.cache_info().misses == built
+
+
+@pytest.mark.parametrize(("seconds", "allowed"), [(3000, True), (80_000, False)])
+def test_three_keys_cannot_last_for_a_day(seconds, allowed):
+    keys = np.array([0, 1 / 60, seconds, 0, 1, 0], "<f4").tobytes()
+    uri = "data:;base64," + base64.b64encode(keys).decode()
+    accessor = {"componentType": 5126, "count": 3, "type": "SCALAR"}
+    document = {
+        "asset": {"version": "2.0"},
+        "buffers": [{"byteLength": 24, "uri": uri}],
+        "bufferViews": [{"buffer": 0, "byteOffset": i, "byteLength": 12} for i in (0, 12)],
+        "accessors": [{"bufferView": 0} | accessor, {"bufferView": 1} | accessor],
+        "meshes": [
+            {
+                "primitives": [{"attributes": {}, "targets": [{}]}],
+                "extras": {"targetNames": ["jawOpen"]},
+            }
+        ],
+        "nodes": [{"mesh": 0}],
+        "animations": [
+            {
+                "samplers": [{"input": 0, "output": 1}],
+                "channels": [{"sampler": 0, "target": {"node": 0, "path": "weights"}}],
+            }
+        ],
+    }
+    file = io.BytesIO(json.dumps(document).encode())
+    if allowed:
+        assert len(read_clip(file, "gltf")) == seconds * 60 + 1
+        return
+    with pytest.raises(FileFormatError, match="keys stretch over"):
+        read_clip(file, "gltf")

@@ -15,7 +15,7 @@ import pytest
 from facesdk import exporters
 from facesdk.cli import main
 from facesdk.clip import Clip, Event, Pose
-from facesdk.errors import ClipError, ExportError
+from facesdk.errors import ClipError, ExportError, FileFormatError
 from facesdk.exporters import Format, read_clip, write_clip, write_clips
 from facesdk.exporters.fbx.stacks import SpooledSource
 from facesdk.exporters.scene.head_curves import HeadCurves, default_head
@@ -232,4 +232,5 @@ def test_a_source_without_blocks_is_an_empty_clip(name):
     file = io.BytesIO()
     write_clip(Foreign(), file, name)
     if name != "fbx":
-        assert len(read_clip(file, name)) == 0
+        with pytest.raises(FileFormatError, match="has no frames"):
+            read_clip(file, name)

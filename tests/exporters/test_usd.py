@@ -20,6 +20,7 @@ from facesdk.errors import ExportError, FileFormatError, MissingExtraError
 from facesdk.exporters import read_clip, read_clips, write_clip, write_clips
 from facesdk.exporters.usd.layer import identifier, identifiers
 from facesdk.exporters.usd.text import quoted
+from facesdk.mesh import load_head
 from facesdk.mesh.surface import normals
 
 HEAD = tiny_head()
@@ -209,7 +210,7 @@ def test_any_frame_rate_comes_back_exact(fps, tmp_path):
 @given(
     st.fractions(1, 240, max_denominator=1001),
     st.integers(-(10**9), 10**9),
-    st.lists(st.floats(-2, 2, width=32), max_size=12),
+    st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=12),
     st.floats(0, 0.3),
 )
 def test_every_clip_comes_back(fps, start, curve, tolerance):
@@ -287,10 +288,27 @@ def test_a_rig_that_moves_no_head_keeps_its_curves(tmp_path):
     assert read_clip(path, rig=rig) == clip
 
 
-def test_joints_and_weights_alone_need_no_mesh(tmp_path):
-    stage = Usd.Stage.Open(str(saved(tmp_path, head=None, **CURVES)))
-    assert not [p for p in stage.Traverse() if p.IsA(UsdGeom.Mesh)]
-    assert len(played(stage).GetBlendShapeOrder()) == 52
+@pytest.mark.parametrize("rig", ["arkit", "metahuman"])
+def test_without_a_head_a_triangle_has_a_shape_of_every_control(rig, tmp_path):
+    stage = Usd.Stage.Open(str(saved(tmp_path, probe(rig), head=None, **CURVES)))
+    (mesh,) = [p for p in stage.Traverse() if p.IsA(UsdGeom.Mesh)]
+    assert mesh.GetPath() == "/Face/curves"
+    assert len(UsdGeom.Mesh(mesh).GetPointsAttr().Get()) == 3
+    order = list(played(stage).GetBlendShapeOrder())
+    assert order == list(probe(rig).rig.names)
+    assert list(UsdSkel.BindingAPI(mesh).GetBlendShapesAttr().Get()) == order
+    assert len(UsdSkel.BindingAPI(mesh).GetBlendShapeTargetsRel().GetTargets()) == len(order)
+
+
+@pytest.mark.parametrize("head", [None, HEAD], ids=["built in", "given"])
+def test_joints_of_a_file_without_a_mesh_are_those_of_a_head(head, tmp_path):
+    stage = Usd.Stage.Open(str(saved(tmp_path, head=head, **CURVES)))
+    (skeleton,) = [UsdSkel.Skeleton(p) for p in stage.Traverse() if p.IsA(UsdSkel.Skeleton)]
+    names = [path.rpartition("/")[2] for path in skeleton.GetJointsAttr().Get()]
+    bound = np.array(skeleton.GetBindTransformsAttr().Get())[:, 3, :3]
+    joints = (head or load_head()).joints
+    for name in ("neck", "head", "left_eye", "right_eye"):
+        np.testing.assert_allclose(bound[names.index(name)], joints[name].center, atol=2e-6)
 
 
 @settings(max_examples=30, deadline=None)
@@ -316,11 +334,6 @@ def test_names_that_are_no_text_are_refused():
     rig = Rig("odd", "1", (Control("a\0b"),))
     with pytest.raises(ExportError, match="not text"):
         write_clip(Clip(rig, np.zeros((1, 1)), 30), io.BytesIO(), "usda", **CURVES)
-
-
-def test_a_head_that_nobody_asked_for_is_refused():
-    with pytest.raises(ExportError, match="mesh=no"):
-        write_clip(probe(), io.BytesIO(), "usda", head=HEAD, **CURVES)
 
 
 # --------------------------------------------------------------------------- readers
@@ -431,3 +444,107 @@ def test_events_and_start_come_back(tmp_path):
     np.testing.assert_array_equal(back.values, clip.values)
     np.testing.assert_allclose(back.pose.angles, clip.pose.angles, atol=1e-6)
     assert back.fps == Fraction(30000, 1001)
+
+
+# ------------------------------------------------------------------------ hostile files
+
+PLAIN = """#usda 1.0
+def SkelAnimation "A" {
+    uniform token[] blendShapes = ["jawOpen"]
+    float[] blendShapeWeights.timeSamples = { 0: [0.25], 1: [0.75] }
+}
+"""
+
+
+def stages(folder, **texts):
+    """Write text files; return the first."""
+    paths = [folder / f"{name}.usda" for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#usda 1.0\n{text}" if not text.startswith("#usda") else text)
+    return paths[0]
+
+
+REFERENCES = {
+    "sublayer": '( subLayers = [@{}@] )\ndef "R" {{}}',
+    "reference": 'def "R" ( prepend references = @{}@</A> ) {{}}',
+    "payload": 'def "R" ( prepend payload = @{}@</A> ) {{}}',
+    "within a variant": 'def "R" ( variants = {{ string v = "a" }}\n prepend variantSets = "v" )'
+    ' {{ variantSet "v" = {{ "a" ( prepend references = @{}@</A> ) {{ }} }} }}',
+    "value clips": 'def SkelAnimation "A" ( clips = {{ dictionary default = {{\n asset[] assetPaths'
+    ' = [@{}@]\n string primPath = "/A"\n double2[] active = [(0, 0)]\n }} }} )'
+    ' {{ uniform token[] blendShapes = ["jawOpen"]\n }}',
+}
+
+
+@pytest.mark.parametrize("text", REFERENCES.values(), ids=REFERENCES)
+def test_files_outside_the_folder_are_not_read(text, tmp_path):
+    stages(tmp_path, outside=PLAIN)
+    inside = stages(tmp_path / "sub", inside=PLAIN)
+    path = stages(tmp_path / "sub", first=text.format("../outside.usda"))
+    with pytest.raises(FileFormatError, match=r"refers to '../outside.usda', which is not in its"):
+        read_clip(path)
+    through = stages(tmp_path / "sub", second="( subLayers = [@./first.usda@] )")
+    with pytest.raises(FileFormatError, match="which is not in its folder"):
+        read_clip(through)
+    path = stages(tmp_path / "sub", third=text.format(f"./{inside.name}"))
+    assert read_clip(path).rig.name == "arkit"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{folder}/outside.usda", "./x/../../outside.usda", "file:///etc/a.usda", "./link.usda",
+     "https://example.org/a.usda", '`"{folder}/outside.usda"`'],
+)  # fmt: skip
+def test_no_spelling_leads_outside(written, tmp_path):
+    stages(tmp_path, outside=PLAIN)
+    (tmp_path / "sub").mkdir()
+    if sys.platform != "win32":
+        (tmp_path / "sub" / "link.usda").symlink_to(tmp_path / "outside.usda")
+    elif "link" in written:
+        pytest.skip("links need rights on Windows")
+    text = REFERENCES["reference"].format(written.format(folder=tmp_path.as_posix()))
+    with pytest.raises(FileFormatError, match=r"is not in its folder|refers to an expression"):
+        read_clip(stages(tmp_path / "sub", first=text))
+
+
+def test_a_file_without_a_path_refers_to_nothing(tmp_path):
+    stages(tmp_path, outside=PLAIN)
+    text = REFERENCES["sublayer"].format(tmp_path / "outside.usda")
+    with pytest.raises(FileFormatError, match="is not in its folder"):
+        read_clip(io.BytesIO(f"#usda 1.0\n{text}".encode()), "usda")
+
+
+def bomb(levels, width):
+    below, text = "/A", PLAIN
+    for level in range(levels):
+        children = "".join(
+            f'def "c{i}" ( prepend references = <{below}> ) {{}}\n' for i in range(width)
+        )
+        text += f'def "L{level}" {{\n{children}}}\n'
+        below = f"/L{level}"
+    return text
+
+
+def test_references_that_multiply_are_counted_before_they_are_followed(tmp_path):
+    with pytest.raises(FileFormatError, match=r"references multiply to [\d,]+ prims"):
+        read_clip(stages(tmp_path, bomb=bomb(7, 8)))
+    with pytest.raises(FileFormatError, match="expected up to 4096 animations"):
+        read_clips(stages(tmp_path, wide=bomb(4, 9)))
+    assert len(read_clips(stages(tmp_path, small=bomb(2, 3)))) == 1 + 3 + 9
+    itself = f'{PLAIN}def "L" {{\n def "c" ( prepend references = </L> ) {{\n }}\n}}\n'
+    assert len(read_clips(stages(tmp_path, itself=itself))) == 1
+
+
+def test_a_stage_that_lasts_for_ages_is_refused(tmp_path):
+    with pytest.raises(FileFormatError, match="stretch over"):
+        read_clip(stages(tmp_path, a=PLAIN.replace("1: [0.75]", "8000000: [0.75]")))
+
+
+def test_a_crash_of_usd_core_is_an_error_of_the_file(tmp_path, monkeypatch):
+    path = stages(tmp_path, a=PLAIN)
+    monkeypatch.setattr(
+        "facesdk.exporters.usd.read.run_limited", lambda *_, **__: "crashed (signal 11)"
+    )
+    with pytest.raises(FileFormatError, match=r"a\.usda: usd-core crashed \(signal 11\) while"):
+        read_clip(path)

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -205,6 +206,50 @@ def test_a_second_runtime_agrees(make):
     for name, value in zip(engine.outputs, graph.run(None, {"audio": audio} | states), strict=True):
         if name in expected:
             assert_allclose(value, expected[name], atol=1e-4, err_msg=name)
+
+
+class Tract:
+    """A graph in tract, a runtime in Rust; it wants every size."""
+
+    def __init__(self, engine: Engine) -> None:
+        path = Path(engine.session._model_path)
+        sizes = {"batch": 1, "samples": 320}
+        shapes = {
+            t["name"]: ",".join(str(sizes.get(size, size)) for size in t["shape"])
+            for t in engine.facts["inputs"]
+        }
+        graph = tract.onnx().load(str(path))
+        self.inputs = [graph.input_name(i) for i in range(graph.input_count())]
+        for i, name in enumerate(self.inputs):
+            graph.set_input_fact(i, f"{shapes[name]},f32")
+        self.graph = graph.into_model().into_runnable()
+        self.outputs = engine.outputs
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        found = self.graph.run([np.ascontiguousarray(inputs[name]) for name in self.inputs])
+        return {n: t.to_numpy() for n, t in zip(self.outputs, found, strict=True)}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("static", [None, (1, 1)], ids=["open", "static"])
+def test_a_runtime_in_another_language_agrees_step_by_step(make, precision, static):
+    engine = make(
+        rigs=("arkit", "metahuman"), look_ahead_ms=100, precision=precision, static=static
+    )
+    other, audio = Tract(engine), speech(30)[None]
+    wanted = engine(audio, cuts=range(1, 30))
+    states = {
+        t["name"]: np.zeros((1, *t["shape"][1:]), np.float32)
+        for t in engine.facts["inputs"] if "next" in t
+    }  # fmt: skip
+    following = {t["name"]: t["next"] for t in engine.facts["inputs"] if "next" in t}
+    for step in range(30):
+        found = other(audio=audio[:, step * 320 : (step + 1) * 320], **states)
+        states = {name: found[after] for name, after in following.items()}
+        for rig in ("arkit", "metahuman"):
+            assert_allclose(
+                np.ravel(found[rig]), np.ravel(wanted[rig][:, step]), atol=2e-5, err_msg=rig
+            )
 
 
 def test_a_program_that_knows_only_the_manifest_shows_the_sessions_frames(make, trunk):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -262,6 +263,70 @@ def test_a_bad_manifest_says_what_is_wrong(model, tmp_path, change, words):
     manifest = json.loads((folder / "model.json").read_text("utf-8")) | change
     (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(ModelError, match=words):
+        facesdk.load(folder)
+
+
+HOSTILE = [
+    ({"step_samples": 0}, "step_samples must be sample_rate / frame_rate"),
+    ({"step_samples": 640}, "step_samples must be"),
+    ({"step_samples": 640, "frame_rate": [25, 1]}, "does not run as its manifest describes"),
+    ({"sample_rate": 0}, "step_samples must be"),
+    ({"sample_rate": 1e400}, "cannot be read|lacks or misspells"),
+    ({"frame_rate": [50, 0]}, "lacks or misspells"),
+    ({"frame_rate": [-50, 1]}, "frame_rate must lie"),
+    ({"look_aheads_ms": []}, "look_aheads_ms must ascend"),
+    ({"look_aheads_ms": [0, 40, 100]}, "output 'units' of .* describes"),
+    ({"look_aheads_ms": [200, 100, 40, 0]}, "look_aheads_ms must ascend"),
+    ({"look_aheads_ms": [0, 40, 100, 10**12]}, "look_aheads_ms must ascend"),
+    ({"units": ["jaw"]}, "output 'units' of"),
+    ({"units": ["jaw"] * 15}, "units must be names"),
+    ({"units": [1, 2]}, "units must be names"),
+    ({"articulation": ["jaw"]}, "must contain 'aperture'"),
+    ({"articulation": [], "units": ["jaw"]}, "must contain"),
+    ({"states": {}}, "cannot be read|does not run|has no"),
+    ({"states": {"samples": [240], "mean": [65], "history": [60, 177]}}, "state_history|next_his"),
+    ({"states": {"samples": [10**9], "mean": [65], "history": [60, 176]}}, "cannot have the shape"),
+    ({"states": {"samples": [-1], "mean": [65], "history": [60, 176]}}, "cannot have the shape"),
+    ({"states": {"other": [4]}}, "has no output 'next_other'"),
+    ({"learned": [1]}, "describes no model"),
+    ({"learned": {"faces": 3}}, "must name its output"),
+    ({"learned": {"faces": {"output": "x", "rig": None}}}, "has no output 'x'"),
+    ({"sha256": None}, "damaged or was changed"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), HOSTILE)
+def test_a_manifest_is_compared_with_its_graph(model, tmp_path, change, words):
+    folder = copy_of(model, tmp_path)
+    manifest = json.loads((folder / "model.json").read_text("utf-8")) | change
+    (folder / "model.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ModelError, match=words):
+        facesdk.load(folder).session().push(np.zeros(1600, np.float32))
+
+
+def test_weights_that_are_not_numbers_are_told(model, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    folder = copy_of(model, tmp_path)
+    graph = onnx.load(str(folder / model.manifest.file))
+    for weights in graph.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT and len(weights.dims) == 2:
+            array = onnx.numpy_helper.to_array(weights) * np.nan
+            weights.CopyFrom(onnx.numpy_helper.from_array(array, weights.name))
+    payload = graph.SerializeToString()
+    (folder / model.manifest.file).write_bytes(payload)
+    facts = json.loads((folder / "model.json").read_text("utf-8"))
+    facts["sha256"] = hashlib.sha256(payload).hexdigest()
+    (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+    session = facesdk.load(folder).session()
+    with pytest.raises(ModelError, match="not finite; are its weights damaged"):
+        session.push(np.ones(16_000, np.float32) / 10)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "\0", "", "[1]", "\xff\xfe"])
+def test_a_manifest_that_is_no_document_is_refused(model, tmp_path, text):
+    folder = copy_of(model, tmp_path)
+    (folder / "model.json").write_text(text, encoding="latin1")
+    with pytest.raises(ModelError, match=r"model\.json"):
         facesdk.load(folder)
 
 

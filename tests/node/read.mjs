@@ -28,9 +28,13 @@ async function open(path) {
   if (/\.vrma$/i.test(path)) {
     const { VRMAnimationLoaderPlugin } = await import('@pixiv/three-vrm-animation');
     loader.register(parser => new VRMAnimationLoaderPlugin(parser));
+  } else if (/\.vrm$/i.test(path)) {
+    const { VRMLoaderPlugin } = await import('@pixiv/three-vrm');
+    loader.register(parser => new VRMLoaderPlugin(parser));
   }
   const gltf = await loader.parseAsync(data, '');
-  return { root: gltf.scene, clips: gltf.animations, vrm: gltf.userData.vrmAnimations };
+  return { root: gltf.scene, clips: gltf.animations, vrm: gltf.userData.vrmAnimations,
+           avatar: gltf.userData.vrm };
 }
 
 // Curves of a clip by name: morph targets by their own names, turns of nodes as `<node>.quaternion`.
@@ -66,7 +70,66 @@ function sampled({ track, first, width }, times) {
   return times.flatMap(time => [...interpolant.evaluate(time)].slice(first, first + width));
 }
 
+// A file in Babylon.js without a screen.
+async function babylon(path) {
+  const B = await import('@babylonjs/core');
+  await import('@babylonjs/loaders/glTF/index.js');
+  globalThis.XMLHttpRequest ??= class {};
+  globalThis.addEventListener ??= () => {};
+  globalThis.removeEventListener ??= () => {};
+  B.Logger.LogLevels = B.Logger.NoneLogLevel;
+  const engine = new B.NullEngine(), scene = new B.Scene(engine);
+  scene.useRightHandedSystem = true;
+  new B.FreeCamera('camera', B.Vector3.Zero(), scene);
+  const data = `data:;base64,${fs.readFileSync(path).toString('base64')}`;
+  await B.ImportMeshAsync(data, scene, { pluginExtension: path.slice(path.lastIndexOf('.')) });
+  return { B, engine, scene };
+}
+
+// Places of vertices of every mesh as they are drawn, or at rest.
+function babylonVertices(B, meshes, drawn) {
+  const point = new B.Vector3(), points = [];
+  for (const mesh of meshes) {
+    const at = drawn ? mesh.getPositionData(true, true) : mesh.getVerticesData('position');
+    const world = mesh.computeWorldMatrix(true);
+    for (let i = 0; i < at.length; i += 3) {
+      B.Vector3.TransformCoordinatesFromFloatsToRef(at[i], at[i + 1], at[i + 2], world, point);
+      points.push(point.x, point.y, point.z);
+    }
+  }
+  return points;
+}
+
 const tasks = {
+  // weights, turns and vertices of a file's first animation at times, in Babylon.js
+  async babylon({ path, times }) {
+    const { B, engine, scene } = await babylon(path);
+    const meshes = scene.meshes.filter(mesh => mesh.getTotalVertices() > 0);
+    const group = scene.animationGroups[0];
+    for (const other of scene.animationGroups) other.stop();
+    const rest = babylonVertices(B, meshes, false);
+    const weights = {}, turns = {}, points = [];
+    for (const time of times) {
+      group.start(false);
+      group.pause();
+      group.goToFrame(time * group.targetedAnimations[0].animation.framePerSecond);
+      scene.render();
+      for (const skeleton of scene.skeletons) skeleton.prepare(true);
+      for (const mesh of meshes) {
+        const shapes = mesh.morphTargetManager;
+        for (let i = 0; i < (shapes?.numTargets ?? 0); i++) {
+          const { name, influence } = shapes.getTarget(i);
+          ((weights[name] ??= {})[mesh.uniqueId] ??= []).push(influence);
+        }
+      }
+      for (const node of scene.transformNodes) {
+        if (node.rotationQuaternion) (turns[node.name] ??= []).push(node.rotationQuaternion.asArray());
+      }
+      points.push(babylonVertices(B, meshes, true));
+    }
+    engine.dispose();
+    return { weights, turns, rest, points };
+  },
   // every curve of the clip: its keys
   async curves({ path, clip = 0 }) {
     const file = await three(path);
@@ -92,6 +155,17 @@ const tasks = {
       });
     });
     return { clips: clips.map(c => ({ name: c.name, duration: c.duration })), meshes, nodes };
+  },
+  // where vertices of a mesh are without any clip
+  async rest({ path, mesh }) {
+    const { root } = await three(path);
+    root.updateMatrixWorld(true);
+    const { geometry, matrixWorld } = root.getObjectByName(mesh);
+    const { position } = geometry.attributes, point = new THREE.Vector3(), points = [];
+    for (let i = 0; i < position.count; i++) {
+      points.push(...point.fromBufferAttribute(position, i).applyMatrix4(matrixWorld).toArray());
+    }
+    return points;
   },
   // where vertices of a mesh are at a time of a clip, as they are drawn
   async vertices({ path, clip = 0, mesh, time }) {
@@ -127,6 +201,17 @@ const tasks = {
       }
     }
     return { ...found, duration: vrm[clip].duration, hips: vrm[clip].restHipsPosition.toArray() };
+  },
+  // influences of a VRM avatar's morph targets for weights of its expressions, frame by frame
+  async expressions({ path, mesh, frames }) {
+    const { avatar } = await three(path);
+    const object = avatar.scene.getObjectByName(mesh);
+    return frames.map(weights => {
+      avatar.expressionManager.resetValues();
+      for (const [name, value] of Object.entries(weights)) avatar.expressionManager.setValue(name, value);
+      avatar.expressionManager.update();
+      return [...object.morphTargetInfluences];
+    });
   },
   // what the validator of the glTF specification says
   async validate({ path }) {

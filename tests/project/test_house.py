@@ -28,6 +28,9 @@ LEVELS = (
     {
         "errors",
         "frozen",
+        "archives",
+        "printing",
+        "names",
         "files",
         "resample",
         "rig",
@@ -59,6 +62,7 @@ BASE = {"numpy", "onnxruntime", "soundfile", "soxr", "rich"}
 ROOM_EXTRAS: dict[str, set[str]] = {
     "alignment": {"hibari"},
     "exporters": {"pxr", "ufbx"},
+    "mesh": {"DracoPy", "PIL", "ufbx"},
     "onnx_export": {"onnx"},
     "render": {"OpenGL", "imageio_ffmpeg", "pyrender"},
 }

@@ -24,7 +24,7 @@ def lowest(extras: tuple[str, ...]) -> dict[str, str]:
     wanted = list(PROJECT["dependencies"])
     for extra in extras:
         wanted += PROJECT["optional-dependencies"][extra]
-    bounds = (re.match(r"([a-z0-9-]+)>=([0-9.]+)", requirement, re.I) for requirement in wanted)
+    bounds = (re.match(r"([a-z0-9-]+)>=([0-9.rc]+)", requirement, re.I) for requirement in wanted)
     return {match[1]: match[2] for match in bounds if match}
 
 
@@ -39,7 +39,7 @@ def test_lowest_versions_are_those_the_project_allows():
 
 def _padded(version: str) -> list[int]:
     """`1.26` and `1.26.0` are the same version."""
-    return [*map(int, version.split(".")), 0, 0][:3]
+    return [*map(int, re.findall(r"\d+", version)), 0, 0, 0][:4]
 
 
 def test_addresses_are_those_of_one_repository():

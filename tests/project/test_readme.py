@@ -205,6 +205,14 @@ def test_own_motion_example_runs(folder):
     assert read_clip(folder / "hello.glb").pose.angles[:, 0, 1].max() > 0.02
 
 
+def test_own_character_example_runs(folder):
+    output = python("examples/own_character.py", "examples/hello.wav", folder)
+    assert "8 controls of rig arkit on 5 meshes; bones: head (Head), neck (Neck)" in output
+    again = python("examples/own_character.py", "examples/hello.wav", folder / "out", "hello.glb")
+    assert "335 frames" in again
+    assert read_clip(folder / "out" / "hello.glb").pose.angles[:, 0, 0].max() > 0.1
+
+
 def test_many_speakers_example_runs(folder):
     output = python("examples/many_speakers.py", "3", "1")
     (difference,) = re.findall(r"difference (\S+)", output)
@@ -213,7 +221,16 @@ def test_many_speakers_example_runs(folder):
 
 
 @pytest.mark.parametrize(
-    "program", ["bake_line", "export_formats", "own_motion", "own_rig", "stream_line", "watch_line"]
+    "program",
+    [
+        "bake_line",
+        "export_formats",
+        "own_character",
+        "own_motion",
+        "own_rig",
+        "stream_line",
+        "watch_line",
+    ],
 )
 def test_an_example_reports_a_missing_file_without_a_traceback(folder, program):
     done = subprocess.run(

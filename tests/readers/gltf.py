@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pygltflib
+from characters import ARKIT, glb, vrm1
 from node_tools import ask
 from probe import tiny_head
 
@@ -134,9 +137,21 @@ def on_tiny_head(clip: Clip) -> Curves:
     return found | {n: t for n, t in wanted.items() if n.startswith("pose.")}
 
 
+@cache
+def avatar() -> Path:
+    """A VRM 1.0 avatar with ARKit's shapes, without eyes and animations."""
+    document, data = vrm1(shapes=ARKIT, extra=False, eyes=False, twisted=False, bone=str.lower)
+    document.pop("animations")
+    path = Path(mkdtemp(prefix="facesdk-tests-")) / "avatar.vrm"
+    path.write_bytes(glb(document, data))
+    return path
+
+
+AVATAR = {"head": avatar()}
+EYES = frozenset(f"pose.{side}_eye.{axis}" for side in ("left", "right") for axis in AXES)
 WITH_HEAD = {"head": tiny_head()}
 CURVES_ONLY = {"settings": {"mesh": False}}
-OPTIONS = {"glb": WITH_HEAD, "gltf": CURVES_ONLY}
+OPTIONS = {"glb": WITH_HEAD, "gltf": WITH_HEAD | CURVES_ONLY, "vrm": AVATAR}
 NO_SHAPE = frozenset(undriven(tiny_head().names, Rig.load("metahuman")))
 
 SHARED = 0.99
@@ -152,5 +167,6 @@ ROWS = tuple(
         Row("glb", "pygltflib", read_pygltflib, rig="metahuman", options=CURVES_ONLY),
         Row("gltf", "three.js", read_three, options=WITH_HEAD),
         Row("gltf", "pygltflib", read_pygltflib, rig="vrm", options=CURVES_ONLY),
+        Row("vrm", "three.js", read_three, options=AVATAR, lost=EYES),
     )
 )  # fmt: skip

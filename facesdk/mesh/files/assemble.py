@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FileFormatError
+from ...names import Vocabulary, bare, vocabulary, warn_twice, without_shared_end
 from ...rig import Rig
 from ..builtin.eyes import GAZE
+from ..builtin.tongue import SHAPES
 from ..convention import contains_jaw
+from ..drive import Binding, Bindings
 from ..head import Head, Joint, Material, Part
-from .shape_names import half, is_known, shape_name
 
 Array = NDArray[Any]
 
@@ -49,6 +51,19 @@ class Raw:
     colors: Array | None = None
     uvs: Array | None = None
     masks: Mapping[str, Array] = field(default_factory=dict)
+    bindings: Bindings = field(default_factory=dict)
+    """Controls of rigs on the file's own shapes, such as the expressions of a VRM avatar."""
+
+
+@cache
+def shape_vocabulary() -> Vocabulary:
+    """Return the spellings of ARKit's shapes and of the tongue's."""
+    return Vocabulary((*Rig.load("arkit").names, *SHAPES))
+
+
+def is_animated(written: str) -> bool:
+    """Whether clips set a shape of this name."""
+    return any(v.find(written) for v in (shape_vocabulary(), vocabulary("oculus")))
 
 
 def check_size(vertices: int, shapes: int, source: object) -> None:
@@ -69,8 +84,10 @@ def assemble(raw: Raw) -> Head:
     for array in (raw.neutral, *raw.shapes.values()):
         if not np.abs(array).max(initial=0) < MAX_COORDINATE:
             raise FileFormatError(f"{raw.name} has coordinates above {MAX_COORDINATE:g}")
-    deltas = named_shapes(raw)
-    face = [deltas[name] for name in deltas if is_known(name)]
+    deltas, names_of = named_shapes(raw)
+    bindings = _add_expressions(raw, deltas, names_of)
+    known = shape_vocabulary()
+    face = [deltas[name] for name in deltas if known.find(name)]
     scale = length_unit(raw.neutral, face)
     if {"jawOpen", "mouthClose"} <= set(deltas) and contains_jaw(
         raw.neutral, deltas["jawOpen"], deltas["mouthClose"]
@@ -98,52 +115,165 @@ def assemble(raw: Raw) -> Head:
         masks={n: np.asarray(m, np.float32) for n, m in raw.masks.items()}
         | {name: mask for name, (_, mask) in eyes.items()},
         gaze=GAZE if eyes else {},
+        bindings=bindings,
     )
 
 
-def named_shapes(raw: Raw) -> dict[str, Array]:
-    """Return offsets by ARKit's names; halves and meshes of their own are summed.
+def joined(name: str, pieces: Sequence[Raw]) -> Raw:
+    """Return surfaces of one part each as one head; a shape of several of them moves them all."""
+    count = sum(len(piece.neutral) for piece in pieces)
+    shapes: dict[str, Array] = {}
+    parts, triangles = [], []
+    place = row = 0
+    for piece in pieces:
+        here = slice(place, place + len(piece.neutral))
+        for shape, delta in piece.shapes.items():
+            shapes.setdefault(shape, np.zeros((count, 3), np.float32))[here] = delta
+        triangles.append(piece.triangles + place)
+        rows = slice(row, row + len(piece.triangles))
+        parts.append(replace(piece.parts[0], triangles=rows))
+        place, row = here.stop, rows.stop
+    uvs = [np.zeros((len(p.neutral), 2)) if p.uvs is None else p.uvs for p in pieces]
+    return Raw(
+        name,
+        np.concatenate([p.neutral for p in pieces]),
+        np.concatenate(triangles),
+        shapes,
+        parts,
+        colors=_joined_colors(pieces),
+        uvs=np.concatenate(uvs) if any(p.uvs is not None for p in pieces) else None,
+    )
 
-    Where two shapes with one name move the same part, the first counts, and an exact spelling
-    before any other; the others are dropped with a warning.
+
+def _joined_colors(pieces: Sequence[Raw]) -> Array | None:
+    """Return vertex colors if any part has some; other parts take their material's."""
+    if all(p.colors is None for p in pieces):
+        return None
+    rows = [
+        np.tile(p.parts[0].material.color, (len(p.neutral), 1)) if p.colors is None else p.colors
+        for p in pieces
+    ]
+    return np.concatenate(rows)
+
+
+def turned_up(raw: Raw) -> Raw:
+    """Return a head whose file has Z up, looking along -Y as in Blender and 3ds Max, with Y up."""
+
+    def turn(points: Array) -> Array:
+        return np.stack([points[:, 0], points[:, 2], -points[:, 1]], 1)
+
+    shapes = {name: turn(np.asarray(delta)) for name, delta in raw.shapes.items()}
+    return replace(raw, neutral=turn(raw.neutral), shapes=shapes)
+
+
+def named_shapes(raw: Raw) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return offsets by ARKit's names, and the name that each shape of the file has there.
+
+    Halves and meshes of their own are summed. Where two shapes with one name move the same part,
+    the first counts, and an exact spelling before any other; the others are dropped with a warning.
     """
+    known, plain = shape_vocabulary(), without_shared_end(list(raw.shapes))
+    halves: dict[str, str] = {}
     spellings: dict[str, list[str]] = {}
+    names_of: dict[str, str] = {}
     for written in raw.shapes:
-        spellings.setdefault(shape_name(written), []).append(written)
+        found = known.find(written) or known.find(plain[written])
+        names_of[written] = found.control if found else bare(written)
+        halves[written] = found.half if found else ""
+        spellings.setdefault(names_of[written], []).append(written)
     deltas: dict[str, Array] = {}
     twice: list[str] = []
     for name, group in spellings.items():
         if len(group) == 1:
             deltas[name] = raw.shapes[group[0]]
-        elif not is_known(name):
-            deltas |= _unknown(raw, name, group)
+        elif known.find(name) is None:
+            apart = _unknown(raw, name, group)
+            deltas |= apart
+            names_of |= {written: written for written in group if written in apart}
         else:
-            deltas[name], unused = _summed(raw, sorted(group, key=lambda w: (half(w), w != name)))
+            order = sorted(group, key=lambda w: (halves[w], w != name))
+            deltas[name], unused = _summed(raw, order, halves)
             twice += [f"{written} ({name})" for written in unused]
     if twice:
-        shown = ", ".join(twice[:8]) + (f" and {len(twice) - 8} more" if len(twice) > 8 else "")
-        warnings.warn(
-            f"head {raw.name!r} has the same shape more than once; each counts once, "
-            f"unused: {shown}; delete or rename the copies",
-            stacklevel=4,
-        )
-    return deltas
+        warn_twice(f"head {raw.name!r}", twice)
+    return deltas, names_of
+
+
+def names_of_shapes(raw: Raw) -> dict[str, dict[str, list[str]]]:
+    """Return the file's shapes by rig and control; those of no rig are under `other`.
+
+    Names of the tongue's shapes are under `head`.
+    """
+    deltas, names_of = named_shapes(raw)
+    own = dict(deltas)
+    bindings = _add_expressions(raw, deltas, names_of)
+    written: dict[str, list[str]] = {}
+    for name, final in names_of.items():
+        written.setdefault(final, []).append(name)
+    result: dict[str, dict[str, list[str]]] = {}
+    arkit, used = Rig.load("arkit"), set[str]()
+    for name in own:
+        if shape_vocabulary().find(name):
+            kind = "arkit" if name in arkit else "head"
+            result.setdefault(kind, {})[name] = written.get(name, [name])
+            used.add(name)
+    for control, binding in raw.bindings.get("arkit", {}).items():
+        result.setdefault("arkit", {}).setdefault(control, list(binding.weights))
+        used |= {names_of.get(name, name) for name in binding.weights}
+    for rig, controls in bindings.items():
+        for control, binding in controls.items():
+            several = [name for shape in binding.weights for name in written.get(shape, [shape])]
+            result.setdefault(rig, {})[control] = several
+            used |= set(binding.weights)
+    if other := [name for final, names in written.items() if final not in used for name in names]:
+        result["other"] = {name: [name] for name in other}
+    return result
+
+
+def _add_expressions(
+    raw: Raw, deltas: dict[str, Array], names_of: Mapping[str, str]
+) -> dict[str, dict[str, Binding]]:
+    """Return bindings on named shapes; those on ARKit's controls become shapes in `deltas`.
+
+    Shapes that are called as visemes or as presets of VRM are bound to them.
+    """
+    bindings: dict[str, dict[str, Binding]] = {}
+    for rig, controls in raw.bindings.items():
+        for control, binding in controls.items():
+            weights: dict[str, float] = {}
+            for written, weight in binding.weights.items():
+                if (name := names_of.get(written)) is not None:
+                    weights[name] = weight
+            if weights:
+                bindings.setdefault(rig, {})[control] = replace(binding, weights=weights)
+    sums = {
+        control: sum(weight * deltas[name] for name, weight in binding.weights.items())
+        for control, binding in bindings.pop("arkit", {}).items()
+        if control not in deltas
+    }
+    for name in list(deltas):
+        for rig in ("oculus", "vrm"):
+            found = vocabulary(rig).find(name)
+            if found and not found.half and name not in sums:
+                bindings.setdefault(rig, {}).setdefault(found.control, Binding({name: 1.0}))
+    deltas |= {control: np.asarray(total) for control, total in sums.items()}
+    return bindings
 
 
 def _unknown(raw: Raw, name: str, group: Sequence[str]) -> dict[str, Array]:
     """Return shapes that end in the same word: one if they move different parts, else all."""
-    total, unused = _summed(raw, group)
+    total, unused = _summed(raw, group, {})
     return {written: raw.shapes[written] for written in group} if unused else {name: total}
 
 
-def _summed(raw: Raw, group: Sequence[str]) -> tuple[Array, list[str]]:
+def _summed(raw: Raw, group: Sequence[str], halves: Mapping[str, str]) -> tuple[Array, list[str]]:
     """Return the sum of spellings of one shape, part by part, and those that repeat others."""
     parts = [np.unique(raw.triangles[part.triangles]) for part in raw.parts]
     total = np.zeros(raw.neutral.shape)
     taken: set[tuple[int, str]] = set()
     unused = []
     for written in group:
-        delta, side = np.asarray(raw.shapes[written]), half(written)
+        delta, side = np.asarray(raw.shapes[written]), halves.get(written, "")
         moved = [
             (i, own) for i, own in enumerate(parts or [np.arange(len(total))]) if delta[own].any()
         ]

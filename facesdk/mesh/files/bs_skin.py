@@ -40,7 +40,7 @@ def read_bs_skin(path: Path, triangles: Array | None = None) -> Raw:
     """
     arrays = load_arrays(path)
     names = _names(arrays, path)
-    neutral = np.asarray(arrays.get("neutral"), float)
+    neutral = _numbers(arrays, "neutral", path)
     if neutral.ndim != 2 or neutral.shape[1] != 3:
         raise FileFormatError(f"{path}: neutral must be (V, 3), got {neutral.shape}")
     check_size(len(neutral), len(names), path)
@@ -48,7 +48,7 @@ def read_bs_skin(path: Path, triangles: Array | None = None) -> Raw:
     for name in names:
         if name.lower() == "neutral":
             continue
-        pose = np.asarray(arrays.get(name), float)
+        pose = _numbers(arrays, name, path, f"pose {name!r}")
         if pose.shape != neutral.shape:
             raise FileFormatError(
                 f"{path}: pose {name!r} must be {neutral.shape} like the neutral, got {pose.shape}"
@@ -57,10 +57,20 @@ def read_bs_skin(path: Path, triangles: Array | None = None) -> Raw:
     if _are_vertices(neutral, poses):
         poses = {name: pose - neutral for name, pose in poses.items()}
     masks = (
-        {"frontal": _mask(arrays["frontalMask"], len(neutral))} if "frontalMask" in arrays else {}
+        {"frontal": _mask(_numbers(arrays, "frontalMask", path), len(neutral))}
+        if "frontalMask" in arrays
+        else {}
     )
     faces = np.zeros((0, 3), int) if triangles is None else triangles
     return Raw(path.stem, neutral, faces, poses, masks=masks)
+
+
+def _numbers(arrays: dict[str, Array], name: str, path: Path, label: str = "") -> Array:
+    array = arrays.get(name)
+    if array is None or array.dtype.kind not in "fiub":
+        found = "none" if array is None else f"an array of {array.dtype}"
+        raise FileFormatError(f"{path}: {label or name} must be an array of numbers, got {found}")
+    return array.astype(float)
 
 
 def _names(arrays: dict[str, Array], path: Path) -> list[str]:
@@ -79,7 +89,7 @@ def _are_vertices(neutral: Array, poses: dict[str, Array]) -> bool:
 def _mask(frontal: Array, count: int) -> Array:
     """Return (V,) 0 or 1 for vertex numbers, or for one value per vertex."""
     mask = np.zeros(count)
-    if frontal.shape == (count,) and (frontal.dtype.kind == "b" or frontal.max(initial=0) <= 1):
+    if frontal.shape == (count,) and frontal.max(initial=0) <= 1:
         mask[:] = frontal
     else:
         inside = frontal[(frontal >= 0) & (frontal < count)].astype(int)

@@ -42,14 +42,14 @@ def _parsed(path: Path) -> tuple[Array, Array | None, Array]:
                     case ["f", *corners]:
                         fan = [_corner(c, len(points)) for c in corners]
                         triangles += [(fan[0], a, b) for a, b in pairwise(fan[1:])]
-    except ValueError as error:
+        faces = np.array(triangles, np.int64).reshape(-1, 3)
+    except (ValueError, OverflowError) as error:
         raise FileFormatError(f"{path} is not an OBJ file: {error}") from error
     if not points or len({len(p) for p in points}) != 1 or len(points[0]) < 3:
         raise FileFormatError(f"{path} is not an OBJ file: expected lines `v x y z`")
     if len(points) > MAX_VERTICES:
         check_size(len(points), 0, path)
     array = np.array(points)
-    faces = np.array(triangles, np.int64).reshape(-1, 3)
     if not np.isfinite(array).all():
         raise FileFormatError(f"{path} has vertices that are not finite")
     if faces.size and not (faces.min() >= 0 and faces.max() < len(array)):

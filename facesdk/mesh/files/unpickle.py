@@ -12,9 +12,6 @@ import io
 import pickle
 import pickletools
 import struct
-import tokenize
-import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...archives import load_npy, load_npz
 from ...errors import FileFormatError
 
 Array = NDArray[Any]
@@ -39,10 +37,6 @@ _BROKEN = (
     MemoryError, NotImplementedError, OverflowError, RecursionError, TypeError, ValueError,
     struct.error,
 )  # fmt: skip
-_BROKEN_NUMPY = (
-    *_BROKEN, OSError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""Also what zip, zlib and numpy's reader of headers raise."""
 
 
 def load_arrays(path: str | Path) -> dict[str, Array]:
@@ -66,15 +60,9 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
 
 
 def _load_numpy(file: Path) -> dict[str, Array]:
-    try:
-        if file.suffix == ".npy":
-            return {"data": np.load(file, allow_pickle=False)}
-        with zipfile.ZipFile(file) as archive:
-            _check_size(sum(entry.file_size for entry in archive.infolist()))
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except _BROKEN_NUMPY as error:
-        raise FileFormatError(f"{file} cannot be read as arrays of numbers: {error}") from error
+    if file.suffix == ".npy":
+        return {"data": load_npy(file, limit=MAX_BYTES)}
+    return load_npz(file, limit=MAX_BYTES)
 
 
 def _check_size(count: int, size: int = 1) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import FileFormatError
+from ...documents import parse_toml
+from ...errors import FileFormatError, reading
 from ..config import config_from, require, require_positive
 from ..loop import Schedule
 
@@ -65,10 +65,12 @@ class LearnConfig:
     def load(cls, path: Path) -> LearnConfig:
         """Load a TOML file; raises `FileFormatError` or `UnknownNameError`."""
         try:
-            document = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            payload = path.read_bytes()
+        except OSError as error:
             raise FileFormatError(f"{path} cannot be read as TOML: {error}") from error
-        return config_from(cls, document, str(path))
+        document = parse_toml(payload, str(path))
+        with reading(path, FileFormatError):
+            return config_from(cls, document, str(path))
 
     @property
     def schedule(self) -> Schedule:
