@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .flags import Flag, flags
-from .kinds import VIDEO, kind_for, kinds
+from .kinds import VIDEO, kind_for, kind_made_for, kinds
 from .line import LineBaker, Outcome
 from .plan import FilePlan, Line, Plan, PlanError, plan, plan_files
 from .report import report_document, write_report
@@ -22,6 +22,7 @@ __all__ = [
     "Settings",
     "flags",
     "kind_for",
+    "kind_made_for",
     "kinds",
     "plan",
     "plan_files",

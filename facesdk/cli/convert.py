@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from ..batch import FilePlan, PlanError, plan_files
+from ..batch import FilePlan, PlanError, kind_made_for, plan_files
 from ..batch.plan import PIPE
 from ..clip import exact_fps
 from ..errors import ExportError, RigError, unknown_name
@@ -27,19 +27,20 @@ from ..exporters.options import OptionFields
 from ..retarget import Conversion, Converted, conversion, conversion_from_file
 from ..rig import Rig
 from ..source import FrameSource, collect
-from . import UsageError, each, log_warning, option, print_json, stdin, stdout
+from . import UsageError, each, log, log_warning, option, print_json, stdin, stdout
 from .writing import add_writing_options, some_names, writing_options
 
 NAME = "convert"
 HELP = "turn animation files into other formats, rigs and frame rates"
 
+Change = Callable[[FrameSource], tuple[FrameSource, dict[str, Any]]]
+"""Returns a changed source, and facts about the change for the report."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="FILE", help="animation file; - reads stdin")
-    add("-o", "--output", required=True, metavar="PATH",
-        help="output file, or output folder of several inputs; - is stdout")  # fmt: skip
+    add_file_options(parser)
     add("--to", type=option(Rig.load), metavar="RIG", help="target rig: a name or a rig file")
     add(
         "--map",
@@ -47,27 +48,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="map file that defines the conversion",
     )
+    add("--fps", type=option(exact_fps),
+        help="frames per second, such as 30 or 30000/1001 (default: unchanged)")  # fmt: skip
+    add_writing_options(parser)
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options about input and output files, of all commands that rewrite animation."""
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="FILE", help="animation file; - reads stdin")
+    add("-o", "--output", required=True, metavar="PATH",
+        help="output file, or output folder of several inputs; - is stdout")  # fmt: skip
     add("--format", type=option(format_for), metavar="NAME",
         help="output format (default: from the extension of -o, else json): "
              f"{', '.join(formats())}")  # fmt: skip
-    add("--fps", type=option(exact_fps),
-        help="frames per second, such as 30 or 30000/1001 (default: unchanged)")  # fmt: skip
     add("--from-format", type=option(format_for), metavar="NAME",
         help="input format (default: detected)")  # fmt: skip
     add("--from-rig", type=option(Rig.load), metavar="RIG",
         help="rig of the input: a name or a rig file (default: detected)")  # fmt: skip
-    add("--clip", metavar="NAME", help="convert only this clip of an input that contains several")
+    add("--clip", metavar="NAME", help="read only this clip of an input that contains several")
     add("--name", help="name of the clip in the output (default: the name of the input)")
     add("--audio", metavar="PATH",
         help="recording, for formats that refer to it or contain it")  # fmt: skip
     add("--json", action="store_true", help="print a report as JSON")
-    add_writing_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert every input; one that fails does not stop the others."""
     if args.to and args.map:
         raise UsageError("--map already defines the target rig; leave --to out")
+    return rewrite(args)
+
+
+def rewrite(args: argparse.Namespace, change: Change | None = None) -> int:
+    """Write every input as the options ask, changed by `change`; see `run`."""
     if args.json and args.output == PIPE:
         raise UsageError("--json prints on stdout; send the result to a file with -o")
     files = _plan(args)
@@ -77,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         files.folder.mkdir(parents=True, exist_ok=True)
     code = each(
         files.jobs,
-        lambda job: reports.extend(_convert(*job, files.format, options, args)),
+        lambda job: reports.extend(_convert(*job, files.format, options, args, change)),
         name=lambda job: ", ".join(job[0]),
         debug=args.debug,
     )
@@ -88,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> FilePlan:
     try:
-        return plan_files(args.inputs, args.output, format=args.format)
+        made = kind_made_for(args.to.name, args.output) if args.to else None
+        return plan_files(args.inputs, args.output, format=args.format or made)
     except PlanError as error:
         raise UsageError(str(error)) from error
 
@@ -117,14 +132,18 @@ def _convert(
     format_: Format,
     options: OptionFields,
     args: argparse.Namespace,
+    change: Change | None,
 ) -> list[dict[str, Any]]:
     """Write one file and return a report per clip."""
     file = stdout() if target == PIPE else target
+    facts: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         clips: dict[str, tuple[str, Converted]] = {}
         for path in paths:
             for name, source in _sources(path, args, stack).items():
                 name = _unused(name, clips)
+                if change is not None:
+                    source, facts[name] = change(source)
                 clips[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
         if len(clips) > 1:
             _require_several(paths, clips, format_)
@@ -135,10 +154,25 @@ def _convert(
             keeps_name = format_.multi_clip and "name" not in options and PIPE not in paths
             named = OptionFields(name=name) if keeps_name else OptionFields()
             dropped = write_clip(result, file, format_, **(options | named))
-    return [
-        _report(path, target, format_, name, result, dropped)
+    reports = [
+        _report(path, target, format_, name, result, dropped) | facts.get(name, {})
         for name, (path, result) in clips.items()
     ]
+    if target != PIPE:
+        _log_written(reports)
+    return reports
+
+
+def _log_written(reports: Sequence[Mapping[str, Any]]) -> None:
+    """Log the file that was written, and its sidecar files."""
+    first = reports[0]
+    frames = ", ".join(dict.fromkeys(f"{r['frames']} frames" for r in reports))
+    seconds = sum(r["frames"] * r["fps"][1] / r["fps"][0] for r in reports)
+    clips = f"{len(reports)} clips, " if len(reports) > 1 else ""
+    rigs = ", ".join(dict.fromkeys(r["rig"]["name"] for r in reports))
+    log(f"{first['output']}: {clips}{frames}, {seconds:.2f} s, rig {rigs}, {first['format']}")
+    for path in first["sidecars"]:
+        log(f"{path}: written next to it")
 
 
 def _require_several(paths: Sequence[str], clips: Iterable[str], format_: Format) -> None:
