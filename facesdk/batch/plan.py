@@ -51,6 +51,8 @@ class Plan:
     """Output folder; None for a single line with a named output file."""
     batch: bool
     """False for a single line that was given by name: it uses the seed as given."""
+    roots: tuple[Path, ...] = ()
+    """Folders that inputs come from: those given, and those of files given by name."""
 
     def files(self) -> list[str]:
         """Paths of all files to write, sidecar files included, pipes excluded."""
@@ -93,7 +95,9 @@ def plan(
     )
     _require_separate([(line.source, line.output) for line in lines])
     _require_kept([p for line in lines for p in (line.audio, line.phones) if p], lines)
-    return Plan(lines, chosen, folder, batch)
+    given = [path for path in (*inputs, phones) if path and path != PIPE]
+    roots = (Path(path) if _is_folder(path) else Path(path).parent for path in given)
+    return Plan(lines, chosen, folder, batch, tuple(roots))
 
 
 def plan_files(

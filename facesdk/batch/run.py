@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from ..errors import FaceSDKError
 from ..files import remove_leftovers
-from .cache import BakeCache
+from .cache import BakeCache, Orphan
 from .line import LineBaker, OnProgress, Outcome
 from .plan import PIPE, Line, Plan
 from .pool import bake_in_workers, default_jobs
@@ -53,6 +55,8 @@ def run(
         tasks = []
         for item in _sorted_out(plan, settings, baker, cache, force):
             if isinstance(item, Outcome):
+                if cache is not None:
+                    cache.remember_input(item.line.output, item.line.source)
                 _end(item, outcomes, on_result)
             else:
                 tasks.append(item)
@@ -62,7 +66,8 @@ def run(
         with closing(_baked(tasks, baker, jobs, on_progress)) as baked:
             for outcome in baked:
                 if cache is not None and outcome.status == "baked":
-                    cache.note(outcome.line.output, prints[outcome.line.output], outcome.facts)
+                    line = outcome.line
+                    cache.note(line.output, prints[line.output], outcome.facts, source=line.source)
                 _end(outcome, outcomes, on_result)
     except BaseException:
         remove_leftovers(plan.files())
@@ -71,6 +76,50 @@ def run(
         if cache is not None:
             cache.close()
     return [outcomes[line.output] for line in plan.lines]
+
+
+def preview(
+    plan: Plan, settings: Settings, baker: LineBaker, *, force: bool = False
+) -> list[tuple[Line, Literal["bake", "unchanged", "missing"]]]:
+    """Return what `run` would do with every line. Nothing is written or created.
+
+    `missing` is a line whose recording or timings do not exist.
+    """
+    cache = None if plan.folder is None else BakeCache(plan.folder)
+    found: list[tuple[Line, Literal["bake", "unchanged", "missing"]]] = []
+    for item in _sorted_out(plan, settings, baker, cache, force):
+        inputs = [path for path in (item.line.audio, item.line.phones) if path not in (None, PIPE)]
+        if isinstance(item, Outcome):
+            found.append((item.line, "unchanged"))
+        elif all(Path(str(path)).is_file() for path in inputs):
+            found.append((item.line, "bake"))
+        else:
+            found.append((item.line, "missing"))
+    return found
+
+
+def orphans(plan: Plan) -> list[Orphan]:
+    """Return the outputs of earlier runs in the plan's folder whose input was deleted."""
+    if plan.folder is None:
+        return []
+    outputs = [line.output for line in plan.lines]
+    return BakeCache(plan.folder).orphans(plan.roots, outputs)
+
+
+def prune(plan: Plan) -> tuple[list[Orphan], list[Orphan]]:
+    """Delete the outputs of earlier runs whose input was deleted; return them, and those kept.
+
+    An output that was changed since it was written is kept.
+    """
+    if plan.folder is None:
+        return [], []
+    cache = BakeCache(plan.folder)
+    found = cache.orphans(plan.roots, [line.output for line in plan.lines])
+    gone = [orphan for orphan in found if orphan.intact]
+    for orphan in gone:
+        cache.remove(orphan)
+    cache.close()
+    return gone, [orphan for orphan in found if not orphan.intact]
 
 
 def _end(outcome: Outcome, outcomes: dict[str, Outcome], on_result: OnResult | None) -> None:

@@ -110,7 +110,8 @@ def _log_usage(parser: argparse.ArgumentParser) -> None:
     for action in required:
         if not action.option_strings:
             word = str(action.metavar or action.dest)
-            words.append(f"{word} [{word} ...]" if action.nargs == "+" else word)
+            several = {"+": f"{word} [{word} ...]", "*": f"[{word} ...]"}
+            words.append(several.get(str(action.nargs), word))
     print(f"usage: {' '.join(words)}; {parser.prog} --help describes them", file=sys.stderr)
 
 

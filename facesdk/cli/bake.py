@@ -14,18 +14,25 @@ from pathlib import Path
 from ..articulation.timings import ALPHABETS
 from ..batch import (
     VIDEO,
+    WEIGHTS,
     LineBaker,
     Outcome,
     Plan,
     PlanError,
     Settings,
+    flags,
     kind_for,
+    kind_made_for,
     kinds,
+    orphans,
     plan,
+    preview,
+    prune,
     report_document,
     write_report,
 )
 from ..batch import run as bake_lines
+from ..batch.cache import Orphan
 from ..batch.plan import PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
@@ -79,6 +86,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
              "for one line, or a folder that is searched by name; needs no audio")  # fmt: skip
     add("--alphabet", choices=ALPHABETS, help="alphabet of --phones (default: detected)")
     add("--report", metavar="FILE", help="write what to check, worst first, as .json or .html")
+    add("--fail-on", choices=tuple(WEIGHTS), metavar="LEVEL",
+        help="exit with 1 if a line has a flag of this level or a worse one: error, warning, "
+             "note")  # fmt: skip
+    add("--prune", action="store_true",
+        help="delete outputs of earlier runs whose recording was deleted; only unchanged files "
+             "that this folder's cache file lists")  # fmt: skip
+    add("--dry-run", action="store_true", help="print what would be done, and write nothing")
     add("--jobs", type=count, metavar="N",
         help="number of worker processes (default: chosen from the number of lines)")  # fmt: skip
     add("--force", action="store_true", help="bake lines again that are up to date")
@@ -99,13 +113,20 @@ def run(args: argparse.Namespace) -> int:
     streams = {"stdin": stdin(), "stdout": stdout()} if pipes else {}
     baker = LineBaker(args.model, **streams)
     _require_possible(settings, lines, baker)
+    if args.dry_run:
+        return _preview(lines, settings, baker, args)
+    pruned, kept = prune(lines) if args.prune else ([], [])
+    _log_pruned(pruned, kept)
     outcomes = _bake(lines, settings, baker, args)
     if args.report:
         write_report(outcomes, settings, args.report)
     if args.json:
-        print_json(report_document(outcomes, settings))
+        removed = {"pruned": [str(orphan.output) for orphan in pruned]} if args.prune else {}
+        print_json(report_document(outcomes, settings) | removed)
     _sum_up(outcomes, lines, time.monotonic() - began)
-    return _exit_code(outcomes)
+    if args.report:
+        log(f"{args.report}: report of {len(outcomes)} lines")
+    return _exit_code(outcomes) or _flagged_code(outcomes, args)
 
 
 # --------------------------------------------------------------------- before any work
@@ -117,12 +138,15 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise UsageError("--json prints on stdout; send the result to a file with -o")
     if args.alphabet and not args.phones:
         raise UsageError("--alphabet is for --phones; give both")
+    made = kind_made_for(args.rig, args.output) if args.rig else None
     try:
-        lines = plan(args.inputs, args.output, format=args.format, phones=args.phones)
+        lines = plan(args.inputs, args.output, format=args.format or made, phones=args.phones)
     except PlanError as error:
         raise UsageError(str(error)) from error
     if args.report:
         _check_report(args.report, lines)
+    if args.prune and lines.folder is None:
+        raise UsageError("--prune is for an output folder; -o names a file")
     return lines
 
 
@@ -225,6 +249,43 @@ def _bake(
         )
 
 
+def _preview(
+    lines: Plan, settings: Settings, baker: LineBaker, args: argparse.Namespace
+) -> int:
+    """Print what a run would do."""
+    found = preview(lines, settings, baker, force=args.force)
+    removed = orphans(lines) if args.prune else []
+    if args.json:
+        todo = [{"input": line.source, "output": line.output, "action": action}
+                for line, action in found]  # fmt: skip
+        todo += [{"input": orphan.source, "output": str(orphan.output),
+                  "action": "remove" if orphan.intact else "keep"}
+                 for orphan in removed]  # fmt: skip
+        print_json({"dry_run": True, "lines": todo})
+    else:
+        for line, action in found:
+            print(f"{action:<10} {line.source} -> {line.output}")
+        for orphan in removed:
+            action, why = ("remove", "") if orphan.intact else ("keep", ", changed since")
+            print(f"{action:<10} {orphan.output} ({orphan.source} was deleted{why})")
+    counts = Counter(action for _, action in found)
+    done = ", ".join(f"{counts[a]} {words}" for a, words in _PREVIEWED.items() if counts[a])
+    more = f", {sum(o.intact for o in removed)} to remove" if removed else ""
+    log(f"dry run: {done}{more}; nothing was written")
+    return FAILED if counts["missing"] else DONE
+
+
+_PREVIEWED = {"bake": "to bake", "unchanged": "unchanged", "missing": "missing"}
+
+
+def _log_pruned(pruned: Sequence[Orphan], kept: Sequence[Orphan]) -> None:
+    for orphan in pruned:
+        log(f"{orphan.output}: removed, {orphan.source} was deleted")
+    for orphan in kept:
+        log_warning(f"{orphan.output}: kept, its recording {orphan.source} was deleted, but the "
+                    "file was changed since it was written")  # fmt: skip
+
+
 def _log_failure(outcome: Outcome, *, debug: bool) -> None:
     if debug or os.environ.get("FACESDK_DEBUG"):
         print(outcome.trace, end="", file=sys.stderr)
@@ -238,14 +299,40 @@ def _sum_up(outcomes: Sequence[Outcome], lines: Plan, seconds: float) -> None:
         log_warning(f"format {lines.format.name!r} drops {some_names(sorted(dropped))}")
     if lines.batch:
         counts = Counter(outcome.status for outcome in outcomes)
-        done = ", ".join(f"{counts[s]} {s}" for s in ("baked", "unchanged", "failed") if counts[s])
-        log(f"{done} in {seconds:.1f} s")
+        done = [f"{counts[s]} {s}" for s in ("baked", "unchanged", "failed") if counts[s]]
+        flagged = [found for o in outcomes if o.facts and (found := flags(o.facts))]
+        if flagged:
+            worst = Counter(found[0].level for found in flagged)
+            levels = ", ".join(f"{worst[level]} {level}" for level in WEIGHTS if worst[level])
+            done.append(f"{len(flagged)} flagged ({levels})")
+        log(f"{', '.join(done)} in {seconds:.1f} s")
         return
     for outcome in outcomes:
         if outcome.status == "baked" and outcome.line.output != PIPE:
             facts = outcome.facts
             log(f"{outcome.line.output}: {facts['frames']} frames, {facts['seconds']:.2f} s, "
                 f"rig {facts['rig']['name']}")  # fmt: skip
+        for flag in flags(outcome.facts) if outcome.facts else ():
+            level = log if flag.level == "note" else log_warning
+            level(f"{outcome.line.source}: {flag.name}: {flag.text}")
+
+
+def _flagged_code(outcomes: Sequence[Outcome], args: argparse.Namespace) -> int:
+    """Name the lines with flags of the level of --fail-on, and return the exit code."""
+    if args.fail_on is None:
+        return DONE
+    least = WEIGHTS[args.fail_on]
+    bad = []
+    for outcome in outcomes:
+        found = [f for f in flags(outcome.facts) if WEIGHTS[f.level] >= least]
+        if found:
+            bad.append(outcome)
+            names = ", ".join(f"{flag.name} ({flag.level})" for flag in found)
+            log_error(f"{outcome.line.source}: {names}")
+    if bad:
+        log_error(f"{len(bad)} of {len(outcomes)} lines have flags of level {args.fail_on} or "
+                  "worse (--fail-on)")  # fmt: skip
+    return FAILED if bad else DONE
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

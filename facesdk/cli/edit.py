@@ -105,7 +105,7 @@ def _log_change(difference: Difference, before: Clip, after: Clip) -> None:
     worst = changed[0]
     log(
         f"{len(changed)} of {len(difference.channels)} channels change; most: {worst.name} by "
-        f"{worst.largest:.3f} at {worst.seconds:.2f} s"
+        f"{worst.largest:.3g} at {worst.seconds:.2f} s"
     )
     if over := [name for name in _outside(after) if name not in _outside(before)]:
         log(f"now outside their range: {some_names(over)}; --clamp limits them")
