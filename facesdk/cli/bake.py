@@ -37,7 +37,8 @@ from ..batch.plan import PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
 from ..errors import FileFormatError, MeshError, ModelError, RigError, UnknownNameError
-from ..model import Model, RigOutput
+from ..exporters import Format
+from ..model import Manifest, Model, RigOutput
 from . import (
     DONE,
     FAILED,
@@ -169,7 +170,7 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     if args.link_audio and any(line.audio in (None, PIPE) for line in lines.lines):
         raise UsageError("--link-audio needs recordings that are files")
     return Settings(
-        rig=args.rig or (format_.rigs or [_DEFAULT_RIG])[0],
+        rig=args.rig or _default_rig(args.model, format_, lines),
         fps=fps,
         format=format_.name,
         look_ahead_ms=args.look_ahead,
@@ -183,6 +184,26 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
         link_audio=args.link_audio,
         format_settings=options["settings"],
     )
+
+
+def _default_rig(model: str | None, format_: Format, lines: Plan) -> str:
+    """Return the rig of the format; a learned layer on it, if the given model has just one."""
+    rig = (format_.rigs or [_DEFAULT_RIG])[0]
+    if model is None or all(line.phones for line in lines.lines):
+        return rig
+    try:
+        learned = Manifest.read(Path(model) / "model.json").learned
+    except ModelError:
+        return rig  # loading the model reports it
+    layers = [name for name, facts in learned.items() if facts.get("rig") == rig]
+    if len(layers) == 1:
+        log(f"rig {layers[0]}: the learned layer of this model on {rig}; "
+            f"--rig {rig} uses the rig table")  # fmt: skip
+        return layers[0]
+    if layers:
+        log(f"rig {rig}: this model has the learned layers {', '.join(layers)}; "
+            "choose one with --rig")  # fmt: skip
+    return rig
 
 
 def _log_software_reason(settings: Settings) -> None:
