@@ -74,7 +74,6 @@ def record(folder: Path) -> AnnotationFolder:
 
 def main(folder: Path, steps: int = 300) -> None:
     """Record, train, and bake the example line as each actor and speaker-independent."""
-    torch.set_num_threads(1)  # the layers are small: threads would mostly wait for each other
     actors = record(folder / "actors")
     config = LearnConfig(steps=steps, batch=6, crop=120)
     manifest = learn([actors], folder / "model", config=config, log=print)
@@ -90,6 +89,7 @@ def main(folder: Path, steps: int = 300) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("learned"))
+    torch.set_num_threads(1)  # the layers are small: threads would mostly wait for each other
     try:
         main(**vars(parser.parse_args()))
     except (facesdk.FaceSDKError, OSError) as error:

@@ -45,7 +45,11 @@ def _columns(rig: Rig, word: str) -> Sequence[int]:
     candidates = POSE_ANGLES if word.lower().startswith("pose") else rig.names
     found = [n for n in candidates if matches(n) or matches(n.removeprefix(prefix))]
     if not found:
-        raise unknown_name(f"rig {rig.name!r} has no control that matches", word, candidates)
+        letters = re.sub(r"[^\w.]", "", word)
+        starts = {n.removeprefix(prefix)[: len(letters)] + "*": n for n in candidates}
+        raise unknown_name(
+            f"rig {rig.name!r} has no control that matches", word, [*starts, *candidates]
+        )
     return [names.index(name) for name in found]
 
 

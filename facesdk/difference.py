@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .channels import channel_names
 from .clip import POSE_ANGLES, Clip, Pose
 from .errors import ClipError, RigError
 from .retarget import convert
+from .rig import Control, Rig
+
+Curves = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -92,15 +96,14 @@ def compare(first: Clip, second: Clip) -> Difference:
 
     The second is converted to the rig and resampled to the rate of the first where these differ,
     and the notes say so. Controls that only one of two rigs of the same name has, and a pose that
-    only one clip has, are compared with rest. Frames that only one clip has are not compared. Raises
-    `ClipError` for rigs that have nothing in common.
+    only one clip has, are compared with rest. Frames that only one clip has are not compared.
+    Raises `ClipError` for rigs that have nothing in common.
     """
     notes = list(_clock_notes(first, second))
     first, second = _on_one_rig(first, second, notes)
     if first.fps != second.fps:
         notes.append(
-            f"the first has {_rate(first)} fps, the second {_rate(second)}: "
-            "the second is resampled"
+            f"the first has {_rate(first)} fps, the second {_rate(second)}: the second is resampled"
         )
     lasts = first.duration, second.duration
     second = second.resample(first.fps)
@@ -174,30 +177,30 @@ def _on_one_rig(first: Clip, second: Clip, notes: list[str]) -> tuple[Clip, Clip
             f"cannot compare rig {a.name!r} with rig {b.name!r}: they share no control, and there "
             "is no map between them; convert one of them with a map of your own"
         )
-    both = replace(a, controls=(*map(_alone, a.controls), *(_alone(c) for c in b.controls
-                                                             if c.name not in a)), orders={})  # fmt: skip
+    every = [*a.controls, *(control for control in b.controls if control.name not in a)]
+    both = replace(a, controls=tuple(map(_alone, every)), orders={})
     for which, rig, other in (("first", a, b), ("second", b, a)):
         if only := [name for name in rig.names if name not in other]:
             notes.append(f"only the {which} has {', '.join(only)}: compared with rest")
     return _widened(first, both), _widened(second, both)
 
 
-def _alone(control: Any) -> Any:
+def _alone(control: Control) -> Control:
     return replace(control, mirror=None, mirror_sign=1)
 
 
-def _widened(clip: Clip, rig: Any) -> Clip:
+def _widened(clip: Clip, rig: Rig) -> Clip:
     values = np.tile(rig.rest, (len(clip), 1))
     values[:, [rig.index(name) for name in clip.rig.names]] = clip.values
     return replace(clip, rig=rig, values=values)
 
 
-def _table(clip: Clip, frames: int, *, has_pose: bool) -> Any:
+def _table(clip: Clip, frames: int, *, has_pose: bool) -> Curves:
     values = clip.values[:frames].astype(np.float64)
     if not has_pose:
         return values
     angles = (clip.pose or Pose.rest(len(clip))).angles[:frames]
-    return np.concatenate([values, angles.reshape(frames, len(POSE_ANGLES))], axis=1)
+    return np.concatenate([values, angles.reshape(frames, len(POSE_ANGLES))], axis=1, dtype=float)
 
 
 def _rate(clip: Clip) -> str:

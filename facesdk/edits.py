@@ -257,7 +257,7 @@ def eased(
     slack = 1e-6  # a border given in decimals belongs to its frame
     weights = ((times >= begin - slack) & (times <= end + slack)).astype(np.float64)
     ease = min(ease, (min(end, frames / fps) - begin) / 2 if end < math.inf else math.inf)
-    if ease <= 0:
+    if ease <= slack:
         return weights
     if begin > 0:
         weights *= _smoothstep((times - begin) / ease)
@@ -294,7 +294,8 @@ def smoothed(rows: Curves, frames: float) -> Curves:
 def _table(clip: Clip) -> Curves:
     """Return (T, C + 12) values and angles; a clip without a pose is at rest."""
     pose: Floats = (clip.pose or Pose.rest(len(clip))).angles
-    return np.concatenate([clip.values, pose.reshape(len(clip), -1)], axis=1, dtype=np.float64)
+    angles = pose.reshape(len(clip), len(POSE_ANGLES))
+    return np.concatenate([clip.values, angles], axis=1, dtype=np.float64)
 
 
 def _require(name: str, value: object, low: float, high: float, *, none: bool = False) -> None:

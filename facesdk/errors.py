@@ -28,7 +28,6 @@ import difflib
 import sys
 from collections.abc import Iterable
 
-
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of builds without CUDA; on Linux pip installs CUDA by default."""
 

@@ -132,9 +132,7 @@ def _parsed(
     return args
 
 
-def parser_of(
-    parser: argparse.ArgumentParser, args: argparse.Namespace
-) -> argparse.ArgumentParser:
+def parser_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.ArgumentParser:
     """Return the parser of the command, or of the action below it, that was parsed."""
     for name in ("command", "action"):
         below = parser._subparsers
@@ -147,9 +145,7 @@ def parser_of(
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
     """Return a parser of all subcommands; only the one to run has its options."""
-    parser = _Parser(
-        prog="facesdk", description="Speech in, game-ready facial animation out."
-    )
+    parser = _Parser(prog="facesdk", description="Speech in, game-ready facial animation out.")
     parser.add_argument("--version", action="version", version=f"facesdk {__version__}")
     _add_common_options(parser, debug=False, verbose=0, quiet=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

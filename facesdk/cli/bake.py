@@ -270,9 +270,7 @@ def _bake(
         )
 
 
-def _preview(
-    lines: Plan, settings: Settings, baker: LineBaker, args: argparse.Namespace
-) -> int:
+def _preview(lines: Plan, settings: Settings, baker: LineBaker, args: argparse.Namespace) -> int:
     """Print what a run would do."""
     found = preview(lines, settings, baker, force=args.force)
     removed = orphans(lines) if args.prune else []
@@ -287,9 +285,9 @@ def _preview(
         for line, action in found:
             print(f"{action:<10} {line.source} -> {line.output}")
         for orphan in removed:
-            action, why = ("remove", "") if orphan.intact else ("keep", ", changed since")
-            print(f"{action:<10} {orphan.output} ({orphan.source} was deleted{why})")
-    counts = Counter(action for _, action in found)
+            word, why = ("remove", "") if orphan.intact else ("keep", ", changed since")
+            print(f"{word:<10} {orphan.output} ({orphan.source} was deleted{why})")
+    counts = Counter[str](action for _, action in found)
     done = ", ".join(f"{counts[a]} {words}" for a, words in _PREVIEWED.items() if counts[a])
     more = f", {sum(o.intact for o in removed)} to remove" if removed else ""
     log(f"dry run: {done}{more}; nothing was written")

@@ -128,5 +128,3 @@ def _changes(difference: Difference, after: Clip) -> dict[str, dict[str, Any]]:
         }
         for c in difference.changed
     }  # fmt: skip
-
-

@@ -264,15 +264,19 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
             )  # fmt: skip
             count = _write(drawing, args, len(source) if isinstance(source, Clip) else None)
     seconds = time.monotonic() - began
-    return {
-        "input": args.input,
-        "output": args.output,
-        "frames": count,
-        "fps": [fps.numerator, fps.denominator],
-        "seconds": float(count / fps),
-        "audio": args.audio,
-        "frames_per_second": round(count / seconds, 2),
-    } | _facts(shot, head) | _comparison(args, meter, fps, moment, lengths)
+    return (
+        {
+            "input": args.input,
+            "output": args.output,
+            "frames": count,
+            "fps": [fps.numerator, fps.denominator],
+            "seconds": float(count / fps),
+            "audio": args.audio,
+            "frames_per_second": round(count / seconds, 2),
+        }
+        | _facts(shot, head)
+        | _comparison(args, meter, fps, moment, lengths)
+    )
 
 
 def _is_for_flame(args: argparse.Namespace) -> bool:
@@ -302,13 +306,15 @@ def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
         _write_png(next(drawing.images), args.output)
     else:
         count = _write(drawing, args, total)
-    return {
-        "input": args.input,
-        "output": args.output,
-        "frames": count,
-        "fps": [fps.numerator, fps.denominator],
-    } | _facts(shot, head) | _comparison(
-        args, meter, fps, moment if _is_still(args) else 0, [*map(len, motions)]
+    return (
+        {
+            "input": args.input,
+            "output": args.output,
+            "frames": count,
+            "fps": [fps.numerator, fps.denominator],
+        }
+        | _facts(shot, head)
+        | _comparison(args, meter, fps, moment if _is_still(args) else 0, [*map(len, motions)])
     )
 
 

@@ -122,7 +122,7 @@ class _Speaker:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Raise `ModelError` while another call of this session runs; its state is then unharmed."""
+        """Raise `ModelError` while another call of this session runs, which is not disturbed."""
         if not self._busy.acquire(blocking=False):
             where = "a callback" if self._user == get_ident() else "another thread"
             raise ModelError(

@@ -43,7 +43,8 @@ def draw_clip(
 ) -> Drawing:
     """Return the images of a clip, next to `truth` and the errors if it is given.
 
-    `largest_error` is in meters; `meter` receives the distances. `curves` and `jobs` apply without `truth`; see `images`.
+    `largest_error` is in meters; `meter` receives the distances. `curves` and `jobs` apply without
+    `truth`; see `images`.
     """
     if truth is None:
         rendered = images(source, head, shot, curves=curves, jobs=jobs)
@@ -84,7 +85,9 @@ def draw_vertices(
     if truth is None:
         rendered = vertex_images(points(motion), head, shot, fps=fps)
     else:
-        rendered = error_images(head, points(truth), points(motion), shot, largest=largest_error, meter=meter)
+        rendered = error_images(
+            head, points(truth), points(motion), shot, largest=largest_error, meter=meter
+        )
     return Drawing(rendered, fps, start)
 
 
@@ -101,8 +104,8 @@ def draw_still(
 ) -> Image:
     """Return one image of a clip, at a time in seconds or from its middle.
 
-    The curves below it are those up to this moment; `meter` receives the distances to `truth`. Raises `RenderError` for a clip without
-    frames, or if `truth` ends before this moment.
+    The curves below it are those up to this moment; `meter` receives the distances to `truth`.
+    Raises `RenderError` for a clip without frames, or if `truth` ends before this moment.
     """
     if not len(clip):
         raise RenderError("the clip has no frames; there is nothing to render")
