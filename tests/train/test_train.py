@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from facesdk.articulation import Rules  # noqa: E402
 from facesdk.audio.features import log_mel  # noqa: E402
+from facesdk.errors import FileFormatError  # noqa: E402
 from facesdk.model import Model  # noqa: E402
 from facesdk.train.loop import Schedule  # noqa: E402
 from facesdk.train.trunk import augment  # noqa: E402
