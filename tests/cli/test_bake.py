@@ -637,7 +637,7 @@ def test_a_dry_run_writes_nothing(lines, work, capsys):
     before = {p: p.stat().st_mtime_ns for p in work.rglob("*")}
     assert bake(lines, "-o", "out", "--dry-run", "--report", "qa.html") == 0
     out, err = capsys.readouterr()
-    assert f"bake       {Path('lines', 'b.flac')} -> {Path('out', 'b.json')}" in out.splitlines()
+    assert f"bake       {lines / 'b.flac'} -> {Path('out', 'b.json')}" in out.splitlines()
     assert "3 to bake; nothing was written" in err
     assert {p: p.stat().st_mtime_ns for p in work.rglob("*")} == before
 
