@@ -19,9 +19,16 @@ import facesdk
 from facesdk.articulation import articulate
 from facesdk.datasets.faces import AnnotationFolder, AnnotationWriter
 from facesdk.datasets.speech.hibari import Hibari, Speaker
+from facesdk.errors import install_hint
 from facesdk.exporters import write_clip
 from facesdk.model import RigTable
-from facesdk.train.heads import LearnConfig, learn
+
+try:
+    import torch
+
+    from facesdk.train.heads import LearnConfig, learn
+except ImportError as error:
+    sys.exit(f"error: this example needs the 'train' extra ({error}): {install_hint('train')}")
 
 HELLO = Path(__file__).with_name("hello.wav")
 STYLES = {
@@ -82,7 +89,10 @@ def main(folder: Path, steps: int = 300) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("learned"))
+    torch.set_num_threads(1)  # the layers are small: threads would mostly wait for each other
     try:
         main(**vars(parser.parse_args()))
     except (facesdk.FaceSDKError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -4,6 +4,7 @@ Needs the train extra. The voice is the default of hibari-tts (Apache-2.0), the 
 for facesdk (CC0). The same seed gives the same file.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 
 from facesdk.audio import SAMPLE_RATE
 from facesdk.datasets.speech.hibari import Hibari, Speaker
+from facesdk.errors import FaceSDKError
 
 TEXT = "Mind the bridge, my friend. Half of the boards are rotten, and the river is very cold."
 SEED = 7
@@ -30,4 +32,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (FaceSDKError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -34,7 +34,7 @@ def draw(rig: facesdk.Rig, frames: list[facesdk.Frame]) -> None:
     """Print one line per frame."""
     for frame in frames:
         jaw = frame.values[rig.index("jawOpen")]
-        print(f"{frame.sample / SAMPLE_RATE:6.2f} s  {'#' * round(float(jaw) * WIDTH)}")
+        print(f"{frame.seconds:6.2f} s  {'#' * round(float(jaw) * WIDTH)}")
 
 
 if __name__ == "__main__":
@@ -44,3 +44,5 @@ if __name__ == "__main__":
         main(**vars(parser.parse_args()))
     except (facesdk.FaceSDKError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

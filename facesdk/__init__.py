@@ -13,6 +13,8 @@ if __name__ == "facesdk" and (_checkout / "datasets" / "recipes").is_dir():
 
 if TYPE_CHECKING:
     from .clip import Clip, ClipInfo, Event, Frame, Pose, concat
+    from .difference import Difference, compare
+    from .edits import Edit
     from .errors import FaceSDKError
     from .exporters import open_clip, read_clip, write_clip
     from .mesh import load_head
@@ -39,6 +41,8 @@ __version__ = "0.1.0"
 # Names are imported when they are first asked for: `facesdk --help` does not wait for numpy.
 _HOMES = {
     "clip": ("Clip", "ClipInfo", "Event", "Frame", "Pose", "concat"),
+    "difference": ("Difference", "compare"),
+    "edits": ("Edit",),
     "errors": ("FaceSDKError",),
     "exporters": ("open_clip", "read_clip", "write_clip"),
     "mesh": ("load_head",),
@@ -58,6 +62,8 @@ __all__ = [
     "Clip",
     "ClipInfo",
     "Control",
+    "Difference",
+    "Edit",
     "Event",
     "FaceSDKError",
     "Frame",
@@ -76,6 +82,7 @@ __all__ = [
     "__version__",
     "bake",
     "bake_rigs",
+    "compare",
     "concat",
     "convert",
     "load",

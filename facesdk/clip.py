@@ -135,11 +135,19 @@ class Frame:
     index: int
     """Position in the stream, from 0."""
     sample: int
-    """Audio sample the frame belongs to, rounded down."""
+    """Audio sample the frame belongs to, rounded down, at `sample_rate`."""
     values: Floats
     """(C,) one value per control, in the rig's order."""
     pose: Floats | None = None
     """(4, 3) radians as in `Pose.angles`; None for a source without a pose."""
+    sample_rate: int = SAMPLE_RATE
+    """Hz of the clock that `sample` counts in: that of the clip, or of the session's model. It is
+    not the rate of audio that a session resamples."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of the frame in seconds, on the clock of `sample` and exact to one sample."""
+        return self.sample / self.sample_rate
 
     def __repr__(self) -> str:
         pose = "" if self.pose is None else " and a pose"
@@ -288,7 +296,7 @@ class Clip(Rebuilt):
         """Yield the frames one by one."""
         for i, row in enumerate(self.values):
             pose = None if self.pose is None else self.pose.angles[i]
-            yield Frame(i, self._sample(i), row, pose)
+            yield Frame(i, self._sample(i), row, pose, self.sample_rate)
 
     def _sample(self, index: int) -> int:
         return self.info.sample_of(index)

@@ -27,8 +27,12 @@ from __future__ import annotations
 
 import difflib
 import errno
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+"""PyTorch's own index of builds without CUDA; on Linux pip installs CUDA by default."""
 
 
 class FaceSDKError(Exception):
@@ -152,7 +156,10 @@ def missing_extra(task: str, extra: str) -> MissingExtraError:
 
 def install_hint(extra: str) -> str:
     """Return the command that installs an extra, for an installation and for a checkout."""
-    return f'pip install "facesdk-anim[{extra}]", or pip install ".[{extra}]" in a checkout'
+    hint = f'pip install "facesdk-anim[{extra}]", or pip install ".[{extra}]" in a checkout'
+    if extra in ("train", "all") and sys.platform == "linux":
+        hint += f"; add --extra-index-url {CPU_TORCH} for the smaller torch without CUDA"
+    return hint
 
 
 _LONG_NAME, _MANY_NAMES = 200, 20_000

@@ -139,7 +139,7 @@ class Rig(Rebuilt):
 
     def _unknown(self, control: str) -> UnknownNameError:
         kind = f"rig {self.name!r} has no control"
-        prefix = _common_prefix(self.names)  # users leave out CTRL_expressions_
+        prefix = self.prefix  # users leave it out
         short = {n.removeprefix(prefix).lower(): n for n in self.names}
         near = []
         if prefix and is_short(control, short):
@@ -149,6 +149,11 @@ class Rig(Rebuilt):
         suggestions = [short[n] for n in near]
         hint = " or ".join(map(repr, suggestions))
         return UnknownNameError(f"{kind} {control!r}; did you mean {hint}?", control, suggestions)
+
+    @cached_property
+    def prefix(self) -> str:
+        """Letters with which every control begins, such as `CTRL_expressions_`; may be empty."""
+        return _common_prefix(self.names)
 
     def order(self, name: str) -> tuple[str, ...]:
         """Return the control names in one of the rig's `orders`, such as `"udp"` of Live Link.

@@ -57,7 +57,8 @@ def frames(source: FrameSource) -> Iterator[Frame]:
     index, info = 0, source.info
     for values, pose in source.blocks():
         for i, row in enumerate(values):
-            yield Frame(index, info.sample_of(index), row, None if pose is None else pose[i])
+            angles = None if pose is None else pose[i]
+            yield Frame(index, info.sample_of(index), row, angles, info.sample_rate)
             index += 1
 
 

@@ -18,6 +18,7 @@ import soundfile
 from ..errors import AudioError, reading
 from .channels import MAX_CHANNELS, Layout
 from .container import READABLE, TOLERANCE_HZ, convert_hint, cut_off, inspect, vorbis_layout
+from .noise import decoder_messages_held_back
 from .resampler import SAMPLE_RATE, StreamResampler, require_rate
 from .samples import Samples
 from .splice import Splice
@@ -173,11 +174,18 @@ class AudioFile:
         if self._container.parts:
             source = Splice(self._file, self._container.parts[part])
         try:
-            decoder = _Decoder(source)
+            with self._quietly():
+                decoder = _Decoder(source)
         except (soundfile.LibsndfileError, TypeError) as error:
             raise self._unreadable(error) from error
         with decoder:
             yield decoder
+
+    def _quietly(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block in which the decoder of MP3 files does not write to the terminal."""
+        codec = self._container.codec
+        maybe_mp3 = not codec or "mp3" in codec
+        return decoder_messages_held_back() if maybe_mp3 else contextlib.nullcontext()
 
     def _unreadable(self, error: Exception) -> AudioError:
         hint = convert_hint(self.name)
@@ -241,7 +249,8 @@ class AudioFile:
         """Return the next block of a decoder; `done` is for messages, in seconds."""
         frames = max(1, round(seconds * decoder.samplerate))
         try:
-            block: Samples = decoder.read(frames, dtype="float32", always_2d=True)
+            with self._quietly():
+                block: Samples = decoder.read(frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise AudioError(
                 f"{self.name} is cut off or damaged after {done:.3f} s, "

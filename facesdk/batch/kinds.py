@@ -23,6 +23,17 @@ def kind_for(path_or_name: str | Path) -> Format:
     return format_for(path_or_name)
 
 
+def kind_made_for(rig: str, path: str | Path) -> Format | None:
+    """Return the table format that is made for a rig, where a path's extension leaves the choice.
+
+    Live Link and Audio2Face have a `.csv` of their own. None for any other rig or extension; the
+    general format of the extension is then meant, and can always be asked for by its name.
+    """
+    able = (format_for(name) for name in formats())
+    tables = [f for f in able if f.extension == ".csv" and f.read and f.rigs and f.rigs[0] == rig]
+    return tables[0] if tables and Path(path).suffix.lower() == ".csv" else None
+
+
 def _video(source: FrameSource, file: BinaryIO, options: WriteOptions) -> tuple[str, ...]:
     """Write a video of a head; returns what it lacks."""
     from ..mesh import load_head

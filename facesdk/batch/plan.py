@@ -76,6 +76,8 @@ class Plan:
     """False for a single line that was given by name: it uses the seed as given."""
     notes: tuple[str, ...] = ()
     """What to know about the names: recordings of a folder that are not read, changed names."""
+    roots: tuple[Path, ...] = ()
+    """Folders that inputs come from: those given, and those of files given by name."""
 
     def files(self) -> list[str]:
         """Paths of all files to write, sidecar files included, pipes excluded."""
@@ -148,7 +150,9 @@ def plan(
     read = [p for line in lines for p in (line.audio, line.phones, line.text) if p]
     _require_kept(read, [line.output for line in lines])
     _require_kept(read, [line.alignment for line in lines if line.alignment])
-    return Plan(lines, chosen, folder, batch, (*notes, *_about_names(lines, folder)))
+    given = [path for path in (*inputs, phones) if path and path != PIPE]
+    roots = tuple(Path(path) if _is_folder(path) else Path(path).parent for path in given)
+    return Plan(lines, chosen, folder, batch, (*notes, *_about_names(lines, folder)), roots)
 
 
 def plan_files(

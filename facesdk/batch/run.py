@@ -6,16 +6,20 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from ..errors import FaceSDKError
 from ..files import remove_leftovers
 from ..processes import useful_workers
-from .cache import BakeCache
+from .cache import BakeCache, Orphan
 from .line import LineBaker, OnProgress, Outcome, failure
 from .plan import PIPE, Line, Plan, PlanError
 from .pool import bake_in_workers, default_jobs
 from .settings import FileMark, Settings, file_mark, fingerprint, shared_files
 
+Preview = Literal["bake", "unchanged", "missing", "failed"]
+"""What a run would do with a line."""
 OnResult = Callable[[Outcome], None]
 """Called with the outcome of every line as soon as it is known."""
 
@@ -56,6 +60,8 @@ def run(
         tasks = []
         for item in _sorted_out(plan, settings, baker, cache, force):
             if isinstance(item, Outcome):
+                if cache is not None and item.status == "unchanged":
+                    cache.remember_input(item.line.output, item.line.source)
                 _end(item, outcomes, on_result)
             else:
                 tasks.append(item)
@@ -65,12 +71,12 @@ def run(
         with closing(_baked(tasks, baker, jobs, on_progress)) as baked:
             for outcome in baked:
                 if cache is not None and outcome.status == "baked":
-                    task = by_line[outcome.line]
-                    if task.marks == input_marks(task.line, task.settings, baker):
-                        cache.note(outcome.line.output, task.fingerprint, outcome.facts)
+                    line, task = outcome.line, by_line[outcome.line]
+                    if task.marks == input_marks(line, task.settings, baker):
+                        cache.note(line.output, task.fingerprint, outcome.facts, source=line.source)
                     else:
                         _log.warning("%s changed while it was baked; the next run bakes it again",
-                                     outcome.line.source)  # fmt: skip
+                                     line.source)  # fmt: skip
                 _end(outcome, outcomes, on_result)
     except BaseException:
         remove_leftovers(plan.files())
@@ -93,6 +99,51 @@ def input_marks(line: Line, settings: Settings, baker: LineBaker) -> list[FileMa
         model = baker.model
         paths += [str(model.folder / name) for name in ("model.json", model.manifest.file)]
     return [file_mark(path) for path in paths if path and path != PIPE]
+
+
+def preview(
+    plan: Plan, settings: Settings, baker: LineBaker, *, force: bool = False
+) -> list[tuple[Line, Preview]]:
+    """Return what `run` would do with every line. Nothing is written or created.
+
+    `missing` is a line whose recording or timings do not exist, `failed` one whose name clashes
+    with that of another.
+    """
+    cache = None if plan.folder is None else BakeCache(plan.folder)
+    found: list[tuple[Line, Preview]] = []
+    for item in _sorted_out(plan, settings, baker, cache, force):
+        inputs = [path for path in (item.line.audio, item.line.phones) if path not in (None, PIPE)]
+        if isinstance(item, Outcome):
+            found.append((item.line, "failed" if item.status == "failed" else "unchanged"))
+        elif all(Path(str(path)).is_file() for path in inputs):
+            found.append((item.line, "bake"))
+        else:
+            found.append((item.line, "missing"))
+    return found
+
+
+def orphans(plan: Plan) -> list[Orphan]:
+    """Return the outputs of earlier runs in the plan's folder whose input was deleted."""
+    if plan.folder is None:
+        return []
+    outputs = [line.output for line in plan.lines]
+    return BakeCache(plan.folder).orphans(plan.roots, outputs)
+
+
+def prune(plan: Plan) -> tuple[list[Orphan], list[Orphan]]:
+    """Delete the outputs of earlier runs whose input was deleted; return them, and those kept.
+
+    An output that was changed since it was written is kept.
+    """
+    if plan.folder is None:
+        return [], []
+    cache = BakeCache(plan.folder)
+    found = cache.orphans(plan.roots, [line.output for line in plan.lines])
+    gone = [orphan for orphan in found if orphan.intact]
+    for orphan in gone:
+        cache.remove(orphan)
+    cache.close()
+    return gone, [orphan for orphan in found if not orphan.intact]
 
 
 def _end(outcome: Outcome, outcomes: dict[Line, Outcome], on_result: OnResult | None) -> None:

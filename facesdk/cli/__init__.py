@@ -26,14 +26,16 @@ from io import TextIOWrapper
 from typing import Any, BinaryIO, NoReturn, TextIO, TypeVar
 
 from .. import __version__
-from ..errors import FaceSDKError, MissingExtraError, error_text, unexpected
+from ..errors import FaceSDKError, MissingExtraError, error_text, unexpected, unknown_name
 from ..printing import printable, printable_json
 
 COMMANDS = {
     "bake": "turn speech recordings into animation files",
     "convert": "turn animation files into other formats, rigs and frame rates",
     "datasets": "build the speech corpora of a recipe, or describe one",
+    "diff": "compare two animation files: the largest difference per control, and when",
     "doctor": "check the installation: versions, extras, OpenGL, ffmpeg, a self test",
+    "edit": "scale, offset, clamp, smooth or blend curves of animation files",
     "export-onnx": "write a model as one ONNX file for a game engine, rigs included",
     "flame": "describe a FLAME model, or calibrate the map for --rig flame",
     "info": "describe the contents of an animation file",
@@ -83,22 +85,78 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     command = next((word for word in argv if not word.startswith("-")), None)
-    args = _parser(command).parse_args(argv)
+    parser = _parser(command)
+    args = _parsed(parser, command, argv)
     set_verbosity(args.verbose, quiet=args.quiet)
     with warnings.catch_warnings():
         if args.quiet:
             warnings.simplefilter("ignore")
-        return int(_module(args.command).run(args))
+        try:
+            return int(_module(args.command).run(args))
+        except UsageError as error:
+            code = report(error, debug=args.debug)
+            _log_usage(parser_of(parser, args))
+            return code
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose messages may quote arguments: a pattern of the shell expands to any name."""
+    """A parser whose errors take two lines: what is wrong, and how the command is used.
+
+    Its messages may quote arguments: a pattern of the shell expands to any name.
+    """
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        """Print the error and exit with `USAGE`."""
+        log_error(" ".join(message.split()))
+        _log_usage(self)
+        raise SystemExit(USAGE)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message, lines=True), file)
+
+
+def _log_usage(parser: argparse.ArgumentParser) -> None:
+    """Print the required words of a command on one line of stderr, whatever the verbosity."""
+    actions = (a for a in parser._actions if a.help != argparse.SUPPRESS)
+    required = [a for a in actions if a.required]
+    words = [parser.prog, "[options]"]
+    words += [f"{a.option_strings[0]} {a.metavar or a.dest.upper()}"
+              for a in required if a.option_strings]  # fmt: skip
+    for action in required:
+        if not action.option_strings:
+            word = str(action.metavar or action.dest)
+            several = {"+": f"{word} [{word} ...]", "*": f"[{word} ...]"}
+            words.append(several.get(str(action.nargs), word))
+    usage = f"usage: {' '.join(words)}; {parser.prog} --help describes them"
+    show(usage, on=sys.stderr)
+
+
+def _parsed(
+    parser: argparse.ArgumentParser, command: str | None, argv: Sequence[str]
+) -> argparse.Namespace:
+    """Parse the words; unknown ones are reported with the nearest known ones."""
+    if command is not None and command not in COMMANDS:
+        parser.error(str(unknown_name("no command", command, COMMANDS)))
+    args, unknown = parser.parse_known_args(argv)
+    chosen = parser_of(parser, args)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        if word.startswith("-"):
+            known = [o for a in chosen._actions for o in a.option_strings if len(o) > 2]
+            chosen.error(str(unknown_name(f"{chosen.prog} has no option", word, known)))
+        chosen.error(f"{chosen.prog} takes no further argument {word!r}")
+    return args
+
+
+def parser_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.ArgumentParser:
+    """Return the parser of the command, or of the action below it, that was parsed."""
+    for name in ("command", "action"):
+        below = parser._subparsers
+        if below is None or not hasattr(args, name):
+            break
+        choices: dict[str, argparse.ArgumentParser] = dict(below._group_actions[0].choices or {})
+        parser = choices.get(getattr(args, name), parser)
+    return parser
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:

@@ -16,18 +16,25 @@ from ..alignment import Lexicon
 from ..articulation.timings import ALPHABETS
 from ..batch import (
     VIDEO,
+    WEIGHTS,
     LineBaker,
     Outcome,
     Plan,
     PlanError,
     Settings,
+    flags,
     kind_for,
+    kind_made_for,
     kinds,
+    orphans,
     plan,
+    preview,
+    prune,
     report_document,
     write_report,
 )
 from ..batch import run as bake_lines
+from ..batch.cache import Orphan
 from ..batch.plan import AUTO, PIPE
 from ..batch.report import EXTENSIONS as REPORT_EXTENSIONS
 from ..clip import exact_fps
@@ -42,7 +49,7 @@ from ..errors import (
 )
 from ..exporters import Format, open_character
 from ..exporters.options import OptionFields
-from ..model import Model, RigOutput, Text
+from ..model import Manifest, Model, RigOutput, Text
 from . import (
     DONE,
     FAILED,
@@ -108,6 +115,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--strict", action="store_true",
         help="refuse --phones with sounds that have no rule, instead of a warning")  # fmt: skip
     add("--report", metavar="FILE", help="write what to check, worst first, as .json or .html")
+    add("--fail-on", choices=tuple(WEIGHTS), metavar="LEVEL",
+        help="exit with 1 if a line has a flag of this level or a worse one: error, warning, "
+             "note")  # fmt: skip
+    add("--prune", action="store_true",
+        help="delete outputs of earlier runs whose recording was deleted; only unchanged files "
+             "that this folder's cache file lists")  # fmt: skip
+    add("--dry-run", action="store_true", help="print what would be done, and write nothing")
     add("--jobs", type=count, metavar="N",
         help="number of worker processes (default: chosen from the number of lines)")  # fmt: skip
     add("--force", action="store_true", help="bake lines again that are up to date")
@@ -130,13 +144,20 @@ def run(args: argparse.Namespace) -> int:
     streams = {"stdin": stdin(), "stdout": stdout()} if pipes else {}
     baker = LineBaker(args.model, **streams)
     _require_possible(settings, lines, baker)
+    if args.dry_run:
+        return _preview(lines, settings, baker, args)
+    pruned, kept = prune(lines) if args.prune else ([], [])
+    _log_pruned(pruned, kept)
     outcomes = _bake(lines, settings, baker, args)
     if args.report:
         write_report(outcomes, settings, args.report, lines.notes)
     if args.json:
-        print_json(report_document(outcomes, settings, lines.notes))
+        removed = {"pruned": [str(orphan.output) for orphan in pruned]} if args.prune else {}
+        print_json(report_document(outcomes, settings, lines.notes) | removed)
     _sum_up(outcomes, lines, time.monotonic() - began)
-    return _exit_code(outcomes)
+    if args.report:
+        log(f"{args.report}: report of {len(outcomes)} lines")
+    return _exit_code(outcomes) or _flagged_code(outcomes, args)
 
 
 # --------------------------------------------------------------------- before any work
@@ -150,9 +171,10 @@ def _plan(args: argparse.Namespace) -> Plan:
         if getattr(args, name) and not args.phones:
             raise UsageError(f"--{name} is for --phones; give both")
     _check_text_options(args)
+    made = kind_made_for(args.rig, args.output) if args.rig else None
     try:
         lines = plan(
-            args.inputs, args.output, format=args.format, phones=args.phones, text=args.text,
+            args.inputs, args.output, format=args.format or made, phones=args.phones, text=args.text,
             alignment=args.alignment,
         )  # fmt: skip
     except PlanError as error:
@@ -161,6 +183,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise UsageError(f"--words is the text of one line, got {len(lines.lines)}; use --text")
     if args.report:
         _check_report(args.report, lines)
+    if args.prune and lines.folder is None:
+        raise UsageError("--prune is for an output folder; -o names a file")
     return lines
 
 
@@ -209,7 +233,7 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     if args.link_audio and any(line.audio in (None, PIPE) for line in lines.lines):
         raise UsageError("--link-audio needs recordings that are files")
     return Settings(
-        rig=args.rig or _usual_rig(args, format_, options),
+        rig=args.rig or _usual_rig(args, format_, options, lines),
         fps=fps,
         format=format_.name,
         look_ahead_ms=args.look_ahead,
@@ -231,7 +255,9 @@ def _settings(args: argparse.Namespace, lines: Plan) -> Settings:
     )
 
 
-def _usual_rig(args: argparse.Namespace, format_: Format, options: OptionFields) -> str:
+def _usual_rig(
+    args: argparse.Namespace, format_: Format, options: OptionFields, lines: Plan
+) -> str:
     """Return the rig of the character that is kept, else of the format."""
     if args.head is not None:
         try:
@@ -239,7 +265,27 @@ def _usual_rig(args: argparse.Namespace, format_: Format, options: OptionFields)
                 return character.rig
         except (FileFormatError, ExportError) as error:
             raise UsageError(str(error)) from error
-    return (format_.rigs or [_DEFAULT_RIG])[0]
+    return _default_rig(args.model, format_, lines)
+
+
+def _default_rig(model: str | None, format_: Format, lines: Plan) -> str:
+    """Return the rig of the format; a learned layer on it, if the given model has just one."""
+    rig = (format_.rigs or [_DEFAULT_RIG])[0]
+    if model is None or all(line.phones for line in lines.lines):
+        return rig
+    try:
+        learned = Manifest.read(Path(model) / "model.json").learned
+    except ModelError:
+        return rig  # loading the model reports it
+    layers = [name for name, facts in learned.items() if facts.get("rig") == rig]
+    if len(layers) == 1:
+        log(f"rig {layers[0]}: the learned layer of this model on {rig}; "
+            f"--rig {rig} uses the rig table")  # fmt: skip
+        return layers[0]
+    if layers:
+        log(f"rig {rig}: this model has the learned layers {', '.join(layers)}; "
+            "choose one with --rig")  # fmt: skip
+    return rig
 
 
 def _log_software_reason(settings: Settings) -> None:
@@ -315,6 +361,41 @@ def _bake(
         )
 
 
+def _preview(lines: Plan, settings: Settings, baker: LineBaker, args: argparse.Namespace) -> int:
+    """Print what a run would do."""
+    found = preview(lines, settings, baker, force=args.force)
+    removed = orphans(lines) if args.prune else []
+    if args.json:
+        todo = [{"input": line.source, "output": line.output, "action": action}
+                for line, action in found]  # fmt: skip
+        todo += [{"input": orphan.source, "output": str(orphan.output),
+                  "action": "remove" if orphan.intact else "keep"}
+                 for orphan in removed]  # fmt: skip
+        print_json({"dry_run": True, "lines": todo})
+    else:
+        for line, action in found:
+            show(f"{action:<10} {line.source} -> {line.output}")
+        for orphan in removed:
+            word, why = ("remove", "") if orphan.intact else ("keep", ", changed since")
+            show(f"{word:<10} {orphan.output} ({orphan.source} was deleted{why})")
+    counts = Counter[str](action for _, action in found)
+    done = ", ".join(f"{counts[a]} {words}" for a, words in _PREVIEWED.items() if counts[a])
+    more = f", {sum(o.intact for o in removed)} to remove" if removed else ""
+    log(f"dry run: {done}{more}; nothing was written")
+    return FAILED if counts["missing"] or counts["failed"] else DONE
+
+
+_PREVIEWED = {"bake": "to bake", "unchanged": "unchanged", "missing": "missing", "failed": "failed"}
+
+
+def _log_pruned(pruned: Sequence[Orphan], kept: Sequence[Orphan]) -> None:
+    for orphan in pruned:
+        log(f"{orphan.output}: removed, {orphan.source} was deleted")
+    for orphan in kept:
+        log_warning(f"{orphan.output}: kept, its recording {orphan.source} was deleted, but the "
+                    "file was changed since it was written")  # fmt: skip
+
+
 def _log_failure(outcome: Outcome, *, debug: bool) -> None:
     if debug or os.environ.get("FACESDK_DEBUG"):
         show(outcome.trace, on=sys.stderr, lines=True)
@@ -328,14 +409,40 @@ def _sum_up(outcomes: Sequence[Outcome], lines: Plan, seconds: float) -> None:
         log_warning(f"format {lines.format.name!r} drops {some_names(sorted(dropped))}")
     if lines.batch:
         counts = Counter(outcome.status for outcome in outcomes)
-        done = ", ".join(f"{counts[s]} {s}" for s in ("baked", "unchanged", "failed") if counts[s])
-        log(f"{done} in {seconds:.1f} s")
+        done = [f"{counts[s]} {s}" for s in ("baked", "unchanged", "failed") if counts[s]]
+        flagged = [found for o in outcomes if o.facts and (found := flags(o.facts))]
+        if flagged:
+            worst = Counter(found[0].level for found in flagged)
+            levels = ", ".join(f"{worst[level]} {level}" for level in WEIGHTS if worst[level])
+            done.append(f"{len(flagged)} flagged ({levels})")
+        log(f"{', '.join(done)} in {seconds:.1f} s")
         return
     for outcome in outcomes:
         if outcome.status == "baked" and outcome.line.output != PIPE:
             facts = outcome.facts
             log(f"{outcome.line.output}: {facts['frames']} frames, {facts['seconds']:.2f} s, "
                 f"rig {facts['rig']['name']}")  # fmt: skip
+        for flag in flags(outcome.facts) if outcome.facts else ():
+            level = log if flag.level == "note" else log_warning
+            level(f"{outcome.line.source}: {flag.name}: {flag.text}")
+
+
+def _flagged_code(outcomes: Sequence[Outcome], args: argparse.Namespace) -> int:
+    """Name the lines with flags of the level of --fail-on, and return the exit code."""
+    if args.fail_on is None:
+        return DONE
+    least = WEIGHTS[args.fail_on]
+    bad = []
+    for outcome in outcomes:
+        found = [f for f in flags(outcome.facts) if WEIGHTS[f.level] >= least]
+        if found:
+            bad.append(outcome)
+            names = ", ".join(f"{flag.name} ({flag.level})" for flag in found)
+            log_error(f"{outcome.line.source}: {names}")
+    if bad:
+        log_error(f"{len(bad)} of {len(outcomes)} lines have flags of level {args.fail_on} or "
+                  "worse (--fail-on)")  # fmt: skip
+    return FAILED if bad else DONE
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

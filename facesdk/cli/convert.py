@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from ..batch import FilePlan, PlanError, plan_files
+from ..batch import FilePlan, PlanError, kind_made_for, plan_files
 from ..batch.plan import PIPE
 from ..clip import exact_fps
 from ..errors import ExportError, RigError, unknown_name
@@ -34,13 +34,14 @@ from .writing import add_writing_options, log_drive, some_names, writing_options
 NAME = "convert"
 HELP = "turn animation files into other formats, rigs and frame rates"
 
+Change = Callable[[FrameSource], tuple[FrameSource, dict[str, Any]]]
+"""Returns a changed source, and facts about the change for the report."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="FILE", help="animation file; - reads stdin")
-    add("-o", "--output", required=True, metavar="PATH",
-        help="output file, or output folder of several inputs; - is stdout")  # fmt: skip
+    add_file_options(parser)
     add("--to", type=option(Rig.load), metavar="RIG", help="target rig: a name or a rig file")
     add(
         "--map",
@@ -48,27 +49,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="map file that defines the conversion",
     )
+    add("--fps", type=option(exact_fps),
+        help="frames per second, such as 30 or 30000/1001 (default: unchanged)")  # fmt: skip
+    add_writing_options(parser)
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options about input and output files, of all commands that rewrite animation."""
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="FILE", help="animation file; - reads stdin")
+    add("-o", "--output", required=True, metavar="PATH",
+        help="output file, or output folder of several inputs; - is stdout")  # fmt: skip
     add("--format", type=option(format_for), metavar="NAME",
         help="output format (default: from the extension of -o, else json): "
              f"{', '.join(formats())}")  # fmt: skip
-    add("--fps", type=option(exact_fps),
-        help="frames per second, such as 30 or 30000/1001 (default: unchanged)")  # fmt: skip
     add("--from-format", type=option(format_for), metavar="NAME",
         help="input format (default: detected)")  # fmt: skip
     add("--from-rig", type=option(Rig.load), metavar="RIG",
         help="rig of the input: a name or a rig file (default: detected)")  # fmt: skip
-    add("--clip", metavar="NAME", help="convert only this clip of an input that contains several")
+    add("--clip", metavar="NAME", help="read only this clip of an input that contains several")
     add("--name", help="name of the clip in the output (default: the name of the input)")
     add("--audio", metavar="PATH",
         help="recording, for formats that refer to it or contain it")  # fmt: skip
     add("--json", action="store_true", help="print a report as JSON")
-    add_writing_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert every input; one that fails does not stop the others."""
     if args.to and args.map:
         raise UsageError("--map already defines the target rig; leave --to out")
+    return rewrite(args)
+
+
+def rewrite(args: argparse.Namespace, change: Change | None = None) -> int:
+    """Write every input as the options ask, changed by `change`; see `run`."""
     if args.json and args.output == PIPE:
         raise UsageError("--json prints on stdout; send the result to a file with -o")
     files = _plan(args)
@@ -78,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         files.folder.mkdir(parents=True, exist_ok=True)
     code = each(
         files.jobs,
-        lambda job: reports.extend(_convert(*job, files.format, options, args)),
+        lambda job: reports.extend(_convert(*job, files.format, options, args, change)),
         name=lambda job: ", ".join(job[0]),
         debug=args.debug,
     )
@@ -89,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> FilePlan:
     try:
-        return plan_files(args.inputs, args.output, format=args.format)
+        made = kind_made_for(args.to.name, args.output) if args.to else None
+        return plan_files(args.inputs, args.output, format=args.format or made)
     except PlanError as error:
         raise UsageError(str(error)) from error
 
@@ -118,15 +133,19 @@ def _convert(
     format_: Format,
     options: OptionFields,
     args: argparse.Namespace,
+    change: Change | None,
 ) -> list[dict[str, Any]]:
     """Write one file and return a report per clip."""
     file = stdout() if target == PIPE else target
+    facts: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         clips: dict[str, tuple[str, Converted]] = {}
         for path in paths:
             for name, source in _sources(path, args, stack).items():
                 name = _unused(name, clips)
                 _log_names(path, source)
+                if change is not None:
+                    source, facts[name] = change(source)
                 clips[name] = path, Converted(source, _conversion(source.info.rig, format_, args))
                 head = options.get("head")
                 if head is not None and not isinstance(head, str | Path):
@@ -141,10 +160,25 @@ def _convert(
             named = OptionFields(name=name) if keeps_name else OptionFields()
             dropped = write_clip(result, file, format_, **(options | named))
         _log_character(options, format_, [result.info.rig for _, result in clips.values()])
-    return [
-        _report(path, target, format_, name, result, dropped)
+    reports = [
+        _report(path, target, format_, name, result, dropped) | facts.get(name, {})
         for name, (path, result) in clips.items()
     ]
+    if target != PIPE:
+        _log_written(reports)
+    return reports
+
+
+def _log_written(reports: Sequence[Mapping[str, Any]]) -> None:
+    """Log the file that was written, and its sidecar files."""
+    first = reports[0]
+    frames = ", ".join(dict.fromkeys(f"{r['frames']} frames" for r in reports))
+    seconds = sum(r["frames"] * r["fps"][1] / r["fps"][0] for r in reports)
+    clips = f"{len(reports)} clips, " if len(reports) > 1 else ""
+    rigs = ", ".join(dict.fromkeys(r["rig"]["name"] for r in reports))
+    log(f"{first['output']}: {clips}{frames}, {seconds:.2f} s, rig {rigs}, {first['format']}")
+    for path in first["sidecars"]:
+        log(f"{path}: written next to it")
 
 
 def _log_character(options: OptionFields, format_: Format, rigs: Iterable[Rig]) -> None:

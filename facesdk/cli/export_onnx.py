@@ -125,6 +125,11 @@ def _lines(target: Path, manifest: Mapping[str, Any]) -> list[str]:
     return [
         f"{target}: {size:.1f} MB, opset {manifest['opset']}, {manifest['precision']} weights",
         f"{target.with_suffix('.json')}: description of its tensors",
+        *(
+            f"{target.with_name(o['file'])}: describes {o['name']}, the learned layer {o['layer']}"
+            for o in manifest["outputs"]
+            if "layer" in o
+        ),
         f"  look-ahead      {look_aheads}",
         *tensors,
         f"  {len(manifest['states'])} states, state_* in and next_* out",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +25,7 @@ from .writing import add_up_option, log_drive, some_names
 if TYPE_CHECKING:
     from ..mesh import Head
     from ..mesh.builtin.head import Detail
-    from ..render import Drawing, FlameMotion, Image, Shot, VertexFile
+    from ..render import DistanceMeter, Drawing, FlameMotion, Image, Shot, VertexFile
 
     Motions = list[VertexFile] | list[FlameMotion]
 
@@ -107,7 +107,33 @@ def run(args: argparse.Namespace) -> int:
         report = _draw_clip(args, shot)
     if args.json:
         print_json(report)
+    if args.output != _PIPE:
+        _log_written(report)
     return DONE
+
+
+def _log_written(report: Mapping[str, Any]) -> None:
+    """Log the file or folder that was written, and the figures of a comparison."""
+    count, size = report.get("frames", report.get("images")), report["size"]
+    what = "frame" if "frames" in report else "image"
+    log(f"{report['output']}: {count} {what}{'' if count == 1 else 's'}, "
+        f"{size[0]}x{size[1]}, head {report['head']}, {report['backend']}")  # fmt: skip
+    if found := report.get("against"):
+        log(f"{found['file']}: mean distance {found['mean_mm']:.3f} mm, largest "
+            f"{found['largest_mm']:.3f} mm at {found['largest_at']:.2f} s")  # fmt: skip
+
+
+def _comparison(
+    args: argparse.Namespace, meter: DistanceMeter, fps: Fraction, moment: int, lengths: list[int]
+) -> dict[str, Any]:
+    """Return the figures of --against; `lengths` are those of both animations, where known."""
+    if not args.against:
+        return {}
+    facts = meter.to_json(float(fps), start=float(moment / fps))
+    if len(set(lengths)) > 1 and not _is_still(args):
+        log_warning(f"{args.input} has {lengths[0]} frames, {args.against} {lengths[1]}; "
+                    f"{meter.frames} are compared")  # fmt: skip
+    return {"against": {"file": args.against} | facts}
 
 
 # --------------------------------------------------------------------- checking
@@ -233,7 +259,7 @@ def _draw_shapes(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
 
 
 def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
-    from ..render import draw_clip, draw_still, frame_tiles, sheet
+    from ..render import DistanceMeter, draw_clip, draw_still, frame_tiles, sheet
 
     head, largest = _head(args), args.largest_error / 1000
     shot = _with_textures(shot, head, args)
@@ -251,31 +277,41 @@ def _draw_clip(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
                 f"{args.against} has {truth.info.fps} frames per second, {args.input} {fps}; "
                 "--fps resamples both"
             )
-        count = 1
+        count, moment, meter = 1, 0, DistanceMeter(head)
+        lengths = [len(s) for s in (source, truth) if isinstance(s, Clip)]
         if args.sheet:
             _write_png(sheet(head, frame_tiles(head, collect(source)), shot), args.output)
         elif _is_still(args):
+            whole = collect(source)
+            moment = len(whole) // 2 if args.at is None else round(args.at * fps)
+            moment = min(moment, len(whole) - 1)
             still = draw_still(
-                collect(source), head, shot, at=args.at, curves=args.curves,
+                whole, head, shot, at=args.at, curves=args.curves,
                 truth=None if truth is None else collect(truth), largest_error=largest,
+                meter=meter,
             )  # fmt: skip
             _write_png(still, args.output)
         else:
             drawing = draw_clip(
                 source, head, shot,
                 truth=truth, curves=args.curves, jobs=args.jobs, largest_error=largest,
+                meter=meter,
             )  # fmt: skip
             count = _write(drawing, args, len(source) if isinstance(source, Clip) else None)
     seconds = time.monotonic() - began
-    return {
-        "input": args.input,
-        "output": args.output,
-        "frames": count,
-        "fps": [fps.numerator, fps.denominator],
-        "seconds": float(count / fps),
-        "audio": args.audio,
-        "frames_per_second": round(count / seconds, 2),
-    } | _facts(shot, head)
+    return (
+        {
+            "input": args.input,
+            "output": args.output,
+            "frames": count,
+            "fps": [fps.numerator, fps.denominator],
+            "seconds": float(count / fps),
+            "audio": args.audio,
+            "frames_per_second": round(count / seconds, 2),
+        }
+        | _facts(shot, head)
+        | _comparison(args, meter, fps, moment, lengths)
+    )
 
 
 def _is_for_flame(args: argparse.Namespace) -> bool:
@@ -287,29 +323,35 @@ def _is_for_flame(args: argparse.Namespace) -> bool:
 
 
 def _draw_vertices(args: argparse.Namespace, shot: Shot) -> dict[str, Any]:
-    from ..render import draw_vertices
+    from ..render import DistanceMeter, draw_vertices
 
     head = _head(args)
     shot = _with_textures(shot, head, args)
     motions, fps, start = _motions(args, head)
     total = min(map(len, motions))
     moment = total // 2 if args.at is None else min(round(args.at * fps), total - 1)
+    meter = DistanceMeter(head)
     drawing = draw_vertices(
         motions[0], head, shot,
         fps=fps, truth=motions[1] if args.against else None, start=start,
         frame=moment if _is_still(args) else None, largest_error=args.largest_error / 1000,
+        meter=meter,
     )  # fmt: skip
     count = 1
     if _is_still(args):
         _write_png(next(drawing.images), args.output)
     else:
         count = _write(drawing, args, total)
-    return {
-        "input": args.input,
-        "output": args.output,
-        "frames": count,
-        "fps": [fps.numerator, fps.denominator],
-    } | _facts(shot, head)
+    return (
+        {
+            "input": args.input,
+            "output": args.output,
+            "frames": count,
+            "fps": [fps.numerator, fps.denominator],
+        }
+        | _facts(shot, head)
+        | _comparison(args, meter, fps, moment if _is_still(args) else 0, [*map(len, motions)])
+    )
 
 
 def _motions(args: argparse.Namespace, head: Head) -> tuple[Motions, Fraction, Fraction]:
@@ -400,7 +442,12 @@ def _is_video(args: argparse.Namespace) -> bool:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    return int(width), int(height or width)
+    try:
+        return int(width), int(height or width)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be pixels, as in 512 or 640x480, got {text!r}"
+        ) from None
 
 
 def _words(text: str) -> Sequence[str]:

@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 _SHOWN = 8
 
 
-def add_writing_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options; a format that does not support one refuses it."""
+def add_writing_options(parser: argparse.ArgumentParser, *, times: bool = True) -> None:
+    """Add the options; a format that does not support one refuses it.
+
+    Without `times` the file keeps the times of its source.
+    """
     add = parser.add_argument_group("output file").add_argument
     add("--tolerance", type=amount, metavar="T",
         help="drop keys that interpolation reproduces to within T, in the unit of the control "
              "(radians for joints; default: a key per frame)")  # fmt: skip
-    add("--start", metavar="TIME",
-        help="time of the first frame: seconds, or a timecode HH:MM:SS:FF "
-             "(;FF for drop-frame)")  # fmt: skip
-    add("--offset", type=float, default=0.0, metavar="SECONDS",
-        help="seconds to add to all times")  # fmt: skip
+    if times:
+        add("--start", metavar="TIME",
+            help="time of the first frame: seconds, or a timecode HH:MM:SS:FF "
+                 "(;FF for drop-frame)")  # fmt: skip
+        add("--offset", type=float, default=0.0, metavar="SECONDS",
+            help="seconds to add to all times")  # fmt: skip
+    else:
+        parser.set_defaults(start=None, offset=0.0)
     add("--head", metavar="PATH",
         help="head file, for formats that contain a mesh; glb, gltf and vrm keep a .glb, .gltf or "
              ".vrm file as it is and add the animation to it")  # fmt: skip

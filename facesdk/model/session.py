@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import repeat
+from threading import Lock, get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Floats
-from ..clip import Block, Frame, exact_fps
+from ..clip import SAMPLE_RATE, Block, Frame, exact_fps
 from ..errors import ModelError
 from ..motion import MotionPart
 from ..performance import Performance
@@ -28,20 +31,34 @@ if TYPE_CHECKING:
 class MultiFrame(Mapping[str, Frame]):
     """The frames of one instant on several rigs, by rig name; each is made when it is read."""
 
-    __slots__ = ("_blocks", "_row", "index", "sample")
+    __slots__ = ("_blocks", "_row", "index", "sample", "sample_rate")
 
-    def __init__(self, index: int, sample: int, blocks: Mapping[str, Block], row: int) -> None:
+    def __init__(
+        self,
+        index: int,
+        sample: int,
+        blocks: Mapping[str, Block],
+        row: int,
+        sample_rate: int = SAMPLE_RATE,
+    ) -> None:
         """Use `MultiSession`; `row` is the frame's row in the blocks."""
         self.index = index
         """Position in the stream, from 0."""
         self.sample = sample
-        """Audio sample the frame belongs to, rounded down."""
+        """Audio sample the frame belongs to, rounded down, at `sample_rate`."""
+        self.sample_rate = sample_rate
+        """Hz of the clock that `sample` counts in."""
         self._blocks, self._row = blocks, row
 
     def __getitem__(self, rig: str) -> Frame:
         block, row = self._blocks[rig], self._row
         pose = None if block.pose is None else block.pose[row]
-        return Frame(self.index, self.sample, block.values[row], pose)
+        return Frame(self.index, self.sample, block.values[row], pose, self.sample_rate)
+
+    @property
+    def seconds(self) -> float:
+        """Time of the frame in seconds, on the clock of `sample` and exact to one sample."""
+        return self.sample / self.sample_rate
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._blocks)
@@ -91,7 +108,7 @@ class _Speaker:
         )
         self.fps = self._performer.fps
         self.sample_rate = manifest.sample_rate
-        """Hz of the clock of `Frame.sample`."""
+        """Hz of the clock of `Frame.sample`: the model's, whatever the rate of the pushed audio."""
         self._ticks, self._parts = self.sample_rate * self.fps.denominator, self.fps.numerator
         self._buffer = StepBuffer(
             manifest.sample_rate,
@@ -102,15 +119,33 @@ class _Speaker:
         )
         self._manifest = manifest
         self._columns = len(self._performer._rest)
+        self._busy = Lock()
+        self._user = 0
         self.reset()
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raise `ModelError` while another call of this session runs, which is not disturbed."""
+        if not self._busy.acquire(blocking=False):
+            where = "a callback" if self._user == get_ident() else "another thread"
+            raise ModelError(
+                f"this session is in use by {where}; a session is one speaker: give every thread "
+                "its own (model.session()), or push from one thread at a time"
+            )
+        self._user = get_ident()
+        try:
+            yield
+        finally:
+            self._busy.release()
+
     def reset(self) -> None:
-        """Begin a new line by the same speaker."""
-        self._buffer.reset()
-        self._stream.reset()
-        self._performer.reset()
-        self._ended = False
-        self._rows = 0
+        """Begin a new line by the same speaker; raises `ModelError` while another thread pushes."""
+        with self._alone():
+            self._buffer.reset()
+            self._stream.reset()
+            self._performer.reset()
+            self._ended = False
+            self._rows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -161,12 +196,20 @@ class _Speaker:
 
     def push_blocks(self, samples: ArrayLike) -> list[Block]:
         """Return the frames of `push` as arrays: one block per rig."""
+        with self._alone():
+            return self._push(samples)
+
+    def _push(self, samples: ArrayLike) -> list[Block]:
         if self._ended:
             raise ModelError("this session was flushed; reset() it before the next line")
         return self._performer.push(self._units(self._buffer.push(samples)))
 
     def flush_blocks(self) -> list[Block]:
         """Return the frames of `flush` as arrays: one block per rig."""
+        with self._alone():
+            return self._flush()
+
+    def _flush(self) -> list[Block]:
         frames = 0 if self._ended else self._performer.frames_in(self._buffer.duration)
         self._ended = True
         if not frames:
@@ -217,23 +260,27 @@ class Session(_Speaker):
         """Return the frames that more audio completes; may be none.
 
         `samples` is (N,) or (N, channels) at the sample rate that the session was created with:
-        floats in -1..1 or integers in full scale, any N. Raises `AudioError` for anything else
-        and `ModelError` after `flush`.
+        floats in -1..1 or integers in full scale, any N. Raises `AudioError` for anything else,
+        and `ModelError` after `flush` or while another thread uses this session.
         """
-        (block,) = self.push_blocks(samples)
-        return self._frames(block)
+        with self._alone():
+            (block,) = self._push(samples)
+            return self._frames(block)
 
     def flush(self) -> list[Frame]:
         """Return the remaining frames, at the end of the line."""
-        (block,) = self.flush_blocks()
-        return self._frames(block)
+        with self._alone():
+            (block,) = self._flush()
+            return self._frames(block)
 
     def _frames(self, block: Block) -> list[Frame]:
         first = self._performer.emitted - len(block.values)
         if block.pose is None:
-            return [Frame(i, self._sample(i), row) for i, row in enumerate(block.values, first)]
-        rows = enumerate(zip(block.values, block.pose, strict=True), first)
-        return [Frame(index, self._sample(index), values, pose) for index, (values, pose) in rows]
+            poses: Iterable[Floats | None] = repeat(None, len(block.values))
+        else:
+            poses = block.pose
+        rows, rate = enumerate(zip(block.values, poses, strict=True), first), self.sample_rate
+        return [Frame(i, self._sample(i), values, pose, rate) for i, (values, pose) in rows]
 
 
 class MultiSession(_Speaker):
@@ -246,16 +293,19 @@ class MultiSession(_Speaker):
 
     def push(self, samples: ArrayLike) -> list[MultiFrame]:
         """Return the frames that more audio completes; see `Session.push`."""
-        return self._frames(self.push_blocks(samples))
+        with self._alone():
+            return self._frames(self._push(samples))
 
     def flush(self) -> list[MultiFrame]:
         """Return the remaining frames, at the end of the line."""
-        return self._frames(self.flush_blocks())
+        with self._alone():
+            return self._frames(self._flush())
 
     def _frames(self, blocks: Sequence[Block]) -> list[MultiFrame]:
         count = len(blocks[0].values)
         first = self._performer.emitted - count
         by_name = {rig.name: block for rig, block in zip(self.rigs, blocks, strict=True)}
         return [
-            MultiFrame(first + row, self._sample(first + row), by_name, row) for row in range(count)
+            MultiFrame(first + row, self._sample(first + row), by_name, row, self.sample_rate)
+            for row in range(count)
         ]

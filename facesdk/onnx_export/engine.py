@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from ..errors import ModelError
 from ..files import whole_file
+from ..model.learned_layer import LearnedLayer
 from ..model.model import Model, load
 from ..model.rig_outputs import RigOutput
 from ..model.rig_table import RigTable
@@ -79,7 +80,7 @@ def export_engine(
     if model.manifest.file == target.name and model.folder.resolve() == target.parent.resolve():
         raise ModelError(f"{target} would replace the model that is read; give it another name")
     graph = _EngineGraph(model, options)
-    graph.add_rigs(_outputs(options.rigs))
+    graph.add_rigs(_outputs(options.rigs, model))
     payload = graph.finish().SerializeToString()
     manifest = {
         **model.manifest.facts,
@@ -90,16 +91,32 @@ def export_engine(
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     target.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in ((target, payload), (target.with_suffix(".json"), text.encode())):
+    sidecars = [
+        (target.with_name(name), (model.folder / name).read_bytes()) for name in _sidecars(model)
+    ]
+    written = (target, payload), (target.with_suffix(".json"), text.encode())
+    for path, content in (*written, *sidecars):
         with whole_file(path) as file:
             file.write(content)
     return manifest
 
 
-def _outputs(rigs: Iterable[str]) -> dict[str, RigOutput]:
+def _sidecars(model: Model) -> list[str]:
+    """Return the names of the files that describe learned layers: a rig, or a basis of vertices."""
+    if model.folder is None:
+        return []
+    return [Path(facts["file"]).name for facts in model.manifest.learned.values()]
+
+
+def _outputs(rigs: Iterable[str], model: Model) -> dict[str, RigOutput]:
     """Return the output of every rig by the rig's name."""
     outputs: dict[str, RigOutput] = {}
     for rig in rigs:
+        if (layer := rig.partition(":")[0]) in model.manifest.learned:
+            raise ModelError(
+                f"{layer!r} is a learned layer of this model, which every export contains as the "
+                f"output {model.manifest.learned[layer]['output']!r}; leave --rig {rig} out"
+            )
         output = output_by_table(rig)
         if output.rig.name in outputs:
             raise ModelError(f"rig {output.rig.name!r} is given twice")
@@ -116,6 +133,7 @@ class _EngineGraph:
     def __init__(self, model: Model, options: EngineExportOptions) -> None:
         payload = (model.folder / model.manifest.file).read_bytes()
         self._model = onnx.load_from_string(payload)
+        self._source = model
         self._facts, self._options = model.manifest.facts, options
         self._graph = self._model.graph
         self._builder = GraphBuilder(self._graph, prefix="engine_")
@@ -244,6 +262,9 @@ class _EngineGraph:
             return entry | _rig_facts(self._rig_outputs[value.name])
         if value.name in self._facts:
             return entry | {"curves": list(self._facts[value.name])}
+        for name, facts in self._facts.get("learned", {}).items():
+            if facts["output"] == value.name:
+                return entry | _layer_facts(self._source, name, facts)
         earlier: dict[str, dict[str, Any]] = {o["name"]: o for o in self._facts.get("outputs", ())}
         return earlier.get(value.name, {}) | entry
 
@@ -255,6 +276,27 @@ def _rig_facts(output: RigOutput) -> dict[str, Any]:
         "computed": "from units by rig tables",
         "tables": [{"rig": t.rig.name, "sha256": _table_hash(t)} for t in tables],
         "maps": [m.name for m in output.maps],
+        "controls": list(rig.names),
+        "rest": rig.rest.tolist(),
+        "minimum": rig.minimum.tolist(),
+        "maximum": rig.maximum.tolist(),
+    }
+
+
+def _layer_facts(model: Model, name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the output of a learned layer: its controls, or the file with its vertex basis."""
+    described: dict[str, Any] = {
+        "layer": name,
+        "computed": facts.get("from", "learned from recordings"),
+        "license": facts.get("license"),
+        "speakers": list(facts.get("speakers", ())),
+        "file": facts["file"],
+    }
+    rig = LearnedLayer.of(model, name).rig
+    if rig is None:
+        return described | {"vertices": "template + mean + output @ components, in meters"}
+    return described | {
+        "rig": {"name": rig.name, "version": rig.version},
         "controls": list(rig.names),
         "rest": rig.rest.tolist(),
         "minimum": rig.minimum.tolist(),

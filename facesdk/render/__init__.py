@@ -12,6 +12,7 @@ worker processes, for which a script needs a main guard (`if __name__ == "__main
 from __future__ import annotations
 
 from .camera import VIEWS, Camera, camera
+from .distance import DistanceMeter
 from .drawing import Drawing, draw_clip, draw_still, draw_vertices
 from .gl import GLPainter
 from .light import LIGHTINGS, Light, Lighting, color, lighting
@@ -39,6 +40,7 @@ __all__ = [
     "VIEWS",
     "Camera",
     "CurveStrip",
+    "DistanceMeter",
     "Drawing",
     "FlameMotion",
     "GLPainter",

@@ -11,6 +11,7 @@ from ..clip import Clip
 from ..errors import RenderError
 from ..mesh import Head
 from ..source import FrameSource
+from .distance import DistanceMeter
 from .look import Image
 from .plot import CurveStrip
 from .renderer import Shot
@@ -38,10 +39,12 @@ def draw_clip(
     curves: Sequence[str] = (),
     jobs: int | None = 1,
     largest_error: float = LARGEST_ERROR,
+    meter: DistanceMeter | None = None,
 ) -> Drawing:
     """Return the images of a clip, next to `truth` and the errors if it is given.
 
-    `largest_error` is in meters. `curves` and `jobs` apply without `truth`; see `images`.
+    `largest_error` is in meters; `meter` receives the distances. `curves` and `jobs` apply without
+    `truth`; see `images`.
     """
     if truth is None:
         rendered = images(source, head, shot, curves=curves, jobs=jobs)
@@ -52,7 +55,7 @@ def draw_clip(
                 "resample one of them"
             )
         here, there = vertex_frames(source, head), vertex_frames(truth, head)
-        rendered = error_images(head, there, here, shot, largest=largest_error)
+        rendered = error_images(head, there, here, shot, largest=largest_error, meter=meter)
     return Drawing(rendered, source.info.fps, source.info.start)
 
 
@@ -66,10 +69,11 @@ def draw_vertices(
     start: Fraction = Fraction(0),
     frame: int | None = None,
     largest_error: float = LARGEST_ERROR,
+    meter: DistanceMeter | None = None,
 ) -> Drawing:
     """Return the images of vertices, next to `truth` and the errors if it is given.
 
-    `frame` picks a single image. `largest_error` is in meters.
+    `frame` picks a single image. `largest_error` is in meters; `meter` receives the distances.
     """
 
     def points(motion: VertexFile | FlameMotion) -> Generator[Floats, None, None]:
@@ -81,7 +85,9 @@ def draw_vertices(
     if truth is None:
         rendered = vertex_images(points(motion), head, shot, fps=fps)
     else:
-        rendered = error_images(head, points(truth), points(motion), shot, largest=largest_error)
+        rendered = error_images(
+            head, points(truth), points(motion), shot, largest=largest_error, meter=meter
+        )
     return Drawing(rendered, fps, start)
 
 
@@ -94,11 +100,12 @@ def draw_still(
     truth: Clip | None = None,
     curves: Sequence[str] = (),
     largest_error: float = LARGEST_ERROR,
+    meter: DistanceMeter | None = None,
 ) -> Image:
     """Return one image of a clip, at a time in seconds or from its middle.
 
-    The curves below it are those up to this moment. Raises `RenderError` for a clip without
-    frames, or if `truth` ends before this moment.
+    The curves below it are those up to this moment; `meter` receives the distances to `truth`.
+    Raises `RenderError` for a clip without frames, or if `truth` ends before this moment.
     """
     if not len(clip):
         raise RenderError("the clip has no frames; there is nothing to render")
@@ -111,7 +118,7 @@ def draw_still(
             "choose an earlier moment"
         )
     other = None if truth is None else truth.slice(moment, moment + 1)
-    drawing = draw_clip(frame, head, shot, truth=other, largest_error=largest_error)
+    drawing = draw_clip(frame, head, shot, truth=other, largest_error=largest_error, meter=meter)
     image = next(drawing.images)
     if curves and truth is None:
         strip = CurveStrip(clip.rig, curves, width=image.shape[1], fps=clip.fps)

@@ -13,6 +13,7 @@ from ..clip import Clip
 from ..errors import RenderError
 from ..mesh import Head
 from ..rig import Rig
+from .distance import DistanceMeter
 from .look import Image, Look
 from .renderer import Renderer, Shot
 from .software.bitmap_font import HEIGHT, WIDTH, draw_text
@@ -168,12 +169,13 @@ def error_images(
     shot: Shot | None = None,
     *,
     largest: float = LARGEST_ERROR,
+    meter: DistanceMeter | None = None,
 ) -> Generator[Image, None, None]:
     """Yield the ground truth, the prediction and the distance of its vertices, side by side.
 
     Both inputs are (V, 3) meters on the head's triangles, frame by frame; the shorter one ends the
     output. `largest` is the error in meters at the end of the color ramp. The shot's size is that
-    of each third; its turntable is ignored.
+    of each third; its turntable is ignored. `meter` receives the distances.
     """
     renderer = Renderer(head, replace(shot or Shot(), turntable=0.0))
     for there, here in zip(truth, prediction, strict=False):
@@ -184,6 +186,8 @@ def error_images(
                     f"got {points.shape}"
                 )
         off = np.linalg.norm(here - there, axis=1)
+        if meter is not None:
+            meter.add(off)
         views = [
             ("truth", renderer.render(there)),
             ("prediction", renderer.render(here)),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from facesdk.audio import LevelMeter, StreamResampler, mpeg, open_audio, read_audio, to_mono
 from facesdk.audio.channels import Downmix, mono_weights
+from facesdk.audio.noise import decoder_messages_held_back
 from facesdk.errors import AudioError
 
 RATES = [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000]
@@ -840,3 +842,29 @@ def test_importing_facesdk_does_not_load_the_audio_libraries():
     code = "import sys, facesdk; print({'soundfile', 'soxr', 'facesdk.audio'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"set()"
+
+
+# ------------------------------------------------------------------ the decoder's messages
+
+
+def test_the_mp3_decoder_writes_nothing_to_the_terminal(tmp_path, capfd):
+    """A tag that promises less than there is, damage in the middle, and rubbish at the end."""
+    path = tmp_path / "line.mp3"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(32_000), 16_000)
+    whole = path.read_bytes()
+    rubbish = np.random.default_rng(1).bytes(3000)
+    middle = len(whole) // 2
+    for content in (whole * 3, whole[:middle] + rubbish + whole[middle:], whole + rubbish,
+                    rubbish + whole, whole[:middle]):  # fmt: skip
+        path.write_bytes(content)
+        for source in (path, io.BytesIO(content)):
+            with contextlib.suppress(AudioError):
+                read_audio(source)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_other_messages_are_passed_on(capfd):
+    with decoder_messages_held_back():
+        os.write(2, b"Note: Trying to resync...\nsomething else\n")
+    assert capfd.readouterr().err == "something else\n"

@@ -782,3 +782,136 @@ def test_sounds_without_a_rule_are_listed_or_refused(work, capsys, jobs):
     assert (flagged["noise"], flagged["unknown sounds"]) == ("note", "warning")
     assert bake(*words, "--strict") == 1
     assert "no ARPAbet sound" in capsys.readouterr().err
+
+
+# ------------------------------------------------- what to check, before and afterwards
+
+
+@pytest.fixture
+def quiet_line(lines) -> Path:
+    """The lines, and one with nothing audible."""
+    record(lines / "silent.wav", np.zeros(8000))
+    return lines
+
+
+def test_flags_are_counted_on_the_terminal(quiet_line, capsys):
+    assert bake(quiet_line, "-o", "out", "--report", "qa.json") == 0
+    document = json.loads(Path("qa.json").read_text("utf-8"))
+    flagged = [e for e in document["files"] if e["flags"]]
+    err = capsys.readouterr().err
+    assert f"{len(flagged)} flagged (" in err
+    assert "1 error" in err
+    assert "qa.json: report of 4 lines" in err
+
+
+@pytest.mark.parametrize(("level", "code"), [("error", 1), ("warning", 1), ("note", 1)])
+def test_fail_on_a_flag(quiet_line, capsys, level, code):
+    assert bake(quiet_line, "-o", "out", "--fail-on", level) == code
+    err = capsys.readouterr().err
+    assert f"{Path('lines', 'silent.wav')}: silent (error)" in err
+    assert "(--fail-on)" in err
+    assert files(Path("out")) == OUTPUTS | {"silent.json"}
+    assert bake(quiet_line, "-o", "out", "--fail-on", level) == code  # up to date, still flagged
+
+
+def test_a_milder_flag_does_not_fail(work, capsys):
+    record(work / "short.wav", voice(0.2))
+    assert bake("short.wav", "-o", "short.json", "--fail-on", "error") in (0, 1)
+    capsys.readouterr()
+    assert bake("short.wav", "-o", "a.json", "--fail-on", "note") == 1
+    assert "short (note)" in capsys.readouterr().err
+
+
+def test_prune_removes_outputs_of_deleted_recordings(lines, capsys):
+    assert bake(lines, "-o", "out", "--format", "unity-anim") == 0
+    own = Path("out", "guard", "notes.txt")
+    (lines / "guard" / "a.wav").unlink()
+    (lines / "b.flac").unlink()
+    assert bake(lines, "-o", "out", "--format", "unity-anim") == 0
+    assert "b.anim" in files(Path("out"))  # without --prune they stay
+    capsys.readouterr()
+    assert bake(lines, "-o", "out", "--format", "unity-anim", "--prune") == 0
+    err = capsys.readouterr().err
+    assert files(Path("out")) == {"a.anim", "a.anim.meta"}
+    assert not own.parent.exists()
+    assert f"{Path('out', 'b.anim')}: removed" in err
+    assert bake(lines, "-o", "out", "--format", "unity-anim", "--prune", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["pruned"] == []
+
+
+def test_prune_keeps_what_it_did_not_make(lines, capsys):
+    assert bake(lines, "-o", "out") == 0
+    Path("out", "mine.json").write_text("{}")
+    Path("out", "guard", "notes.txt").write_text("mine")
+    edited = Path("out", "b.json")
+    edited.write_text(edited.read_text() + "\n")
+    (lines / "b.flac").unlink()
+    (lines / "guard" / "a.wav").unlink()
+    assert bake(lines, "-o", "out", "--prune") == 0
+    assert "b.json: kept" in capsys.readouterr().err
+    assert files(Path("out")) == {"a.json", "b.json", "mine.json", "guard/notes.txt"}
+
+
+def test_prune_leaves_the_outputs_of_other_folders(lines, work):
+    record(work / "more" / "c.wav", voice())
+    record(work / "more" / "d.wav", voice())
+    assert bake(lines, "-o", "out") == 0
+    assert bake("more", "-o", "out") == 0
+    (work / "more" / "d.wav").unlink()
+    assert bake(lines, "-o", "out", "--prune") == 0
+    assert "d.json" in files(Path("out"))  # its folder was not given
+    shutil.rmtree(lines)
+    assert bake("more", "-o", "out", "--prune") == 0
+    assert files(Path("out")) == OUTPUTS | {"c.json"}
+
+
+def test_prune_does_not_follow_a_cache_file_out_of_its_folder(lines, work):
+    assert bake(lines, "-o", "out") == 0
+    cache = Path("out", CACHE)
+    victim = work / "a.json"
+    shutil.copy("out/b.json", victim)
+    cache.write_text(cache.read_text().replace('"output":"b.json"', '"output":"../a.json"'))
+    (lines / "b.flac").unlink()
+    assert bake(lines, "-o", "out", "--prune") == 0
+    assert victim.exists()
+
+
+def test_prune_needs_a_folder(work, capsys):
+    record(work / "line.wav")
+    assert bake("line.wav", "-o", "line.json", "--prune") == 2
+    assert "--prune is for an output folder" in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_nothing(lines, work, capsys):
+    before = {p: p.stat().st_mtime_ns for p in work.rglob("*")}
+    assert bake(lines, "-o", "out", "--dry-run", "--report", "qa.html") == 0
+    out, err = capsys.readouterr()
+    assert f"bake       {lines / 'b.flac'} -> {Path('out', 'b.json')}" in out.splitlines()
+    assert "3 to bake; nothing was written" in err
+    assert {p: p.stat().st_mtime_ns for p in work.rglob("*")} == before
+
+    assert bake(lines, "-o", "out") == 0
+    record(lines / "a.wav", voice(pitch=222))
+    (lines / "b.flac").unlink()
+    held = contents(work)
+    capsys.readouterr()
+    assert bake(lines, "-o", "out", "--dry-run", "--prune", "--json") == 0
+    todo = {Path(e["output"]).as_posix(): e["action"]
+            for e in json.loads(capsys.readouterr().out)["lines"]}  # fmt: skip
+    assert todo == {"out/a.json": "bake", "out/guard/a.json": "unchanged", "out/b.json": "remove"}
+    assert contents(work) == held
+
+
+def test_a_dry_run_names_missing_recordings(work, capsys):
+    record(work / "a.wav")
+    assert bake("a.wav", "none.wav", "-o", "out", "--dry-run") == 1
+    assert "missing    none.wav" in capsys.readouterr().out
+    assert not Path("out").exists()
+
+
+def test_a_csv_of_a_rig_is_that_of_its_program(work):
+    record(work / "line.wav")
+    assert bake("line.wav", "-o", "take.csv", "--rig", "livelink") == 0
+    assert Path("take.csv").read_text("utf-8").startswith("Timecode,BlendShapeCount")
+    assert bake("line.wav", "-o", "plain.csv", "--rig", "livelink", "--format", "csv") == 0
+    assert Path("plain.csv").read_text("utf-8").startswith("time,")

@@ -495,3 +495,77 @@ def test_deep_documents_are_refused_in_words(tmp_path, capsys):
     toml.write_text("a = " + "[" * 100_000)
     assert main(["datasets", "build", str(toml), "--work", str(tmp_path / "w")]) == 1
     assert "nested too deeply" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------- usage, and what was written
+
+
+@pytest.mark.parametrize("words", [*([n] for n in COMMANDS), ["flame", "calibrate"], ["flame"]])
+def test_a_usage_error_is_two_lines(words, capsys):
+    """An unknown option for every command: one line on what is wrong, one on the usage."""
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--no-such-option"])
+    assert stop.value.code == 2
+    error, usage = capsys.readouterr().err.splitlines()
+    assert error.startswith("facesdk: error: ")
+    assert usage.startswith(f"usage: facesdk {words[0]}")
+    assert "--help" in usage
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["convret", "x.json"], "did you mean 'convert'?"),
+        (["convert", "x.json", "-o", "y.csv", "--fpss", "3"], "did you mean '--fps'?"),
+        (["info", "x.json", "y.json"], "takes no further argument 'y.json'"),
+        (["bake", "x.wav", "-o", "y.json", "--seed", "q"], "--seed"),
+    ],
+)
+def test_a_usage_error_names_the_nearest_word(words, near, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert near in err
+    assert err.count("\n") == 2
+
+
+def test_options_that_do_not_go_together_are_two_lines(path, capsys):
+    assert main(["convert", str(path), "-o", "-", "--json"]) == 2
+    error, usage = capsys.readouterr().err.splitlines()
+    assert "--json prints on stdout" in error
+    assert usage.startswith("usage: facesdk convert")
+
+
+def test_convert_says_what_it_wrote(path, tmp_path, capsys):
+    out = tmp_path / "out.anim"
+    assert main(["convert", str(path), "-o", str(out)]) == 0
+    err = capsys.readouterr().err
+    assert f"facesdk: {out}: 90 frames, 1.50 s, rig arkit, unity-anim" in err
+    assert f"{out}.meta" in err
+    assert main(["convert", str(path), "-o", str(out), "-q"]) == 0
+    assert "frames" not in capsys.readouterr().err
+    piped = facesdk_process("convert", str(path), "-o", "-")
+    assert b"frames" not in piped.stderr
+
+
+def test_convert_to_a_rig_with_a_table_of_its_own(path, tmp_path):
+    for rig, first in (("livelink", "Timecode,BlendShapeCount"), ("metahuman", "time,")):
+        out = tmp_path / f"{rig}.csv"
+        assert main(["convert", str(path), "--to", rig, "-o", str(out)]) == 0
+        assert out.read_text("utf-8").startswith(first)
+    plain = tmp_path / "plain.csv"
+    words = ["convert", str(path), "--to", "livelink", "-o", str(plain), "--format", "csv"]
+    assert main(words) == 0
+    assert plain.read_text("utf-8").startswith("time,")
+    clip = tmp_path / "a2f.json"
+    assert main(["convert", str(path), "--to", "a2f", "-o", str(clip)]) == 0
+    assert json.loads(clip.read_text("utf-8"))["format"] == "facesdk.clip"
+
+
+def test_the_hint_of_an_extra_serves_both_ways_of_installing():
+    hint = str(missing_extra("this", "train"))
+    assert 'pip install "facesdk-anim[train]"' in hint
+    assert 'pip install ".[train]" in a checkout' in hint
+    assert ("whl/cpu" in hint) == (sys.platform == "linux")
+    assert "whl/cpu" not in str(missing_extra("this", "render"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -251,3 +252,70 @@ def test_lines_begin_and_end_at_rest(model):
         shown = frames(session, [SPEECH])
         for frame in (shown[0], shown[-1]):
             np.testing.assert_array_equal(frame.values, session.rig.rest)
+
+
+# ----------------------------------------------------------- time, and one caller at a time
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_a_frame_has_its_seconds_whatever_the_rate_of_the_audio(model, rate):
+    session = model.session(fps="30000/1001", sample_rate=rate)
+    found = [*session.push(np.zeros(rate, np.float32)), *session.flush()]
+    assert len(found) == 30
+    for frame in found:
+        assert frame.sample_rate == session.sample_rate == 16_000
+        assert frame.seconds == frame.sample / 16_000
+        assert frame.seconds == pytest.approx(frame.index * 1001 / 30_000, abs=1 / 16_000)
+    several = model.multi_session(["arkit", "vrm"], sample_rate=rate)
+    (first, *_) = [*several.push(np.zeros(rate, np.float32)), *several.flush()][10:]
+    assert first.seconds == first["vrm"].seconds == pytest.approx(10 / 60, abs=1 / 16_000)
+
+
+def test_frames_of_a_clip_count_on_its_clock():
+    rig = facesdk.Rig.load("arkit")
+    clip = facesdk.Clip(rig, np.zeros((3, 52)), 50, start_sample=48_000, sample_rate=48_000)
+    assert [f.seconds for f in clip.frames()] == [1.0, 1.02, 1.04]
+    assert [f.seconds for f in facesdk.source.frames(clip)] == [1.0, 1.02, 1.04]
+
+
+@pytest.mark.parametrize("call", ["push", "flush", "reset"])
+def test_a_session_in_two_threads_is_a_clear_error(model, call):
+    session, errors, inside, leave = model.session(), [], Event(), Event()
+
+    def wait(_):
+        inside.set()
+        leave.wait(30)
+
+    session.on_units = wait
+    worker = Thread(target=lambda: session.push(SPEECH))
+    worker.start()
+    assert inside.wait(30)
+    try:
+        getattr(session, call)(*([SPEECH] if call == "push" else []))
+    except ModelError as error:
+        errors.append(str(error))
+    leave.set()
+    worker.join()
+    assert "in use by another thread" in errors[0]
+    assert "model.session()" in errors[0]
+    session.on_units = None
+    session.reset()  # it is unharmed
+    expected = frames(model.session(), [SPEECH])
+    np.testing.assert_array_equal(
+        [f.values for f in frames(session, [SPEECH])], [f.values for f in expected]
+    )
+
+
+def test_a_callback_may_not_push_into_its_session(model):
+    session = model.session()
+    session.on_units = lambda _: session.push(SPEECH)
+    with pytest.raises(ModelError, match="in use by a callback"):
+        session.push(SPEECH)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_are_refused_with_the_cure(model, kind):
+    with pytest.raises(facesdk.FaceSDKError, match="frombuffer"):
+        model.session().push(kind(b"\0\1" * 320))
+    with pytest.raises(facesdk.FaceSDKError, match="frombuffer"):
+        model.multi_session(["arkit"]).push(kind(b"\0\1" * 320))

@@ -220,10 +220,52 @@ def test_many_speakers_example_runs(folder):
     assert output.count("real-time factor") == 2
 
 
+def test_edit_example_runs(folder):
+    output = python("examples/edit_line.py", "examples/hello.wav", folder)
+    assert "jawOpen" in output
+    before, after = (read_clip(folder / f"hello{end}.json") for end in ("", "-edited"))
+    third = float(before.duration) / 3
+    jaw = facesdk.compare(before, after).changed
+    assert {"jawOpen"} <= {channel.name for channel in jaw}
+    (found,) = (channel for channel in jaw if channel.name == "jawOpen")
+    assert third < found.seconds < 2 * third
+    assert "channels changed" in python(
+        "examples/edit_line.py", folder / "hello.json", folder / "again"
+    )
+
+
+@pytest.mark.parametrize("program", sorted(p.stem for p in (ROOT / "examples").glob("*.py")))
+def test_an_example_that_is_interrupted_ends_like_a_program(folder, program):
+    """Ctrl-C in the middle of `main`: exit code 130 and no traceback."""
+    code = (
+        "import sys\n"
+        "sys.path.insert(0, 'examples')\n"
+        "from pathlib import Path\n"
+        f"path = Path('examples/{program}.py')\n"
+        "text = path.read_text('utf-8')\n"
+        "begin, end = text.split('if __name__ == \"__main__\":')\n"
+        "names = {'__name__': '__main__', '__file__': str(path.resolve())}\n"
+        "exec(compile(begin, str(path), 'exec'), names)\n"
+        "def interrupted(*_, **__): raise KeyboardInterrupt\n"
+        "names['main'] = interrupted\n"
+        "sys.argv = [str(path)]\n"
+        "exec(compile('if True:' + end, str(path), 'exec'), names)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=ROOT,
+        capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    if "extra" in done.stderr:
+        pytest.skip(done.stderr)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 @pytest.mark.parametrize(
     "program",
     [
         "bake_line",
+        "edit_line",
         "export_formats",
         "own_character",
         "own_motion",

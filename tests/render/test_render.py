@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import facesdk
 from facesdk import Clip, Pose, Rig
 from facesdk.cli import DONE, FAILED, NOT_INSTALLED, USAGE, main
 from facesdk.clip import Block, ClipInfo
@@ -878,3 +879,27 @@ def test_without_a_number_of_jobs_a_script_without_a_guard_uses_one_process(tmp_
     call = "print(len(list(images(clip, load_head(), shot, jobs=None))))"
     done = run_script(tmp_path, UNGUARDED + call)
     assert done.stdout == "60\n", done.stderr
+
+
+def test_against_reports_the_distances(tmp_path, line, capsys):
+    clip = facesdk.read_clip(line)
+    write_clip(facesdk.Edit(controls=("jawOpen",), offset=0.2)(clip), tmp_path / "other.json")
+    picture, frames = tmp_path / "x.png", tmp_path / "frames"
+    words = ["render", str(tmp_path / "other.json"), "--size", "48", "--draft", "--json"]
+    assert main([*words, "--against", str(line), "-o", str(picture)]) == DONE
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)["against"]
+    assert found["file"] == str(line)
+    assert found["frames"] == 1
+    assert 0 < found["mean_mm"] < found["rms_mm"] < found["largest_mm"]
+    assert found["lips_largest_mm"] <= found["largest_mm"]
+    assert f"facesdk: {picture}: 1 frame, 48x48" in captured.err
+    assert "mean distance" in captured.err
+    words += ["--backend", "software"]
+    assert main([*words, "--against", str(line), "-o", str(frames)]) == DONE
+    found = json.loads(capsys.readouterr().out)["against"]
+    assert found["frames"] == len(clip) == len(list(frames.iterdir()))
+    assert 0 <= found["largest_at"] < clip.duration
+    same = ["render", str(line), "--against", str(line), "-o", str(picture), "--size", "48"]
+    assert main([*same, "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["against"]["largest_mm"] == 0

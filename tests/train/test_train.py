@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from facesdk.articulation import Rules  # noqa: E402
 from facesdk.audio.features import log_mel  # noqa: E402
+from facesdk.errors import FileFormatError  # noqa: E402
 from facesdk.model import Model  # noqa: E402
 from facesdk.train.loop import Schedule  # noqa: E402
 from facesdk.train.trunk import augment  # noqa: E402
@@ -200,3 +204,23 @@ def test_closure_events_by_hand():
     hits, false = closure_events(closure, segments)
     assert hits == [0.9]
     assert false == [0.0, 0.3]  # t is too close to b to count
+
+
+@pytest.mark.parametrize("asked", [3, 5])
+def test_the_number_of_steps_asked_for_is_the_number_trained(lines, tmp_path, monkeypatch, asked):
+    from facesdk.datasets.speech.recipe import HELD_OUT, Recipe
+    from facesdk.train.trunk import run
+
+    small = {"channels": 16, "dilations": [1, 2], "head_channels": 8, "delay_steps": [0, 2]}
+    recipe = replace(
+        Recipe.load("default"), corpora={}, network=small, batches={"size": 2, "steps": 50}
+    )
+    monkeypatch.setattr(run, "build_corpora", lambda *_, **__: {HELD_OUT: tmp_path})
+    monkeypatch.setattr(run, "_training_lines", lambda *_: lines)
+    monkeypatch.setattr(run, "_tests", lambda *_: {})
+    manifest = run.train(recipe, tmp_path, tmp_path / "model", steps=asked)
+    assert json.loads(manifest.read_text("utf-8"))["training"]["steps"] == asked
+    longer = run.train(recipe, tmp_path, tmp_path / "model", steps=asked + 1)
+    assert json.loads(longer.read_text("utf-8"))["training"]["steps"] == asked + 1
+    with pytest.raises(FileFormatError, match=f"is at step {asked + 1}, but 2 steps"):
+        run.train(recipe, tmp_path, tmp_path / "model", steps=2)

@@ -123,7 +123,7 @@ class HeadTrainer:
         def on_progress(step: int, parts: Mapping[str, float]) -> None:
             log(f"step {step} of {self.config.steps}: loss {parts['loss']:.4f}")
 
-        self.loop.run(on_progress, every=100)
+        self.loop.run(on_progress, every=max(1, min(100, self.config.steps // 10)))
         return self.network.cpu()
 
     def _step(self, number: int) -> tuple[Tensor, Mapping[str, Tensor]]:

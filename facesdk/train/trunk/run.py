@@ -68,6 +68,11 @@ def train(
         Batches(lines, sizes, seed=recipe.seed, non_speech=non_speech),
         schedule, device=device, checkpoint=checkpoint,
     )  # fmt: skip
+    if loop.step > schedule.steps:
+        raise FileFormatError(
+            f"{checkpoint} is at step {loop.step}, but {schedule.steps} steps are asked for; "
+            "delete it, or choose another folder with --work"
+        )
     log(f"training: step {loop.step} of {schedule.steps}")
     write = json_lines(checkpoint.with_name("log.jsonl"))
 
