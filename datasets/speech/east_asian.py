@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from ...errors import missing_extra
 
@@ -98,8 +99,9 @@ def mandarin(text: str) -> str:
         from pypinyin import Style, pinyin
     except ImportError as error:
         raise missing_extra("Mandarin", "train") from error
-    initials = pinyin(text, style=Style.INITIALS, strict=True, errors=list)
-    finals = pinyin(text, style=Style.FINALS_TONE3, strict=True, errors=list)
+    each: Any = list  # other characters one by one
+    initials = pinyin(text, style=Style.INITIALS, strict=True, errors=each)
+    finals = pinyin(text, style=Style.FINALS_TONE3, strict=True, errors=each)
     out = ""
     for (initial,), (final,) in zip(initials, finals, strict=True):
         name, tone = final.rstrip("12345"), final[-1:]

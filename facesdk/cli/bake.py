@@ -174,8 +174,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     made = kind_made_for(args.rig, args.output) if args.rig else None
     try:
         lines = plan(
-            args.inputs, args.output, format=args.format or made, phones=args.phones, text=args.text,
-            alignment=args.alignment,
+            args.inputs, args.output, format=args.format or made, phones=args.phones,
+            text=args.text, alignment=args.alignment,
         )  # fmt: skip
     except PlanError as error:
         raise UsageError(str(error)) from error

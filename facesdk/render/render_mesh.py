@@ -72,7 +72,8 @@ class RenderMesh:
             )
             self.glossy[here] = part.material.roughness <= _GLOSSY
         if "under_hair" in head.masks:  # nobody sees it
-            self._keep((head.masks["under_hair"][self.triangles] < 1).any(axis=1))
+            covered = head.masks["under_hair"][self.triangles]
+            self._keep(np.any(covered < 1, axis=1))
         self._surface, owner = self.triangles, self.part
         if (cut := cut_triangles(head)).any():  # holes that a texture cuts
             self._keep(~cut)
