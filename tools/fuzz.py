@@ -100,7 +100,8 @@ def _clips(folder: Path) -> Iterator[Target]:
             file = folder / f"clip{index}{format_.extension}"
             extra = {"head": small_head()} if "head" in format_.options else {}
             try:
-                write_clip(clip, file, format_.name, **extra)
+                writer = "glb" if format_.name == "vrm" else format_.name  # a vrm needs an avatar
+                write_clip(clip, file, writer, **extra)
             except ImportError:
                 break
             seeds.append((file.name, file.read_bytes()))

@@ -94,14 +94,26 @@ def _groups(
 ) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """Yield faces of like colors and a name for them.
 
-    The largest group has the material's name; of an eye the lightest, which is its white.
+    The largest group has the material's name; of an eye the lightest, which is its white. Lips are
+    a group of their own in any color.
     """
+    red = _of_lips(head, faces)
+    if red.any() and not red.all():
+        yield "lips", faces[red]
+        faces, shown, areas = faces[~red], shown[~red], areas[~red]
     group = _alike(_lab(shown), areas)
     sums = np.bincount(group, shown.sum(1) if _is_eye(head, faces) else areas)
     counts = np.bincount(group) if _is_eye(head, faces) else 1
     for place, number in enumerate(np.argsort(-sums / counts, kind="stable")):
         mine = faces[group == number]
         yield (material.name if place == 0 else _name(head, material, mine)), mine
+
+
+def _of_lips(head: Head, faces: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return (N,) whether faces are those of the red of the lips."""
+    if "lips" not in head.masks:
+        return np.zeros(len(faces), bool)
+    return np.asarray(head.masks["lips"][head.triangles[faces]].mean(1) > 0.5)
 
 
 def _is_eye(head: Head, faces: NDArray[np.intp]) -> bool:
@@ -149,8 +161,7 @@ def _name(head: Head, material: Material, faces: NDArray[np.intp]) -> str:
         if head.neutral[vertices, 2].mean() < middle:
             return material.name
         return "pupil" if head.colors[vertices].mean() < 0.1 else "iris"
-    lips = head.masks.get("lips")
-    if lips is not None and np.mean(lips[vertices]) > 0.5:
+    if _of_lips(head, faces).mean() > 0.5:
         return "lips"
     eyes = [head.joints[eye].center[1] for eye in EYES if eye in head.joints]
     if eyes and head.neutral[vertices, 1].mean() > max(eyes) and "skin" in material.name.lower():

@@ -790,9 +790,11 @@ def test_avatars_need_an_avatar(hero, tmp_path):
     assert not (tmp_path / "b.vrm").exists()
 
 
-def test_a_head_and_no_mesh_contradict_each_other(hero, tmp_path):
-    with pytest.raises(ExportError, match="mesh=no asks for none"):
-        write_clip(probe(), tmp_path / "b.glb", head=hero, settings={"mesh": False})
+def test_without_a_mesh_a_character_gives_its_joints_only(hero, tmp_path):
+    write_clip(probe(), tmp_path / "b.glb", head=hero, settings={"mesh": False})
+    document, _ = unpack(tmp_path / "b.glb")
+    assert {"head", "neck"} <= {node.get("name") for node in document["nodes"]}
+    assert "hatTilt" not in json.dumps(document)
 
 
 @pytest.mark.parametrize("text", [b"", b"glTF", b"{}", b'{"asset":{"version":"1.0"}}', b"[1]",
@@ -955,7 +957,6 @@ def test_converting_says_what_was_used_and_what_was_lost(tmp_path, capsys):
     (["bake", LINE, "--head", "absent.glb", "-o", "line.glb"], 2),
     (["bake", LINE, "--head", "still.glb", "-o", "line.glb"], 1),
     (["bake", LINE, "--head", "still.glb", "-o", "line.vrm"], 1),
-    (["bake", LINE, "--head", "still.glb", "-o", "line.glb", "--set", "mesh=no"], 2),
 ])  # fmt: skip
 def test_mistakes_are_found_before_any_work(words, code, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
