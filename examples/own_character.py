@@ -225,3 +225,5 @@ if __name__ == "__main__":
         main(**vars(parser.parse_args()))
     except (facesdk.FaceSDKError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -104,12 +104,16 @@ class Animation:
         output = self._document.stream([moved], len(moved), 3)
         self._channel(self._sampler(self._times(keys), output), node, "translation")
 
-    def finish(self, name: str) -> None:
-        """Add the animation under a name; glTF has no animation without frames."""
+    def finish(self, name: str, rig: str = "") -> None:
+        """Add the animation under a name; `rig` names the rig of the clip if `source` has another.
+
+        glTF has no animation without frames.
+        """
         if not self._channels:
             return
         source = self._source
         facts = {
+            "rig": rig or source.info.rig.name,
             "fps": [source.info.fps.numerator, source.info.fps.denominator],
             "sample_rate": source.info.sample_rate,
             "start_sample": source.info.start_sample,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from ...clip import MAX_FPS, POSE_JOINTS, SAMPLE_RATE, Clip, Event, Pose, exact_
 from ...errors import FileFormatError
 from ...mesh.files.gltf import MAX_BYTES, Scene, in_words
 from ...mesh.rotation import quaternion_angles, slerp
-from ...rig import Rig
+from ...rig import Rig, rig_names
 from ..rates import require_plausible, timing
 from ..rigs import file_rig, on_rig
 from .bones import find_bones
@@ -152,7 +152,8 @@ class _Figure:
         keys = [curve.times for curve, _ in (*curves.values(), *turns.values())]
         start, fps, count = _grid(keys, facts)
         times = float(start) + np.arange(count) * (fps.denominator / fps.numerator)
-        target_rig, values, notes = _on_rig(curves, times, rig)
+        stated = rig or _stated_rig(facts, curves)
+        target_rig, values, notes = _on_rig(curves, times, stated)
         meta = {"name": str(animation["name"])} if animation.get("name") else {}
         sample_rate = int(facts.get("sample_rate", SAMPLE_RATE))
         return Clip(
@@ -215,6 +216,18 @@ def _facts(animation: Mapping[str, Any]) -> Mapping[str, Any]:
     extras = animation.get("extras")
     facts = extras.get("facesdk") if isinstance(extras, dict) else None
     return facts if isinstance(facts, dict) else {}
+
+
+def _stated_rig(facts: Mapping[str, Any], names: Collection[str]) -> Rig | None:
+    """Return the built-in rig that facesdk wrote, if the file has all its controls.
+
+    The mesh may have more shapes than the rig, so that another rig fits its names as well.
+    """
+    name = facts.get("rig")
+    if not isinstance(name, str) or name not in rig_names():
+        return None
+    rig = Rig.load(name)
+    return rig if set(rig.names) <= set(names) else None
 
 
 def _events(facts: Mapping[str, Any]) -> tuple[Event, ...]:

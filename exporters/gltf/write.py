@@ -87,8 +87,6 @@ def kept(options: WriteOptions) -> Character | None:
 
     if not keeps(options):
         return None
-    if not MESH.chosen(options):
-        raise ExportError("a head was given and mesh=no asks for none; leave one of them out")
     assert isinstance(options.head, str | Path)
     return open_character(options.head)
 
@@ -138,7 +136,8 @@ def _add_clips(
     driven = {name: HeadCurves(source, head) for name, source in clips.items()}
     figure = add_head(document, head, sparse=bool(SPARSE.chosen(options)))
     for name, frames in driven.items():
-        _add_animation(document, figure, name, frames, options.tolerance)
+        rig = clips[name].info.rig.name
+        _add_animation(document, figure, name, frames, options.tolerance, rig)
     return tuple(dict.fromkeys(name for frames in driven.values() for name in frames.dropped))
 
 
@@ -157,6 +156,7 @@ def _add_animation(
     name: str,
     source: FrameSource,
     tolerance: float | None,
+    rig: str = "",
 ) -> None:
     from .animation import Animation
 
@@ -166,4 +166,4 @@ def _add_animation(
             width = len(source.info.rig)
             animation.weights(figure.faces, itemgetter((slice(None), slice(width))))
             animation.rotations(figure.joints)
-        animation.finish(name)
+        animation.finish(name, rig)

@@ -40,6 +40,7 @@ class BakeCache:
         self._folder = folder
         self._path = folder / NAME
         self._entries: dict[str, dict[str, Any]] = {}
+        self._removed: set[str] = set()
         self._rows = 0
         self._torn = False
         self._read()
@@ -110,7 +111,9 @@ class BakeCache:
                 folder.rmdir()
             except OSError:  # something else is in it
                 break
-        self._entries.pop(orphan.output.relative_to(self._folder).as_posix(), None)
+        key = orphan.output.relative_to(self._folder).as_posix()
+        self._entries.pop(key, None)
+        self._removed.add(key)
 
     def _owns(self, output: Path) -> bool:
         """Whether a path from the cache file really lies in the folder."""
@@ -125,6 +128,9 @@ class BakeCache:
     def close(self) -> None:
         """Rewrite the cache file if some entries are out of date."""
         self._read()  # another process may have added some
+        for key in self._removed:
+            if not (self._folder / key).exists():
+                self._entries.pop(key, None)
         if self._rows > len(self._entries):
             with whole_file(self._path) as file:
                 file.writelines(map(_row, self._entries.values()))

@@ -93,7 +93,7 @@ def input_marks(line: Line, settings: Settings, baker: LineBaker) -> list[FileMa
     Lines are hashed long before they are read. If the marks from before the hash are still true
     after the line, what was read is what was hashed.
     """
-    paths = [line.audio, line.phones, settings.head]
+    paths = [line.audio, line.phones, line.text, settings.lexicon, settings.head]
     paths += [settings.rig] if settings.rig.endswith(".json") else []
     if not line.phones:
         model = baker.model

@@ -164,7 +164,7 @@ def test_verbose_logs_what_is_loaded_and_chosen(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "facesdk: model facesdk-default" in err
-    assert "facesdk: look-ahead 200 ms" in err
+    assert "facesdk: look-ahead 160 ms" in err
     assert "facesdk: 2 lines: 2 to bake, 0 up to date" in err
     assert "a.wav: baked" not in err
     assert main([*words, "-vv"]) == 0
@@ -516,7 +516,7 @@ def test_a_usage_error_is_two_lines(words, capsys):
     ("words", "near"),
     [
         (["convret", "x.json"], "did you mean 'convert'?"),
-        (["convert", "x.json", "-o", "y.csv", "--fpss", "3"], "did you mean '--fps'?"),
+        (["convert", "x.json", "-o", "y.csv", "--fpss", "3"], "did you mean '--fps'"),
         (["info", "x.json", "y.json"], "takes no further argument 'y.json'"),
         (["bake", "x.wav", "-o", "y.json", "--seed", "q"], "--seed"),
     ],

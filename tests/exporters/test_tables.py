@@ -259,7 +259,7 @@ def test_a_long_take_by_such_a_clock_stays_in_time(off):
     assert clip.fps == 30
     assert len(clip) == int(times[-1] * 30 + 1e-6) + 1
     expected = np.interp(np.arange(len(clip)) / 30, times, np.linspace(0, 1, len(times)))
-    np.testing.assert_allclose(clip.values[:, 0], expected, atol=2e-6)
+    np.testing.assert_allclose(clip.curve("jawOpen"), expected, atol=2e-6)
 
 
 def test_rows_that_share_their_times_are_all_kept():

@@ -470,7 +470,7 @@ REFERENCES = {
     "reference": 'def "R" ( prepend references = @{}@</A> ) {{}}',
     "payload": 'def "R" ( prepend payload = @{}@</A> ) {{}}',
     "within a variant": 'def "R" ( variants = {{ string v = "a" }}\n prepend variantSets = "v" )'
-    ' {{ variantSet "v" = {{ "a" ( prepend references = @{}@</A> ) {{ }} }} }}',
+    ' {{\n variantSet "v" = {{\n "a" ( prepend references = @{}@</A> ) {{\n }}\n }}\n }}',
     "value clips": 'def SkelAnimation "A" ( clips = {{ dictionary default = {{\n asset[] assetPaths'
     ' = [@{}@]\n string primPath = "/A"\n double2[] active = [(0, 0)]\n }} }} )'
     ' {{ uniform token[] blendShapes = ["jawOpen"]\n }}',

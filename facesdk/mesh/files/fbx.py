@@ -156,7 +156,8 @@ class _Mesh:
         base = self._scene.keep(maps.diffuse_color)
         value = base.value_vec4
         given = (value.x, value.y, value.z) if base.has_value else (0.8, 0.8, 0.8)
-        red, green, blue = (float(np.clip(c, 0, 1)) for c in given)
+        # like Blender and Godot, take colors for linear light
+        red, green, blue = srgb(np.clip(np.array(given), 0, 1)).tolist()
         color: Color = (red, green, blue)
         image = self._image(base.texture) if base.texture is not None else None
         if image is None:
@@ -187,5 +188,5 @@ class _Mesh:
 
 
 def _multiplied(colors: Array, color: Color) -> Array:
-    """Return sRGB colors of vertices times that of their material, in linear light."""
-    return srgb(linear(colors) * linear(np.array(color)))
+    """Return sRGB colors of vertices: linear ones times the sRGB color of their material."""
+    return srgb(colors * linear(np.array(color)))
