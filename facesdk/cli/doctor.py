@@ -27,11 +27,11 @@ _DISTRIBUTION = "facesdk-anim"
 _EXTRAS = {
     "render": (
         "OpenGL, video, textures",
-        ("imageio-ffmpeg", "pillow", "pyrender-maintained", "trimesh"),
+        ("imageio-ffmpeg", "pillow", "PyOpenGL", "pyrender-maintained", "trimesh"),
     ),
     "onnx": ("facesdk export-onnx", ("onnx",)),
     "text": ("English texts: bake --text", ("hibari-tts",)),
-    "train": ("facesdk train, datasets", ("torch", "onnx", "scipy", "hibari-tts")),
+    "train": ("facesdk train, datasets", ("torch", "onnx", "scipy", "hibari-tts", "pypinyin")),
     "fbx-read": ("reading FBX", ("ufbx",)),
     "draco": ("compressed glTF heads", ("DracoPy",)),
     "usd": ("USD as binary files", ("usd-core",)),
