@@ -31,7 +31,7 @@ from facesdk.audio import SAMPLE_RATE
 SECONDS = 10
 BATCHES = (1, 8, 64)
 RIGS = ("arkit", "metahuman", "flame", "oculus", "vrm", "a2f")
-LOOK_AHEADS_MS = (40, 100)
+LOOK_AHEADS_MS = (40, 80)
 GRAIN = 4000
 """Pushes per second when the delay is measured."""
 HELLO = Path(__file__).parent.parent / "examples" / "hello.wav"

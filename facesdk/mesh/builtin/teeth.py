@@ -27,7 +27,7 @@ _SHADES = np.array([[1.0, 1.0, 1.0], [0.985, 0.98, 0.97], [0.965, 0.935, 0.88],
 """Color of each tooth relative to the enamel's: canines are yellower than incisors."""
 _NECK = np.array([0.90, 0.80, 0.66])
 _EDGE_TINT = np.array([0.90, 0.93, 0.97])  # where an incisor is thin, less light comes back
-_GAP = 0.62  # share of light between two teeth
+_GAP = 0.82  # share of light between two teeth
 
 
 LOWER = np.array([0.0016, -0.0072])
