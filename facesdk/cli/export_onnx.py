@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--trunk", action="store_true", help="export unit curves only, without rigs")
     add("--look-ahead", type=option(_milliseconds), metavar="MS",
         help="future audio to wait for, or all for every look-ahead on an axis of its own "
-             "(default: 100; all with --trunk)")  # fmt: skip
+             "(default: 80; all with --trunk)")  # fmt: skip
     add("--precision", choices=("float32", "float16", "int8"), default="float32",
         help="storage of the network's weights")  # fmt: skip
     add("--static", type=option(_sizes), metavar="BATCH,STEPS",
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.trunk and args.rig:
         raise UsageError("--trunk exports no rig; leave out --trunk or --rig")
     rigs = () if args.trunk else tuple(args.rig) or ("arkit",)
-    look_ahead = args.look_ahead or (_ALL if args.trunk else "100")
+    look_ahead = args.look_ahead or (_ALL if args.trunk else "80")
     try:
         options = EngineExportOptions(
             rigs=rigs,
