@@ -522,7 +522,7 @@ def test_a_checkpoint_is_exported(tmp_path):
     from facesdk.train.trunk.network import Trunk, TrunkConfig
 
     config = TrunkConfig(
-        channels=16, dilations=(1, 2), head_channels=8, delay_steps=(0, 5), units=CURVES,
+        channels=16, dilations=(1, 2), head_channels=8, delay_steps=(0, 4), units=CURVES,
         articulation=CURVES, phones=("SIL", "a"),
     )  # fmt: skip
     torch.manual_seed(0)
