@@ -317,13 +317,14 @@ def best_match(
 ) -> Matches | None:
     """Return names on the built-in rig that they fit best, or None if they are of another rig.
 
-    A rig fits if all names are its controls or if they are a quarter of its controls. The rig in
-    whose own spelling most of them are fits best: ARKit's shapes stay on its rig next to those of
-    a tongue. Where several fit equally, `guess` comes first.
+    A rig fits if all names are its controls or if they are a quarter of its controls. One that has
+    the names, all of them and no other, fits best (or `guess`, if it has all of them), then the one
+    in whose own spelling most of them are: ARKit's shapes stay on its rig next to those of a
+    tongue. Where several fit equally, `guess` comes first.
     """
     order = [guess, *(name for name in _PREFERRED if name != guess)]
     plain = without_shared_end(names)
-    ranked: list[tuple[int, int, int, Rig]] = []
+    ranked: list[tuple[bool, int, int, int, Rig]] = []
     for rig in rigs():
         if set(rig.names) == set(names):
             return match(names, rig, source=source)
@@ -333,10 +334,11 @@ def best_match(
         if controls and len(controls) >= min(len(rig) // 4, len(set(names))):
             rank = order.index(rig.name) if rig.name in order else len(order)
             exact = len(controls & set(plain.values()))
-            ranked.append((-exact, -len(controls), rank, rig))
+            partly = None in spelled or (len(controls) < len(rig) and rig.name != guess)
+            ranked.append((partly, -exact, -len(controls), rank, rig))
     if not ranked:
         return None
-    return match(names, min(ranked, key=lambda entry: entry[:3])[3], source=source)
+    return match(names, min(ranked, key=lambda entry: entry[:4])[4], source=source)
 
 
 def without_shared_end(names: Sequence[str]) -> dict[str, str]:

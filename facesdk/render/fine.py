@@ -219,7 +219,9 @@ class FinePainter(GLPainter):
         textures: Sequence[Lit],
     ) -> tuple[NDArray[np.uint8], Floats]:
         if textures:
-            return super()._picture(seen, normals, materials, camera, textures)
+            color, depth = super()._picture(seen, normals, materials, camera, textures)
+            wide = color.shape[1] // self.look.size[0]
+            return _reduced(color, depth, wide)
         lighting = self.look.lighting
         lamps = list(lighting.lamps.values())[:MAX_LAMPS]
         self._renderer._platform.make_current()

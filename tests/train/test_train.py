@@ -216,7 +216,7 @@ def test_the_number_of_steps_asked_for_is_the_number_trained(lines, tmp_path, mo
         Recipe.load("default"), corpora={}, network=small, batches={"size": 2, "steps": 50}
     )
     monkeypatch.setattr(run, "build_corpora", lambda *_, **__: {HELD_OUT: tmp_path})
-    monkeypatch.setattr(run, "_training_lines", lambda *_: lines)
+    monkeypatch.setattr(run, "_training_lines", lambda *_: (lines, ()))
     monkeypatch.setattr(run, "_tests", lambda *_: {})
     manifest = run.train(recipe, tmp_path, tmp_path / "model", steps=asked)
     assert json.loads(manifest.read_text("utf-8"))["training"]["steps"] == asked
