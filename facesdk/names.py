@@ -317,14 +317,12 @@ def best_match(
 ) -> Matches | None:
     """Return names on the built-in rig that they fit best, or None if they are of another rig.
 
-    A rig fits if all names are its controls or if they are a quarter of its controls. One that has
-    the names, all of them and no other, fits best (or `guess`, if it has all of them), then the one
-    in whose own spelling most of them are: ARKit's shapes stay on its rig next to those of a
-    tongue. Where several fit equally, `guess` comes first.
+    A rig fits if all names are its controls or if they are a quarter of its controls. Where
+    several fit equally, `guess` comes first.
     """
     order = [guess, *(name for name in _PREFERRED if name != guess)]
     plain = without_shared_end(names)
-    ranked: list[tuple[bool, int, int, int, Rig]] = []
+    ranked: list[tuple[int, int, Rig]] = []
     for rig in rigs():
         if set(rig.names) == set(names):
             return match(names, rig, source=source)
@@ -333,12 +331,10 @@ def best_match(
         controls = {s.control for s in spelled if s is not None}
         if controls and len(controls) >= min(len(rig) // 4, len(set(names))):
             rank = order.index(rig.name) if rig.name in order else len(order)
-            exact = len(controls & set(plain.values()))
-            partly = None in spelled or (len(controls) < len(rig) and rig.name != guess)
-            ranked.append((partly, -exact, -len(controls), rank, rig))
+            ranked.append((-len(controls), rank, rig))
     if not ranked:
         return None
-    return match(names, min(ranked, key=lambda entry: entry[:4])[4], source=source)
+    return match(names, min(ranked, key=lambda entry: entry[:2])[2], source=source)
 
 
 def without_shared_end(names: Sequence[str]) -> dict[str, str]:
