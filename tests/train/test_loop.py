@@ -184,7 +184,9 @@ def test_recipes_with_bad_numbers_are_refused(tmp_path, change, message):
 RECIPE = """
 extends = "default"
 name = "tiny"
-without = ["flite", "kokoro", "kokoro_de", "festival", "speechocean"]
+without = [
+  "flite", "kokoro", "kokoro_de", "kokoro_ja", "kokoro_zh", "festival", "speechocean", "non_speech",
+]
 [network]
 channels = 16
 dilations = [1, 2]
